@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""select_server.py PORT [--show]: echo for many TCP clients at once, in one process.
+
+It shows select(): the server never waits for one client, but for whichever is ready. So no socket may block, and what
+a client hasn't taken yet is kept until select() says that it can take more. Ctrl+C ends it.
+"""
+
+import argparse
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from typing import Dict, Iterator
+
+FD_SETSIZE = 1024  # select() can watch the descriptors below this one
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+
+    # One descriptor more than select() can watch: the one on which a client too many is accepted, only to be refused.
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    too_high = min(FD_SETSIZE, hard_limit - 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (too_high + 1, hard_limit))
+
+    with perror("socket"):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with perror("bind"):
+        listener.bind(("0.0.0.0", arguments.port))  # INADDR_ANY: all interfaces
+    with perror("listen"):
+        listener.listen(socket.SOMAXCONN)
+    listener.setblocking(False)
+
+    owed: Dict[socket.socket, bytes] = {}  # each client, and what is still to be sent to it
+    while True:
+        # A client that is owed something is not read from until it has taken it: it slows down itself, nobody else.
+        reading = [listener] + [client for client in owed if not owed[client]]
+        writing = [client for client in owed if owed[client]]
+        with perror("select"):
+            readable, writable, _ = select.select(reading, writing, [])
+        for sock in readable:
+            if sock is listener:
+                welcome(listener, owed, too_high)
+            else:
+                read_from(sock, owed, arguments.show)
+        for sock in writable:
+            write_to(sock, owed)
+
+
+def welcome(listener: socket.socket, owed: Dict[socket.socket, bytes], too_high: int) -> None:
+    try:
+        client, _ = listener.accept()
+    except OSError as error:  # it has left before we came to it
+        print(f"accept: {error.strerror}", file=sys.stderr)
+        return
+    if client.fileno() >= too_high:
+        print(f"refused client : {client.fileno()} is too high for FD_SETSIZE", file=sys.stderr)
+        client.close()
+        return
+    client.setblocking(False)
+    owed[client] = b""
+    say(b"connected client : %d" % client.fileno())
+
+
+def read_from(client: socket.socket, owed: Dict[socket.socket, bytes], show: bool) -> None:
+    try:
+        message = client.recv(1024)
+    except OSError:  # it has broken the connection
+        message = b""
+    if not message:
+        close(client, owed)
+        return
+    if show:
+        say(b"Message from client %d: " % client.fileno() + message.rstrip(b"\n"))
+    owed[client] = message
+
+
+def write_to(client: socket.socket, owed: Dict[socket.socket, bytes]) -> None:
+    try:
+        sent = client.send(owed[client])
+    except OSError:
+        close(client, owed)
+        return
+    owed[client] = owed[client][sent:]
+
+
+def close(client: socket.socket, owed: Dict[socket.socket, bytes]) -> None:
+    say(b"closed client : %d" % client.fileno())
+    del owed[client]
+    client.close()
+
+
+def say(line: bytes) -> None:
+    with perror("write"):
+        os.write(1, line + b"\n")
+
+
+@contextlib.contextmanager
+def perror(call: str) -> Iterator[None]:
+    """Say which system call failed and why, as in C, and end with status 1."""
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"{call}: {error.strerror}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, usage=argparse.SUPPRESS)  # a mistake gets one line
+    parser.add_argument("port", metavar="PORT", type=port, help="1 to 65535; 18080 is forwarded by the gateway")
+    parser.add_argument("--show", action="store_true", help="print each message")
+    return parser.parse_args()
+
+
+def port(text: str) -> int:
+    if not 1 <= int(text) <= 65535:
+        raise ValueError
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""line_client.py HOST PORT: send each line typed, without its newline, to a server that echoes; END leaves.
+
+It shows what a client sees of the server's design: from iterative_server.py no answer comes while another client is
+being served, from select_server.py one comes at once.
+"""
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from typing import Iterator
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+
+    with perror("getaddrinfo"):
+        address = socket.getaddrinfo(os.fsencode(arguments.host), arguments.port, socket.AF_INET)[0][4]
+    with perror("socket"):
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with perror("connect"):
+        server.connect(address)
+
+    while True:
+        if os.isatty(0):
+            write(b"Input message(END to quit): ")
+        with perror("read"):
+            line = sys.stdin.buffer.readline(1024)  # as fgets(): a longer line comes in several pieces
+        message = line.rstrip(b"\n")
+        if not line or message == b"END":
+            break
+        if message:
+            with perror("send"):
+                server.sendall(message)
+            answer = receive(server, len(message))
+            write(b"Message from server : " + answer + b"\n")
+    server.close()
+
+
+def write(text: bytes) -> None:
+    with perror("write"):
+        os.write(1, text)
+
+
+def receive(server: socket.socket, length: int) -> bytes:
+    answer = b""
+    while len(answer) < length:
+        with perror("recv"):
+            piece = server.recv(length - len(answer))
+        if not piece:
+            sys.exit("recv: the server has closed the connection")
+        answer += piece
+    return answer
+
+
+@contextlib.contextmanager
+def perror(call: str) -> Iterator[None]:
+    """Say which system call failed and why, as in C, and end with status 1."""
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"{call}: {error.strerror}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, usage=argparse.SUPPRESS)  # a mistake gets one line
+    parser.add_argument("host", metavar="HOST", type=host, help="the server's name or IPv4 address")
+    parser.add_argument("port", metavar="PORT", type=port, help="1 to 65535; 9090 in the lecture")
+    return parser.parse_args()
+
+
+def host(text: str) -> str:
+    if not text.strip("0123456789."):  # digits and dots: meant as an address, so it must be one
+        ipaddress.IPv4Address(text)
+    return text
+
+
+def port(text: str) -> int:
+    if not 1 <= int(text) <= 65535:
+        raise ValueError
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""hello_client.py HOST PORT: connect and print what the server sends, to the end.
+
+It shows the smallest client: socket, connect, recv until it returns nothing (the server has closed), close.
+"""
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from typing import Iterator
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+
+    with perror("getaddrinfo"):
+        address = socket.getaddrinfo(os.fsencode(arguments.host), arguments.port, socket.AF_INET)[0][4]
+    with perror("socket"):
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with perror("connect"):
+        server.connect(address)
+
+    with perror("write"):
+        os.write(1, b"Message from server : ")
+    while True:
+        with perror("recv"):
+            piece = server.recv(1024)
+        if not piece:
+            break
+        with perror("write"):
+            os.write(1, piece)
+    server.close()
+
+
+@contextlib.contextmanager
+def perror(call: str) -> Iterator[None]:
+    """Say which system call failed and why, as in C, and end with status 1."""
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"{call}: {error.strerror}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, usage=argparse.SUPPRESS)  # a mistake gets one line
+    parser.add_argument("host", metavar="HOST", type=host, help="the server's name or IPv4 address")
+    parser.add_argument("port", metavar="PORT", type=port, help="1 to 65535; 9090 in the lecture")
+    return parser.parse_args()
+
+
+def host(text: str) -> str:
+    if not text.strip("0123456789."):  # digits and dots: meant as an address, so it must be one
+        ipaddress.IPv4Address(text)
+    return text
+
+
+def port(text: str) -> int:
+    if not 1 <= int(text) <= 65535:
+        raise ValueError
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()
