@@ -1,0 +1,457 @@
+"""The agent: the driver's hands on a guest. It starts programs, relays what they print, and looks into /proc.
+
+One agent runs on a guest for one driver. The driver sends this file over SSH and runs it as the lab's own user, so
+nothing of it is installed, and it needs no more than Python 3.8 and its standard library. It speaks one JSON object a
+line. On its standard input, requests:
+
+    {"id": 7, "do": "start", "program": 1, "argv": ["./echo_server.py", "9090"], ...}
+
+on its standard output, an answer to each (`result` or `error`), and between them what the programs do:
+
+    {"id": 7, "result": 4711}
+    {"program": 1, "stream": "stdout", "text": "..."}       bytes, as the characters U+0000 to U+00FF; "": its end
+    {"program": 1, "exit": 0}                               status; -9 if killed by signal 9
+
+The agent is the *subreaper* (prctl(2), PR_SET_CHILD_SUBREAPER) of all that it starts: a process that forks twice and
+calls setsid becomes the agent's child, not init's. So the processes of a driver are exactly the agent's descendants,
+and they are all killed when its standard input reaches end of file: whatever ended the driver, nothing of it stays.
+"""
+
+# os and open, as in the labs: pathlib would only make the agent start later.
+# ruff: noqa: PTH115, PTH123, PTH208
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import pty
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE = 65536  # bytes read at once
+MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
+KILL_SECONDS = 3.0  # how long killed processes may take to go
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
+
+# Index: the number in column `st` of /proc/net/tcp (<net/tcp_states.h>).
+STATES = ["?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]
+STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
+
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+class Program:
+    """One program that the agent started, and the descriptors that lead to it."""
+
+    def __init__(self, number: int, popen: subprocess.Popen[bytes], terminal: int | None) -> None:
+        self.number = number
+        self.popen = popen
+        self.terminal = terminal  # our end of its terminal, if it has one
+        self.outputs: dict[int, str] = {}  # descriptor -> stream
+        self.unwritten = b""  # what it has not read yet of its standard input
+        self.closing = False  # its standard input is to be closed once that is written
+        self.input: int | None = None
+        if terminal is not None:
+            self.input = terminal
+            self.outputs[terminal] = "stdout"
+        elif popen.stdin and popen.stdout and popen.stderr:
+            self.input = popen.stdin.fileno()
+            self.outputs[popen.stdout.fileno()] = "stdout"
+            self.outputs[popen.stderr.fileno()] = "stderr"
+
+    @property
+    def running(self) -> bool:
+        """Whether the program's first process has not ended yet."""
+        return self.popen.returncode is None
+
+
+class Agent:
+    """Serves one driver: reads requests on `requests`, writes answers and events to `replies` (descriptors)."""
+
+    def __init__(self, requests: int, replies: int) -> None:
+        self.requests = requests
+        self.replies = replies
+        self.unparsed = b""
+        self.over = False
+        self.programs: dict[int, Program] = {}
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(requests, selectors.EVENT_READ)
+        # A dead child writes a byte to this pipe, so that waiting for descriptors is waiting for children, too.
+        self.wakeup, woken = os.pipe()
+        os.set_blocking(self.wakeup, False)
+        os.set_blocking(woken, False)
+        self.selector.register(self.wakeup, selectors.EVENT_READ)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.end)  # a handler, not SIG_IGN, which programs would inherit
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def end(self, *_: object) -> None:
+        """Let the main loop end (also a signal handler)."""
+        self.over = True
+
+    def serve(self) -> None:
+        """Serve until the driver is gone; then kill all that was started."""
+        try:
+            while not self.over:
+                ready = self.selector.select()
+                self.take_turn(ready)
+                if any(key.fd == self.requests for key, _ in ready):
+                    self.read_requests()
+        finally:
+            self.over = True
+            self.kill(None)
+
+    def take_turn(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Relay what the descriptors in `ready` hold, apart from requests."""
+        for key, events in ready:
+            program = key.data
+            if program is not None and events & selectors.EVENT_READ and key.fd in program.outputs:
+                self.relay(program, key.fd)
+            if program is not None and events & selectors.EVENT_WRITE:
+                self.feed(program)
+            if key.fd == self.wakeup:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self.wakeup, PIECE)
+                self.reap()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one line to the driver; if it is gone, let the main loop end."""
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        try:
+            while data and not self.over:
+                data = data[os.write(self.replies, data) :]
+        except OSError:
+            self.over = True
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def read_requests(self) -> None:
+        """Answer every whole line that has come."""
+        data = os.read(self.requests, PIECE)
+        if not data:
+            self.over = True
+        *lines, self.unparsed = (self.unparsed + data).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            number, name = request.pop("id"), request.pop("do")
+            try:
+                result = getattr(self, "do_" + name)(**request)
+            except OSError as error:
+                self.tell({"id": number, "error": ": ".join(filter(None, (error.filename, error.strerror)))})
+            else:
+                self.tell({"id": number, "result": result})
+
+    def do_ping(self) -> dict[str, int]:
+        """Answer, after relaying all that was printed before the question: `free` bytes on the fullest disk."""
+        for program in list(self.programs.values()):
+            self.drain(program)
+        free = []
+        for folder in ("/", "/tmp"):  # noqa: S108 (a look at the disk, no file)
+            disk = os.statvfs(folder)
+            free.append(disk.f_bavail * disk.f_frsize)
+        return {"free": min(free)}
+
+    def do_start(
+        self,
+        program: int,
+        argv: list[str],
+        directory: str | None,
+        environment: dict[str, str],
+        tty: bool,
+    ) -> int:
+        """Start a program in a session of its own; answers its process id."""
+        terminal, end = self.open_terminal() if tty else (None, None)
+
+        def in_child() -> None:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should the agent itself be killed
+            if end is not None:
+                fcntl.ioctl(end, termios.TIOCSCTTY, 0)
+
+        channel = subprocess.PIPE if end is None else end
+        try:
+            popen = subprocess.Popen(
+                argv,
+                bufsize=0,
+                stdin=channel,
+                stdout=channel,
+                stderr=channel,
+                cwd=directory,
+                env={**os.environ, **environment, MARK: str(program)},
+                start_new_session=True,
+                preexec_fn=in_child,
+            )
+        except OSError:
+            if terminal is not None:
+                os.close(terminal)
+            raise
+        finally:
+            if end is not None:
+                os.close(end)
+        started = self.programs[program] = Program(program, popen, terminal)
+        for descriptor in started.outputs:
+            os.set_blocking(descriptor, False)
+            self.selector.register(descriptor, selectors.EVENT_READ, started)
+        if terminal is None and started.input is not None:
+            os.set_blocking(started.input, False)
+        return popen.pid
+
+    @staticmethod
+    def open_terminal() -> tuple[int, int]:
+        """A terminal, 24 by 80, that neither echoes nor rewrites output: what comes from it, the program wrote."""
+        ours, theirs = pty.openpty()
+        mode = termios.tcgetattr(theirs)
+        mode[1] &= ~termios.OPOST
+        mode[3] &= ~termios.ECHO
+        termios.tcsetattr(theirs, termios.TCSANOW, mode)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        return ours, theirs
+
+    def do_write(self, program: int, text: str) -> None:
+        """Give bytes (U+0000 to U+00FF) to a program's standard input; they wait here until it reads."""
+        self.programs[program].unwritten += text.encode("latin-1")
+        self.feed(self.programs[program])
+
+    def do_close(self, program: int) -> None:
+        """Close a program's standard input, after what was written before (a terminal: ^D)."""
+        target = self.programs[program]
+        if target.terminal is not None:
+            target.unwritten += b"\x04"
+        else:
+            target.closing = True
+        self.feed(target)
+
+    def do_signal(self, program: int, number: int) -> None:
+        """Send a signal to a program's first process; none if it has ended."""
+        if self.programs[program].running:
+            os.kill(self.programs[program].popen.pid, number)
+
+    def do_kill(self, program: int | None) -> list[dict[str, Any]]:
+        """Kill the whole tree of one program, or (None) of all; answers what could not be killed."""
+        return self.kill(program)
+
+    def do_processes(self, program: int | None) -> list[dict[str, Any]]:
+        """The processes of one program, or (None) of all."""
+        self.reap()
+        return self.descendants(program)
+
+    def do_descriptors(self, pid: int) -> dict[str, str]:
+        """The open descriptors of a process: number -> target (proc_pid_fd(5))."""
+        folder = f"/proc/{pid}/fd"
+        targets = {}
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed in between
+                targets[name] = os.readlink(folder + "/" + name)
+        return targets
+
+    def do_sockets(self) -> list[dict[str, Any]]:
+        """All TCP and UDP sockets of this guest (proc_net(5))."""
+        return list(sockets())
+
+    def do_source_address(self, to: str) -> str:
+        """The address from which this guest would speak to `to`; nothing is sent."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((to, 9))
+            return str(probe.getsockname()[0])
+
+    # -- what programs do ---------------------------------------------------------------------------------------
+
+    def relay(self, program: Program, descriptor: int) -> bool:
+        """Send one piece of what a program printed to the driver; False if there is none now."""
+        try:
+            data = os.read(descriptor, PIECE)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: nobody holds the terminal any more
+            data = b""
+        if not data:
+            self.selector.unregister(descriptor)
+            stream = program.outputs.pop(descriptor)
+            if descriptor == program.terminal:
+                program.input = program.terminal = None
+                os.close(descriptor)
+            else:
+                (program.popen.stdout if stream == "stdout" else program.popen.stderr).close()  # type: ignore[union-attr]
+            self.tell({"program": program.number, "stream": stream, "text": ""})
+            return False
+        self.tell({"program": program.number, "stream": program.outputs[descriptor], "text": data.decode("latin-1")})
+        return True
+
+    def drain(self, program: Program) -> None:
+        """Relay what a program has printed by now: as much as a pipe (64 KiB) or a terminal (4 KiB a read) holds."""
+        for descriptor in list(program.outputs):
+            for _ in range(16):
+                if not self.relay(program, descriptor):
+                    break
+
+    def feed(self, program: Program) -> None:
+        """Write what a program's standard input takes now; keep the rest for later."""
+        if program.input is None:
+            return
+        if program.unwritten:
+            try:
+                program.unwritten = program.unwritten[os.write(program.input, program.unwritten) :]
+            except BlockingIOError:
+                pass
+            except OSError:  # EPIPE: it reads no more
+                program.unwritten = b""
+                program.closing = True
+        wanted = selectors.EVENT_WRITE if program.unwritten else 0
+        if program.input in program.outputs:
+            self.selector.modify(program.input, selectors.EVENT_READ | wanted, program)
+        elif wanted and program.input not in self.selector.get_map():
+            self.selector.register(program.input, wanted, program)
+        elif not wanted:
+            if program.input in self.selector.get_map():
+                self.selector.unregister(program.input)
+            if program.closing:
+                program.popen.stdin.close()  # type: ignore[union-attr]
+                program.input = None
+
+    def reap(self) -> None:
+        """Collect dead children, ours and adopted ones; tell the driver which programs have ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for program in self.programs.values():
+                if program.popen.pid == pid and program.running:
+                    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                    program.popen.returncode = code
+                    self.drain(program)  # what it printed comes before its end
+                    self.tell({"program": program.number, "exit": code})
+
+    def descendants(self, wanted: int | None) -> list[dict[str, Any]]:
+        """Processes that descend from the agent and belong to program `wanted` (None: to any)."""
+        table = {process["pid"]: process for process in processes()}
+        roots = {program.popen.pid: program.number for program in self.programs.values() if program.running}
+
+        def owner(pid: int, seen: set[int]) -> int | None:
+            """The program to which a process belongs; 0 if to none that we know; None if not to us."""
+            process = table.get(pid)
+            if process is None or pid in seen:
+                return None
+            if pid in roots:
+                return roots[pid]
+            if process["ppid"] == os.getpid():  # adopted
+                return marked(pid) or next(
+                    (p.number for p in self.programs.values() if p.popen.pid == process["session"]), 0
+                )
+            return owner(process["ppid"], seen | {pid})
+
+        found = []
+        for pid, process in table.items():
+            process["program"] = owner(pid, set())
+            if process["program"] is not None and wanted in (None, process["program"]):
+                found.append(process)
+        return found
+
+    def kill(self, wanted: int | None) -> list[dict[str, Any]]:
+        """Kill all processes of program `wanted` (None: of all); answers those that live on after KILL_SECONDS."""
+        deadline = time.monotonic() + KILL_SECONDS
+        while True:
+            self.reap()
+            alive = [process for process in self.descendants(wanted) if process["state"] != "Z"]
+            if not alive or time.monotonic() > deadline:
+                return alive
+            for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none forks meanwhile
+                for process in alive:
+                    send_signal(process["pid"], number)
+            # Woken by SIGCHLD for our own children; others are looked at again after 5 ms.
+            self.take_turn([(key, events) for key, events in self.selector.select(0.005) if key.fd == self.wakeup])
+
+
+def send_signal(pid: int, number: int) -> None:
+    """Signal a process; one that runs as root (a lab's `sudo tcpdump`) by way of sudo."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        subprocess.run(
+            ["sudo", "-n", "kill", f"-{number}", str(pid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+
+
+def marked(pid: int) -> int | None:
+    """The program that a process's environment names (proc_pid_environ(5)), if it can be read."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        for variable in file.read().split(b"\0"):
+            name, _, value = variable.partition(b"=")
+            if name == MARK.encode() and value.isdigit():
+                return int(value)
+    return None
+
+
+def processes() -> Iterator[dict[str, Any]]:
+    """All processes: pid, ppid, session, state (one letter) and command line (proc_pid_stat(5))."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    head, _, rest = file.read().decode(errors="replace").rpartition(")")
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    command = file.read().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+                fields = rest.split()
+                yield {
+                    "pid": int(name),
+                    "ppid": int(fields[1]),
+                    "session": int(fields[3]),
+                    "state": fields[0],
+                    "command": command or f"[{head.partition('(')[2]}]",
+                }
+
+
+def sockets() -> Iterator[dict[str, Any]]:
+    """All TCP and UDP sockets, IPv4 ones that an IPv6 socket serves as IPv4."""
+    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+        try:
+            with open("/proc/net/" + protocol) as file:
+                rows = file.read().splitlines()[1:]
+        except FileNotFoundError:  # no IPv6
+            continue
+        for row in rows:
+            fields = row.split()
+            send, receive = fields[4].split(":")
+            yield {
+                "protocol": protocol[:3],
+                "local": address(fields[1]),
+                "remote": address(fields[2]),
+                "state": STATES[int(fields[3], 16)],
+                "unsent": int(send, 16),  # bytes sent and not acknowledged yet
+                "unread": int(receive, 16),  # bytes received and not read yet; LISTEN: connections not accepted yet
+                "inode": int(fields[9]),
+            }
+
+
+def address(text: str) -> tuple[str, int]:
+    """`0100007F:2382` -> ("127.0.0.1", 9090): 32-bit words in this machine's byte order, port as a number."""
+    words, _, port = text.partition(":")
+    raw = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
+    if raw[:12] == b"\0" * 10 + b"\xff\xff":
+        raw = raw[12:]
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw), int(port, 16)
+
+
+if __name__ == "__main__":
+    Agent(sys.stdin.fileno(), sys.stdout.fileno()).serve()

@@ -1,0 +1,479 @@
+"""The driver against a real sshd on loopback: every host of these rooms is this machine, under another name."""
+
+import ast
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labroom import agent
+from labroom.driver import CheckFailed, Driver, Host
+from labroom.endpoint import Endpoint
+from labroom.errors import RoomFault
+
+PROGRAMS = {
+    "hello": """
+import sys
+print("hello", *sys.argv[1:], flush=True)
+print("no such thing", file=sys.stderr)
+raise SystemExit(3)
+""",
+    "echo": """
+while True:
+    try:
+        print("You said:", input("Say: "), flush=True)
+    except EOFError:
+        break
+print("bye")
+""",
+    "terminal": """
+import os, signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
+print("terminal", [os.isatty(fd) for fd in (0, 1, 2)], flush=True)
+while True:
+    signal.pause()
+""",
+    "listen": """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), reuse_port=False)
+print("listening", flush=True)
+connection, _ = listener.accept()
+input()
+print(connection.recv(100), flush=True)
+connection.close()
+input()
+""",
+    "quiet": """
+import signal
+signal.pause()
+""",
+    # A daemon of its own session whose first parent is gone, and which has forgotten its environment.
+    "daemon": """
+import os, sys
+if "again" in sys.argv:
+    import signal
+    print("daemon", os.getpid(), flush=True)
+    signal.pause()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve(sys.executable, [sys.executable, __file__, "again"], {})
+    os._exit(0)
+os.wait()
+if "stay" in sys.argv:
+    import signal
+    signal.pause()
+""",
+}
+
+
+class Sshd:
+    """An sshd of our own on a free port of 127.0.0.1; ended by its process id."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+        assert program, "these tests need sshd: apt-get install openssh-server"
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        for name in ("host_key", "key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+            port = probe.getsockname()[1]
+        (folder / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
+            "StrictModes no\nPasswordAuthentication no\nMaxStartups 100\nPidFile none\n"
+        )
+        known = f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text()
+        (folder / "known_hosts").write_text(known)
+        with (folder / "log").open("w") as log:
+            self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+        self.endpoint = Endpoint("alfa", "127.0.0.1", port, getpass.getuser(), folder / "key", folder / "known_hosts")
+        eventually(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")
+
+
+def eventually(look: Callable[[], object], what: str, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)  # between two looks at a state, never instead of one
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("room")
+    lab = folder / "labs" / "lab"
+    lab.mkdir(parents=True)
+    for name, source in PROGRAMS.items():
+        program = lab / f"{name}.py"
+        program.write_text(f"#!{sys.executable}\n{source}")
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sshd(folder: Path) -> Iterator[Sshd]:
+    sshd = Sshd(folder)
+    yield sshd
+    sshd.process.terminate()
+    sshd.process.wait()
+
+
+@pytest.fixture(scope="module")
+def room(sshd: Sshd, folder: Path) -> Iterator[Driver]:
+    names = ("alfa", "bravo")
+    driver = Driver({name: replace(sshd.endpoint, name=name) for name in names}, labs=f"{folder}/labs")
+    driver.connect(names)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def alfa(room: Driver) -> Iterator[Host]:
+    room.begin("lab")
+    yield room.hosts["alfa"]
+    room.clean()
+
+
+@pytest.fixture
+def bravo(room: Driver, alfa: Host) -> Host:
+    return room.hosts["bravo"]
+
+
+# -- programs ---------------------------------------------------------------------------------------------------
+
+
+def test_output_status_and_events(room: Driver, alfa: Host) -> None:
+    hello = alfa.start("hello", 1, "two")
+    hello.expect(r"hello 1 two\n")
+    hello.expect("no such thing")
+    hello.expect_exit(3)
+    assert hello.lines == ["hello 1 two"]
+    assert hello.saw("^no such")
+    assert not hello.saw("^such")
+    seen = {(event.stream, event.text) for event in room.transcript}
+    assert seen >= {
+        ("start", "./hello.py 1 two"),
+        ("stdout", "hello 1 two"),
+        ("stderr", "no such thing"),
+        ("exit", "ended with status 3"),
+    }
+    assert room.transcript[0].stream == "start"
+    assert room.transcript[-1].stream == "exit"
+
+
+def test_prompts_answers_and_end_of_input(room: Driver, alfa: Host) -> None:
+    echo = alfa.start("echo")
+    echo.expect("Say: ")
+    echo.send("grüß dich")
+    echo.expect("You said: grüß dich\n")
+    echo.close_stdin()
+    echo.expect("bye")
+    echo.expect_exit(0)
+    assert [(event.stream, event.text) for event in room.transcript[1:4]] == [
+        ("stdout", "Say: "),
+        ("stdin", "grüß dich"),
+        ("stdout", "You said: grüß dich"),
+    ]
+
+
+def test_a_pattern_is_expected_once(alfa: Host) -> None:
+    echo = alfa.start("echo")
+    for word in ("one", "two"):
+        echo.send(word)
+        assert echo.expect(r"said: (\w+)\n")[1] == word
+
+
+def test_terminal_and_control_c(alfa: Host) -> None:
+    program = alfa.start("terminal", tty=True)
+    program.expect(r"terminal \[True, True, True\]\n")
+    program.interrupt()
+    program.expect_exit(7)
+
+
+def test_sigint_without_a_terminal(alfa: Host) -> None:
+    program = alfa.start("terminal")
+    program.expect(r"terminal \[False, False, False\]\n")
+    program.interrupt()
+    program.expect_exit(7)
+
+
+def test_end_of_input_on_a_terminal(alfa: Host) -> None:
+    echo = alfa.start("echo", tty=True)
+    echo.expect("Say: ")
+    echo.close_stdin()
+    echo.expect_exit(0)
+
+
+def test_killed_by_a_signal_is_told_from_an_exit(alfa: Host) -> None:
+    program = alfa.start("quiet")
+    program.signal(signal.SIGTERM)
+    assert program.wait() == -signal.SIGTERM
+
+
+def test_stopped_and_continued(alfa: Host) -> None:
+    echo = alfa.start("echo")
+    echo.expect("Say: ")
+    with echo.stopped(), echo.silence("a stopped program spoke"):
+        echo.send("word")
+    echo.expect("You said: word")
+
+
+def test_two_mebibytes_on_both_streams_come_whole(alfa: Host) -> None:
+    source = "import sys; sys.stdout.write('o' * (1 << 20)); sys.stderr.write('e' * (1 << 20)); print('.')"
+    done = alfa.run("python3", "-c", source)
+    assert done.status == 0
+    assert done.stdout == "o" * (1 << 20) + ".\n"
+    assert done.stderr == "e" * (1 << 20)
+
+
+def test_a_mebibyte_of_input_comes_whole(alfa: Host) -> None:
+    count = alfa.start_command(["wc", "-c"])
+    count.write("x" * (1 << 20))
+    count.close_stdin()
+    count.expect(r"^1048576\n")
+    count.expect_exit(0)
+
+
+def test_endless_output_is_stopped(alfa: Host) -> None:
+    endless = alfa.start_command(["yes", "x" * 1000])
+    with pytest.raises(CheckFailed, match="alfa's yes printed more than 4 MiB and was stopped"):
+        endless.expect("no")
+    eventually(lambda: not alfa.processes(), "yes to be gone")
+
+
+def test_bytes_that_are_no_text(alfa: Host) -> None:
+    assert alfa.run("printf", r"\377\303\274\n").stdout == "\\xffü\n"
+
+
+# -- what fails, and how it is said -----------------------------------------------------------------------------
+
+
+def test_a_missed_deadline_says_what_was_seen(alfa: Host) -> None:
+    echo = alfa.start("echo")
+    with pytest.raises(CheckFailed) as failed:
+        echo.expect("You said", timeout=0.2)
+    assert str(failed.value) == "alfa's echo did not print 'You said' within 0.2 s; it printed 'Say: '"
+
+
+def test_an_ended_program_is_not_waited_for(alfa: Host) -> None:
+    hello = alfa.start("hello")
+    began = time.monotonic()
+    with pytest.raises(CheckFailed) as failed:
+        hello.expect("good bye", otherwise="alfa left without a word")
+    assert time.monotonic() - began < 2
+    assert str(failed.value) == (
+        "alfa left without a word (alfa's hello ended with status 3 and did not print 'good bye'; "
+        "it printed 'hello' / 'no such thing')"
+    )
+
+
+def test_wrong_exit_status(alfa: Host) -> None:
+    with pytest.raises(CheckFailed, match="alfa's hello ended with status 3, not with status 0; it printed 'hello'"):
+        alfa.start("hello").expect_exit(0)
+
+
+def test_missing_program(alfa: Host) -> None:
+    with pytest.raises(CheckFailed, match=r"alfa's nothing can't be started: \./nothing\.py: No such file"):
+        alfa.start("nothing")
+
+
+def test_sending_to_an_ended_program(alfa: Host) -> None:
+    hello = alfa.start("hello")
+    hello.wait()
+    with pytest.raises(CheckFailed, match="'more' can't be sent to alfa's hello: it ended with status 3"):
+        hello.write("more")
+
+
+def test_silence_broken(alfa: Host) -> None:
+    echo = alfa.start("echo")
+    with pytest.raises(CheckFailed, match="it spoke"), echo.silence("it spoke"):
+        echo.expect("Say")
+
+
+# -- sockets ----------------------------------------------------------------------------------------------------
+
+
+def test_states_of_a_connection(alfa: Host) -> None:
+    port = alfa.unused_port()
+    server = alfa.start("listen", port)
+    listening = alfa.wait_for_listening(port)
+    assert listening.local == ("127.0.0.1", port)
+    assert f"socket:[{listening.inode}]" in server.descriptors().values()
+    with closing(socket.create_connection(("127.0.0.1", port))) as client:
+        client.send(b"12345")
+        assert len(alfa.wait_for_connections(port, "ESTABLISHED", 2)) == 2  # both ends are on this machine
+        assert alfa.wait_for_connections(port, unread=5)[0].unread == 5
+        server.send("read it, close it")
+        server.expect("b'12345'")
+        assert alfa.wait_for_connections(port, "CLOSE_WAIT")[0].remote == ("127.0.0.1", port)
+    alfa.wait_for_connections(port, "ESTABLISHED", 0)
+
+
+def test_nobody_listens(alfa: Host) -> None:
+    alfa.start("quiet")
+    with pytest.raises(CheckFailed, match=r"no program came to listen on alfa's port 9 within 0.1 s; alfa's sockets: "):
+        alfa.wait_for_listening(9, timeout=0.1)
+
+
+def test_a_server_that_ends_is_not_waited_for(alfa: Host) -> None:
+    alfa.start("hello")
+    began = time.monotonic()
+    with pytest.raises(CheckFailed, match="no program listens on alfa's port 9: alfa's hello ended with status 3"):
+        alfa.wait_for_listening(9)
+    assert time.monotonic() - began < 2
+
+
+def test_addresses_are_read_as_the_kernel_writes_them() -> None:
+    assert agent.address("0100007F:2382") == ("127.0.0.1", 9090)
+    assert agent.address("0000000000000000FFFF0000804AA8C0:46A0") == ("192.168.74.128", 18080)
+    assert agent.address("00000000000000000000000001000000:0016") == ("::1", 22)
+
+
+# -- nothing stays ----------------------------------------------------------------------------------------------
+
+
+def daemon(host: Host, *arguments: str) -> int:
+    return int(host.start("daemon", *arguments).expect(r"daemon (\d+)\n")[1])
+
+
+def test_kill_reaches_the_whole_tree(alfa: Host) -> None:
+    program = alfa.start("daemon", "stay")
+    pid = int(program.expect(r"daemon (\d+)\n")[1])
+    other = alfa.start("quiet")
+    program.kill()
+    eventually(lambda: not alive(program.pid), "its first process to be gone")
+    assert alive(other.pid)
+    alfa.driver.clean()
+    eventually(lambda: not alive(pid) and not alive(other.pid), "the daemon to be gone")
+
+
+def test_a_process_left_behind_is_killed_and_reported(alfa: Host) -> None:
+    program = alfa.start("daemon")
+    pid = int(program.expect(r"daemon (\d+)\n")[1])
+    program.expect_exit(0)
+    left = alfa.driver.clean()
+    assert list(left) == ["alfa"]
+    assert left["alfa"][0].endswith("daemon.py again")
+    assert not alive(pid)
+
+
+def test_closing_leaves_nothing(sshd: Sshd, folder: Path) -> None:
+    driver = Driver({"alfa": sshd.endpoint}, labs=f"{folder}/labs")
+    driver.begin("lab")
+    pid = daemon(driver.hosts["alfa"])
+    driver.close()
+    assert not alive(pid)
+
+
+def test_a_killed_driver_leaves_nothing(sshd: Sshd, folder: Path) -> None:
+    source = f"""
+from labroom.driver import Driver
+from labroom.endpoint import Endpoint
+from pathlib import Path, PosixPath
+driver = Driver({{"alfa": {sshd.endpoint!r}}}, labs="{folder}/labs")
+driver.begin("lab")
+program = driver.hosts["alfa"].start("daemon", "stay")
+print(program.pid, program.expect(r"daemon (\\d+)\\n")[1], flush=True)
+input()
+"""
+    with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout
+        pids = [int(word) for word in driver.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(alive(pid) for pid in pids)
+        driver.kill()
+    eventually(lambda: not any(alive(pid) for pid in pids), "the programs to be gone")
+
+
+# -- the room's faults ------------------------------------------------------------------------------------------
+
+
+def lonely(endpoint: Endpoint, folder: Path) -> Driver:
+    driver = Driver({endpoint.name: endpoint}, labs=f"{folder}/labs", patience=0.3)
+    driver.begin("lab")
+    return driver
+
+
+def test_unknown_host_key(sshd: Sshd, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").touch()
+    driver = lonely(replace(sshd.endpoint, known_hosts=tmp_path / "known_hosts"), folder)
+    with pytest.raises(RoomFault, match=r"alfa .* can't be reached: .* not found in known_hosts"):
+        driver.connect(["alfa"])
+
+
+def test_changed_host_key(sshd: Sshd, folder: Path, tmp_path: Path) -> None:
+    known = f"[127.0.0.1]:{sshd.endpoint.port} " + (folder / "key.pub").read_text()
+    (tmp_path / "known_hosts").write_text(known)
+    driver = lonely(replace(sshd.endpoint, known_hosts=tmp_path / "known_hosts"), folder)
+    with pytest.raises(RoomFault, match=r"alfa .* shows another host key"):
+        driver.connect(["alfa"])
+
+
+def test_unknown_user_key(sshd: Sshd, folder: Path) -> None:
+    driver = lonely(replace(sshd.endpoint, identity_file=folder / "host_key"), folder)
+    with pytest.raises(RoomFault, match=r"alfa does not let .* in with"):
+        driver.connect(["alfa"])
+
+
+def test_room_down(sshd: Sshd, folder: Path) -> None:
+    driver = lonely(replace(sshd.endpoint, bind_address="192.0.2.1"), folder)
+    with pytest.raises(RoomFault, match=r"the room is down: this machine has no address 192\.0\.2\.1") as fault:
+        driver.connect(["alfa"])
+    assert fault.value.help == "labroom up"
+
+
+def test_nobody_home(sshd: Sshd, folder: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    driver = lonely(replace(sshd.endpoint, port=port), folder)
+    for _ in range(2):  # the second is not tried again, and says the same
+        with pytest.raises(RoomFault, match=rf"alfa \(127\.0\.0\.1 port {port}\) can't be reached: .*refused"):
+            driver.hosts["alfa"].start("hello")
+
+
+def test_a_connection_that_breaks(sshd: Sshd, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    program = alfa.start("quiet")
+    os.kill(int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+    with pytest.raises(RoomFault, match="guest alfa stopped answering while waiting for alfa's quiet to print 'no'"):
+        program.expect("no", timeout=5)
+    eventually(lambda: not alive(program.pid), "the program to go with its agent")
+    driver.clean()
+    assert alfa.run("echo", "back").stdout == "back\n"  # the next check connects anew
+    driver.close()
+
+
+def test_a_host_that_hangs(sshd: Sshd, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    program = driver.hosts["alfa"].start("quiet")
+    parent = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGSTOP)
+    with pytest.raises(RoomFault, match="guest alfa stopped answering while waiting for alfa's quiet to print 'no'"):
+        program.expect("no")
+    os.kill(parent, signal.SIGCONT)
+    eventually(lambda: not alive(program.pid), "the agent to kill its programs")
+
+
+# -- the agent --------------------------------------------------------------------------------------------------
+
+
+def test_the_agent_is_python_3_8() -> None:
+    ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 8))
