@@ -269,9 +269,8 @@ class Program:
         self._event("signal", signals.Signals(number).name)
         self.host.ask("signal", program=self._number, number=int(number))
 
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """The program is stopped (SIGSTOP) while the body runs, and continues after it."""
+    def stop(self) -> None:
+        """Stop its first process (SIGSTOP), and wait until it is stopped."""
         self.signal(signals.SIGSTOP)
         self._driver.wait_until(
             lambda: any(process.state == "T" for process in self.processes() if process.pid == self.pid),
@@ -279,7 +278,9 @@ class Program:
             None,
             lambda within: f"{self} did not stop{within}",
         )
-        yield
+
+    def resume(self) -> None:
+        """Let it go on after `stop` (SIGCONT)."""
         self.signal(signals.SIGCONT)
 
     def wait(self, timeout: float | None = None, *, otherwise: str = "") -> int:
@@ -482,6 +483,7 @@ class Host:
             CheckFailed: none is in time, or every program started here has ended without it.
             RoomFault: a host of the room does not answer.
         """
+        self.driver.watched.add(port)
 
         def look() -> Socket | None:
             over = self.programs and all(program.status is not None for program in self.programs.values())
@@ -499,7 +501,10 @@ class Host:
             look,
             f"a server to listen on {self.name}'s port {port}",
             timeout,
-            lambda within: f"no program came to listen on {self.name}'s port {port}{within}; {self._sockets_seen()}",
+            lambda within: (
+                f"no program came to listen on {self.name}'s port {port}{within}; "
+                + self._listed([s for s in self.sockets() if s.state == "LISTEN"])
+            ),
         )
 
     def wait_for_connections(
@@ -528,6 +533,7 @@ class Host:
             CheckFailed: it did not come so in time.
             RoomFault: a host of the room does not answer.
         """
+        self.driver.watched.add(port)
 
         def look() -> list[Socket] | None:
             found = [
@@ -542,7 +548,7 @@ class Host:
             look,
             what,
             timeout,
-            lambda within: _words(otherwise, f"not seen{within}: {what}; {self._sockets_seen(port)}"),
+            lambda within: _words(otherwise, f"not seen{within}: {what}; {self._listed(self.connections(port))}"),
         )
 
     def unused_port(self) -> int:
@@ -554,9 +560,13 @@ class Host:
         """The own address from which this host speaks to another."""
         return str(self.ask("source_address", to=to.address))
 
-    def _sockets_seen(self, port: int | None = None) -> str:
-        seen = [s for s in self.sockets() if port is None or port in (s.local[1], s.remote[1])]
-        listed = ", ".join(str(s) for s in seen[:6]) + (" …" if len(seen) > 6 else "")
+    def sockets_of_interest(self) -> list[Socket]:
+        """The sockets that a person looks at when the check fails: those that are open, and of ports it waited for."""
+        ports = self.driver.watched
+        return [s for s in self.sockets() if s.state != "TIME_WAIT" or s.local[1] in ports or s.remote[1] in ports]
+
+    def _listed(self, sockets: Sequence[Socket]) -> str:
+        listed = ", ".join(str(s) for s in sockets[:6]) + (f" and {len(sockets) - 6} more" if len(sockets) > 6 else "")
         return f"{self.name}'s sockets: {listed or 'none'}"
 
     # -- connection ---------------------------------------------------------------------------------------------
@@ -778,6 +788,7 @@ class Driver:
         self.patience = patience or PATIENCE * float(os.environ.get("LABROOM_PATIENCE", "1"))
         self.waiting = ""  # what for, in words
         self.transcript: list[Event] = []
+        self.watched: set[int] = set()  # ports whose sockets this check has waited for
         self.changed = threading.Condition(threading.RLock())
         self.numbers = itertools.count(1)
         self.ports = itertools.cycle(range(20000, 30000))
@@ -804,6 +815,7 @@ class Driver:
         """Begin a check of a lab: an empty transcript, time 0."""
         self.lab = lab
         self.transcript = []
+        self.watched = set()
         self._began = time.monotonic()
 
     def record(self, host: str, program: str, stream: str, text: str) -> None:

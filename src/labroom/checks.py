@@ -1,0 +1,334 @@
+"""The checks of the labs, run by pytest: fixtures over the driver, verdicts in plain words, progress, the report.
+
+A check is a test function in tests/labs/test_<lab>.py. It names the hosts it needs as arguments (`server`, `alfa`,
+`bravo`, `charlie`, `outside`, `gateway`) and reads like the lecture:
+
+    def test_message(server, alfa, port):
+        \"\"\"The client prints the server's message.\"\"\"
+        server.start("hello_server", port)
+        server.wait_for_listening(port)
+        alfa.start("hello_client", server.address, port).expect("Message from server : Hello World~")
+
+Its docstring's first line is the claim that the report shows. All that it has started is killed at its end. Whatever
+raises `RoomFault` leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed` fail it.
+
+Two ways lead here: `run`, for the command `labroom check`; and `pytest tests/labs`, whose conftest.py takes its
+fixtures and hook from this module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any, TextIO
+
+import pytest
+
+from labroom import report
+from labroom.driver import CheckFailed, Driver, Host
+from labroom.endpoint import Endpoint
+from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
+from labroom.report import Check, CheckResult, LabResult
+
+CHECKS = Path(__file__).resolve().parents[2] / "tests" / "labs"
+SHOWN_LINES = 30  # of a transcript, on the terminal; the report has all
+
+_DRIVER = pytest.StashKey[Driver]()
+_CHECK = pytest.StashKey[Check]()
+
+
+def available() -> list[str]:
+    """The labs that have checks, in alphabetical order."""
+    return sorted(path.stem.removeprefix("test_") for path in CHECKS.glob("test_*.py"))
+
+
+def run(
+    endpoints: Mapping[str, Endpoint], labs: Sequence[str], report_dir: Path, *, out: TextIO | None = None
+) -> CheckResult:
+    """Check labs in a room; show a line a lab, then what failed; write the report (see `report`, and junit.xml).
+
+    Args:
+        endpoints: how to reach each host of the room, by name.
+        labs: names of labs; none: all.
+        report_dir: folder of the report; made if need be.
+        out: where the progress goes; standard output by default.
+
+    Returns:
+        what was found; its `status` is the exit status.
+
+    Raises:
+        UsageError: there is no such lab.
+        MachineError: pytest could not do its work.
+        KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
+    """
+    known = available()
+    for lab in labs:
+        if lab not in known:
+            raise UsageError(f"no such lab: {lab}", f"labs with checks: {', '.join(known)}")
+    driver = Driver(endpoints)
+    recorder = _Recorder(driver, out or sys.stdout)
+    began = time.monotonic()
+    try:
+        status = pytest.main(
+            [
+                *(str(CHECKS / f"test_{lab}.py") for lab in (labs or known)),
+                *("--override-ini=addopts=", "--import-mode=importlib", f"--rootdir={CHECKS.parents[1]}"),
+                *("--disable-plugin-autoload", "--capture=sys", f"--junit-xml={report_dir / 'junit.xml'}"),
+                *(f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "warnings")),
+            ],
+            plugins=[recorder],
+        )
+    finally:
+        driver.close()
+    if recorder.interrupted:
+        raise KeyboardInterrupt
+    if recorder.broken or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise MachineError(f"the checks can't be run: {recorder.broken or status!r}", "pytest tests/labs says more")
+    result = recorder.result
+    result.seconds = time.monotonic() - began
+    recorder.finish(report.write(result, report_dir))
+    return result
+
+
+def endpoints_of_room() -> dict[str, Endpoint]:
+    """The endpoints of the room that is up, for `pytest tests/labs`.
+
+    They are read from the file that the environment variable LABROOM_ENDPOINTS names (JSON: a list of objects with the
+    fields of `Endpoint`), or else asked of the room of room.yml.
+
+    Raises:
+        LabroomError: there is no such file, or no such room.
+    """
+    file = os.environ.get("LABROOM_ENDPOINTS")
+    if not file:
+        from labroom import nspawn, room
+
+        return nspawn.endpoints(room.load(room.CHECKOUT / "room.yml"))  # type: ignore[attr-defined,no-any-return]
+    try:
+        fields = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"LABROOM_ENDPOINTS={file}: {error}") from error
+    return {
+        found["name"]: Endpoint(
+            **{**found, "identity_file": Path(found["identity_file"]), "known_hosts": Path(found["known_hosts"])}
+        )
+        for found in fields
+    }
+
+
+# -- fixtures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """The room's hosts. All that the session's checks name are connected to at once, in the background."""
+    given = request.config.stash.get(_DRIVER, None)
+    driver = given or Driver(endpoints_of_room())
+    named = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for host in driver.hosts.values():
+        if host.name in named:
+            Thread(target=_connect, args=(host,), daemon=True).start()
+    yield driver
+    if not given:
+        driver.close()
+
+
+def _connect(host: Host) -> None:
+    with suppress(RoomFault):  # whoever uses the host is told
+        host.connect()
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest, driver: Driver) -> Iterator[Driver]:
+    """One check: its transcript begins, and at its end all that it has started is killed."""
+    driver.begin(_lab(request.node.path))
+    yield driver
+    left = driver.clean()
+    request.node.stash[_CHECK].left_behind = left
+
+
+def _host(name: str) -> Any:
+    @pytest.fixture(name=name)
+    def host(check: Driver) -> Host:
+        if name not in check.hosts:
+            raise RoomFault(f"this lab needs a guest {name}, and the room has none", "add it to room.yml")
+        check.hosts[name].connect()
+        return check.hosts[name]
+
+    return host
+
+
+server, alfa, bravo, charlie, outside, gateway = map(
+    _host, ("server", "alfa", "bravo", "charlie", "outside", "gateway")
+)
+
+
+@pytest.fixture
+def port(server: Host) -> int:
+    """A TCP port that is unused on the server, and another one in each check."""
+    return server.unused_port()
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------
+
+
+def _lab(path: Path) -> str:
+    return path.stem.removeprefix("test_")
+
+
+def _claim(item: pytest.Item) -> str:
+    documentation = getattr(getattr(item, "obj", None), "__doc__", None)
+    return (documentation or item.name.removeprefix("test_").replace("_", " ")).strip().partition("\n")[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge a check while its programs still run: what went wrong, the transcript, the sockets."""
+    shown = yield
+    check = item.stash.setdefault(_CHECK, Check(item.name, _claim(item)))
+    check.seconds += call.duration
+    if call.excinfo and check.verdict == "passed":
+        error = call.excinfo.value
+        check.verdict = "fault" if isinstance(error, LabroomError) else "failed"
+        check.words = _in_words(error)
+        check.help = getattr(error, "help", "")
+        driver = getattr(item, "funcargs", {}).get("check")
+        if driver:
+            check.transcript = list(driver.transcript)
+            check.sockets = _sockets(driver)
+        shown.sections += [
+            (
+                f"{check.verdict}: {check.claim}",
+                "\n".join(
+                    [check.words, "", *report.aligned(check.transcript), ""]
+                    + [f"{host}: {socket}" for host, sockets in check.sockets.items() for socket in sockets]
+                ),
+            )
+        ]
+    return shown
+
+
+def _in_words(error: BaseException) -> str:
+    """What an exception says to a person."""
+    if isinstance(error, AssertionError | LabroomError | pytest.fail.Exception):
+        return str(error).partition("\nassert ")[0] or "a check without words failed"
+    return f"the check itself broke: {type(error).__name__}: {error}"
+
+
+def _sockets(driver: Driver) -> dict[str, list[str]]:
+    found = {}
+    for host in driver.hosts_in_use:
+        with suppress(CheckFailed, RoomFault):
+            found[host.name] = [str(socket) for socket in host.sockets_of_interest()]
+    return found
+
+
+# -- progress ---------------------------------------------------------------------------------------------------
+
+
+class _Recorder:
+    """A pytest plug-in that collects the verdicts of a run and shows a line a lab."""
+
+    def __init__(self, driver: Driver, out: TextIO) -> None:
+        self.driver = driver
+        self.out = out
+        self.lively = out.isatty()
+        self.coloured = self.lively and "NO_COLOR" not in os.environ
+        self.result = CheckResult(began=datetime.now().astimezone().isoformat(" ", "seconds"))
+        self.result.hosts = {host.name: host.address for host in driver.hosts.values()}
+        self.interrupted = False
+        self.broken = ""
+        self.expected: Counter[str] = Counter()
+        self.width = 0
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Hand the driver to the fixtures."""
+        config.stash[_DRIVER] = self.driver
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a file of checks that can't be read."""
+        if report.failed:
+            self.broken = str(report.longrepr).strip().rpartition("\n")[2]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note how many checks each lab has."""
+        self.expected = Counter(_lab(item.path) for item in session.items)
+        self.width = max(map(len, self.expected), default=0)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Show which lab runs, and after its last check its verdict."""
+        name = _lab(item.path)
+        if not self.result.labs or self.result.labs[-1].name != name:
+            self.result.labs.append(LabResult(name))
+        lab = self.result.labs[-1]
+        if self.lively:
+            self.out.write(
+                f"\r\033[K{name:{self.width}}  {len(lab.checks) + 1} of {self.expected[name]}: {_claim(item)}"
+            )
+            self.out.flush()
+        done = yield
+        lab.checks.append(item.stash[_CHECK])
+        if nextitem is None or _lab(nextitem.path) != name:
+            self.show(lab)
+        return done
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note Ctrl+C."""
+        self.interrupted = True
+        if self.lively:
+            self.out.write("\r\033[K")
+
+    def colour(self, verdict: report.Verdict, text: str) -> str:
+        """Text in the colour of a verdict, on a terminal."""
+        code = {"passed": 32, "failed": 31, "fault": 33}[verdict]
+        return f"\033[{code}m{text}\033[m" if self.coloured else text
+
+    def show(self, lab: LabResult) -> None:
+        """Show the line of a lab."""
+        says = {"passed": "passed", "failed": "FAILED", "fault": "room fault"}[lab.verdict]
+        passed = sum(check.verdict == "passed" for check in lab.checks)
+        count = f"{passed} of {len(lab.checks)} checks"
+        start = "\r\033[K" if self.lively else ""
+        verdict = self.colour(lab.verdict, f"{says:10}")
+        print(
+            f"{start}{lab.name:{self.width}}  {verdict}  {count:>15}  {lab.seconds:5.1f} s", file=self.out, flush=True
+        )
+
+    def finish(self, page: Path) -> None:
+        """Show what did not pass, and the sum."""
+        for lab in self.result.labs:
+            for check in lab.checks:
+                if check.verdict != "passed":
+                    self.explain(lab, check)
+                for host, commands in check.left_behind.items():
+                    print(f"\n{lab.name}: left behind on {host}, and killed: {', '.join(commands)}", file=self.out)
+        print(f"\n{self.result.summary}\nreport: {page}", file=self.out, flush=True)
+
+    def explain(self, lab: LabResult, check: Check) -> None:
+        """Show one check that did not pass."""
+        title = self.colour(check.verdict, f"{lab.name}: {check.claim}")
+        print(f"\n{title}\n  {check.words}", file=self.out)
+        lines = report.aligned(check.transcript)
+        if len(lines) > SHOWN_LINES:
+            print(f"    … {len(lines) - SHOWN_LINES} lines before, in the report", file=self.out)
+        for line in lines[-SHOWN_LINES:]:
+            print(f"    {line}", file=self.out)
+        for host, sockets in check.sockets.items():
+            for socket in sockets:
+                print(f"    sockets of {host}: {socket}", file=self.out)
+        if check.help:
+            print(f"  remedy: {check.help}", file=self.out)
+        print(f"  run it again: {lab.again}", file=self.out)
