@@ -230,8 +230,10 @@ def test_killed_by_a_signal_is_told_from_an_exit(alfa: Host) -> None:
 def test_stopped_and_continued(alfa: Host) -> None:
     echo = alfa.start("echo")
     echo.expect("Say: ")
-    with echo.stopped(), echo.silence("a stopped program spoke"):
+    echo.stop()
+    with echo.silence("a stopped program spoke"):
         echo.send("word")
+    echo.resume()
     echo.expect("You said: word")
 
 

@@ -1,0 +1,193 @@
+"""Control groups: one for each guest, which limits it, counts what it uses, and finds every process of it (cgroups(7)).
+
+A machine may have the unified hierarchy (v2), the older ones (v1), or both; a group here is the same path in each that
+matters. Under systemd the room's groups lie below a unit of their own, delegated to us by systemd; elsewhere below
+/labroom of each hierarchy.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from labroom.errors import MachineError
+from labroom.processes import run
+
+_CONTROLLERS = ("pids", "memory", "cpuacct", "name=systemd")
+
+
+@dataclass(frozen=True)
+class _Hierarchy:
+    mount: Path
+    controllers: frozenset[str]
+    unified: bool
+
+
+@cache
+def _hierarchies() -> tuple[_Hierarchy, ...]:
+    found = []
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mount, kind, options = line.split()[:4]
+        if kind == "cgroup2":
+            controllers = frozenset((Path(mount) / "cgroup.controllers").read_text().split())
+            found.append(_Hierarchy(Path(mount), controllers, unified=True))
+        elif kind == "cgroup" and (wanted := set(options.split(",")) & set(_CONTROLLERS)):
+            found.append(_Hierarchy(Path(mount), frozenset(wanted), unified=False))
+    return tuple(found)
+
+
+def missing_controllers() -> list[str]:
+    """The controllers that a guest's limits need and this machine doesn't have."""
+    there = {controller for hierarchy in _hierarchies() for controller in hierarchy.controllers}
+    return [name for name in ("pids", "memory") if name not in there]
+
+
+def under_systemd() -> bool:
+    """Whether systemd runs this machine (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def _unit(room: str) -> str:
+    return f"labroom-{room}.service"
+
+
+def _base(room: str) -> str:
+    return f"system.slice/{_unit(room)}" if under_systemd() else f"labroom/{room}"
+
+
+class Cgroup:
+    """The control group of one part of a room: a guest, or a helper such as the uplink."""
+
+    def __init__(self, room: str, part: str) -> None:
+        self.room = room
+        self.part = part
+
+    def _folders(self) -> list[tuple[_Hierarchy, Path]]:
+        return [(hierarchy, hierarchy.mount / _base(self.room) / self.part) for hierarchy in _hierarchies()]
+
+    def create(self, processes: int | None = None, memory_mib: int | None = None) -> list[Path]:
+        """Make the group, limited, and return the files that a process writes its number to in order to join."""
+        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room)).is_dir():
+            _start_unit(self.room)
+        for hierarchy, folder in self._folders():
+            if hierarchy.unified:
+                _enable_controllers(hierarchy, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            limits = {}
+            if processes and "pids" in hierarchy.controllers:
+                limits["pids.max"] = str(processes)
+            if memory_mib and "memory" in hierarchy.controllers:
+                limits["memory.max" if hierarchy.unified else "memory.limit_in_bytes"] = str(memory_mib << 20)
+            for file, value in limits.items():
+                (folder / file).write_text(value)
+        return [folder / "cgroup.procs" for _, folder in self._folders()]
+
+    def processes(self) -> set[int]:
+        """The number of every process in the group and below it."""
+        found: set[int] = set()
+        for _, folder in self._folders():
+            for file in folder.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    found.update(map(int, file.read_text().split()))
+        return found
+
+    def memory_bytes(self) -> int:
+        """What the group holds in memory: processes, kernel objects and files' pages; 0 where it isn't counted."""
+        return self._number("memory.current", "memory.usage_in_bytes")
+
+    def cpu_seconds(self) -> float:
+        """The processor time its processes have used; 0 where it isn't counted."""
+        for hierarchy, folder in self._folders():
+            with contextlib.suppress(OSError):
+                if hierarchy.unified:
+                    return int((folder / "cpu.stat").read_text().split()[1]) / 1e6
+                return int((folder / "cpuacct.usage").read_text()) / 1e9
+        return 0.0
+
+    def _number(self, *names: str) -> int:
+        for _, folder in self._folders():
+            for name in names:
+                with contextlib.suppress(OSError):
+                    return int((folder / name).read_text())
+        return 0
+
+    def destroy(self, timeout: float = 10) -> None:
+        """Kill what is in the group and remove it.
+
+        Raises:
+            MachineError: a process is still there after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while left := self.processes():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise MachineError(f"process {min(left)} of {self.room}/{self.part} can't be killed")
+            time.sleep(0.005)
+        for _, folder in self._folders():
+            _remove(folder, deadline)
+
+
+def parts(room: str) -> set[str]:
+    """The parts of a room that have a control group, also those nobody remembers."""
+    return {
+        folder.name
+        for hierarchy in _hierarchies()
+        for folder in (hierarchy.mount / _base(room)).glob("*/")
+    }
+
+
+def destroy_room(room: str) -> None:
+    """Remove the room's own group, after those of its parts."""
+    if under_systemd() and (_hierarchies()[0].mount / _base(room)).is_dir():
+        run("systemctl", "stop", _unit(room))
+    for hierarchy in _hierarchies():
+        _remove(hierarchy.mount / _base(room), time.monotonic() + 5)
+        with contextlib.suppress(OSError):  # it stays while another room is there
+            (hierarchy.mount / "labroom").rmdir()
+
+
+def _start_unit(room: str) -> None:
+    keeper = ("sh", "-c", 'mkdir "$0/keeper" && echo $$ >"$0/keeper/cgroup.procs" && exec sleep infinity')
+    folder = _hierarchies()[0].mount / _base(room)
+    run(
+        *("systemd-run", "--quiet", "--collect", f"--unit={_unit(room)}", "--slice=system.slice"),
+        *("--property=Delegate=yes", f"--description=labroom room {room}", *keeper, str(folder)),
+    )
+    deadline = time.monotonic() + 10
+    while not (folder / "keeper").is_dir() or (folder / "cgroup.procs").read_text():
+        if time.monotonic() > deadline:
+            raise MachineError(f"systemd did not start {_unit(room)}", f"journalctl -u {_unit(room)}")
+        time.sleep(0.005)
+
+
+def _enable_controllers(hierarchy: _Hierarchy, folder: Path) -> None:
+    """Let `folder` count and limit: each controller is switched on from its first ancestor that is ours downwards."""
+    wanted = " ".join(f"+{name}" for name in ("pids", "memory") if name in hierarchy.controllers)
+    ancestors = [parent for parent in reversed(folder.parents) if parent.is_relative_to(hierarchy.mount)]
+    if under_systemd():  # above the unit it is systemd that decides
+        ancestors = ancestors[-1:]
+    for ancestor in ancestors:
+        ancestor.mkdir(exist_ok=True)
+        if wanted:
+            (ancestor / "cgroup.subtree_control").write_text(wanted)
+
+
+def _remove(folder: Path, deadline: float) -> None:
+    """Remove an empty group and those in it; the kernel may need a moment after its last process went."""
+    while folder.is_dir():
+        for below in sorted(folder.rglob("*/"), reverse=True):
+            with contextlib.suppress(OSError):
+                below.rmdir()
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise MachineError(f"{folder} can't be removed: it is still in use") from None
+            time.sleep(0.005)

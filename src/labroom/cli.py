@@ -1,0 +1,286 @@
+"""The command `labroom`: its verbs, and what each prints."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from labroom import __version__, room, state
+from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
+
+_EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3 the room or the machine;
+130 interrupted. Each error is one line that says what is wrong, and one that says what mends it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `labroom` with `arguments`, those of the process if None, and return its exit status."""
+    signal.signal(signal.SIGTERM, _terminated)
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return command(options)
+    except LabroomError as error:
+        print(f"labroom: {error}", file=sys.stderr)
+        if error.help:
+            print(f"  help: {error.help}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("labroom: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="labroom",
+        description="A lab of guests on a private network behind NAT, and checks that drive lab programs across it.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"labroom {__version__}")
+    parser.add_argument(
+        "--room", type=Path, metavar="FILE", help="the room file (room.yml here, else the checkout's own)"
+    )
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    up = verb("up", _up, "make the room, or mend it where something is missing")
+    up.add_argument("--check", action="store_true", help="then drive the labs across it")
+    down = verb("down", _down, "take the room down; nothing of it stays but its image and keys")
+    down.add_argument("--purge", action="store_true", help="remove the image and the keys too")
+    check = verb("check", _check, "drive the labs across the room and say what happened")
+    check.add_argument("labs", nargs="*", metavar="LAB", help="which (labroom list); all if none is named")
+    verb("status", _status, "show the guests, their addresses and the forwarded ports")
+    verb("list", _list, "show the labs")
+    ssh = verb("ssh", _ssh, "log in to a guest, or run a command there")
+    ssh.add_argument("guest", metavar="GUEST")
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    verb("ssh-config", _ssh_config, "print what `ssh -F` and VS Code need to reach the guests")
+    verb("doctor", _doctor, "show what this machine lacks, and the command that mends it")
+    test = verb("test", _test, "run the project's own tests")
+    test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="…", help="for pytest, instead of everything")
+    return parser
+
+
+def _room_file(options: argparse.Namespace) -> Path:
+    file: Path | None = options.room
+    return file.absolute() if file else room.default_file()
+
+
+# Modules that only some verbs need are imported by those: `labroom list` starts in a tenth of a second.
+
+
+def _up(options: argparse.Namespace) -> int:
+    from labroom import image, machine, network, nspawn
+    from labroom.progress import Progress
+
+    file = _room_file(options)
+    wanted = room.load(file)
+    machine.require_root("up")
+    progress = Progress()
+    started = time.monotonic()
+    with state.locked(_lock(wanted.name), f"brings room {wanted.name} up"):
+        record = state.read_json(nspawn.record(wanted.name))
+        if network.exists(wanted.name) and record:
+            if record["file"] != str(file):
+                raise MachineError(
+                    f"a room named {wanted.name} is up already, of {record['file']}",
+                    f"labroom --room {record['file']} down, or another name in {file}",
+                )
+            if record["links"] != nspawn.link_digest(wanted):
+                raise MachineError(
+                    "the running room has other networks than room.yml now says", "labroom down, then labroom up"
+                )
+        print(f"room {wanted.name}: {len(wanted.guests)} guests, by {file}", flush=True)
+        was_up = network.exists(wanted.name)
+        try:
+            layers = nspawn.layers_in_use(wanted) if was_up else None
+            if layers is None:
+                machine.install_missing(progress)
+                network.check_free(wanted)
+                layers = image.ensure(wanted, progress)
+            elif layers != image.ready(wanted):
+                print(
+                    "  note: roles or labs have changed since these guests' image was made; `labroom down` and `up`\n"
+                    "  renew them, `ansible-playbook -i room.yml playbooks/room.yml` changes them as they are"
+                )
+            with progress.phase(f"guests: {' '.join(wanted.guests)}"[:50]):
+                done = nspawn.up(wanted, file, layers)
+        except BaseException:
+            if not was_up:  # half a room is of no use to anybody
+                nspawn.down(wanted.name)
+            raise
+    for guest, what in done.items():
+        if was_up:
+            print(f"  {guest} {what}")
+    print(f"all in order after {time.monotonic() - started:.1f} s" if not done else f"up: {progress.longest()}")
+    status = 0
+    if options.check:
+        status = _run_checks(options, [])
+    else:
+        print("drive the labs:  ./labroom check")
+    print("log in:          ./labroom ssh server\nlook:            ./labroom status\ntake it down:    ./labroom down")
+    return status
+
+
+def _lock(name: str) -> Path:
+    return state.ROOT / "locks" / name
+
+
+def _down(options: argparse.Namespace) -> int:
+    from labroom import image, machine, nspawn
+
+    file = _room_file(options)
+    machine.require_root("down")
+    # By the room's record first: room.yml may be gone, broken, or say another name by now.
+    names = {
+        record.parent.name
+        for record in state.ROOMS.glob("*/room.json")
+        if state.read_json(record).get("file") == str(file)
+    }
+    try:
+        name = room.load(file).name
+    except LabroomError:
+        if not names:
+            raise
+    else:
+        if state.read_json(nspawn.record(name)).get("file", str(file)) == str(file):
+            names.add(name)
+    for name in sorted(names):
+        started = time.monotonic()
+        with state.locked(_lock(name), f"takes room {name} down"):
+            there = nspawn.down(name)
+            if options.purge:
+                state.remove_tree(state.ROOMS / name)
+        print(f"room {name}: down after {time.monotonic() - started:.1f} s" if there else f"room {name}: was not up")
+    image.clear_away_if_idle()
+    if options.purge:
+        records = [state.read_json(nspawn.record(name)) for name in nspawn.rooms()]
+        image.purge(layer for record in records for layers in record.get("layers", {}).values() for layer in layers)
+        print("images and keys removed")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    return _run_checks(options, options.labs)
+
+
+def _run_checks(options: argparse.Namespace, labs: list[str]) -> int:
+    from labroom import checks, keys
+
+    wanted = _running_room(options)
+    result = checks.run(keys.endpoints(wanted), labs, Path("reports"))
+    return result.status
+
+
+def _running_room(options: argparse.Namespace) -> room.Room:
+    """The room, which must be up.
+
+    Raises:
+        RoomFault: it isn't.
+    """
+    from labroom import network
+
+    wanted = room.load(_room_file(options))
+    if not network.exists(wanted.name):
+        raise RoomFault(f"room {wanted.name} is not up", "sudo ./labroom up")
+    return wanted
+
+
+def _status(options: argparse.Namespace) -> int:
+    from labroom import network, nspawn
+
+    wanted = room.load(_room_file(options))
+    if not network.exists(wanted.name):
+        print(f"room {wanted.name} is not up: ./labroom up")
+        return 0
+    print(f"room {wanted.name}, domain {wanted.domain}, internet {'on' if wanted.internet else 'off'}\n")
+    print(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
+    for guest in nspawn.status(wanted):
+        addresses = [wanted.guests[guest.name].private, wanted.guests[guest.name].outside]
+        first, *more = [str(address) for address in addresses if address]
+        line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
+        if guest.up:
+            minutes, seconds = divmod(int(guest.seconds), 60)
+            age = f"{minutes // 60}h{minutes % 60:02}m" if minutes >= 60 else f"{minutes}m{seconds:02}s"
+            line += f" {age:>8} {guest.memory_bytes / 2**20:5.1f} MiB {guest.cpu_seconds:6.2f} s {guest.processes:>10}"
+        print(line)
+        for address in more:
+            print(f"{'':<12} {address}")
+    if wanted.gateway and wanted.forwarded_ports:
+        print(f"\nforwarded by the gateway, {wanted.gateway.outside}:")
+        for forward in wanted.forwarded_ports:
+            print(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from labroom import checks
+
+    for name, title in checks.labs().items():
+        print(f"{name:<16} {title}")
+    return 0
+
+
+def _ssh(options: argparse.Namespace) -> int:
+    from labroom import keys
+
+    wanted = _running_room(options)
+    if options.guest not in wanted.guests:
+        raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(wanted.guests)}")
+    guest = wanted.guests[options.guest]
+    ssh_options = {
+        **keys.ssh_options(wanted),
+        "BindAddress": str(wanted.networks.machine(guest.link)),
+        "LogLevel": "ERROR",
+    }
+    argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in ssh_options.items())]
+    sys.stdout.flush()
+    os.execvp("ssh", [*argv, f"{keys.STUDENT}@{guest.address}", *options.command])  # noqa: S606 (no shell is meant)
+
+
+def _ssh_config(options: argparse.Namespace) -> int:
+    from labroom import keys
+
+    wanted = _running_room(options)
+    print(keys.ssh_config(wanted), end="")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from labroom import machine, network
+
+    wanted = room.load(_room_file(options))
+    findings = machine.examine()
+    try:
+        network.check_free(wanted)
+        findings.append(machine.Finding("the room's networks are free", ok=True))
+    except MachineError as error:
+        findings.append(machine.Finding(f"the room's networks are free: {error}", ok=False, remedy=error.help))
+    for finding in findings:
+        print(f"{'ok ' if finding.ok else 'NO '} {finding.what}{'' if finding.ok else ': ' + finding.remedy}")
+    lacking = sum(not finding.ok for finding in findings)
+    if lacking:
+        raise MachineError(f"this machine lacks {lacking} of {len(findings)} things; `labroom up` installs packages itself")
+    print("this machine can run a room")
+    return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    script = room.CHECKOUT / "tests" / "run"
+    return subprocess.run([str(script), *options.pytest], cwd=room.CHECKOUT, check=False).returncode
+

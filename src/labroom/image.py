@@ -1,0 +1,392 @@
+"""The guests' image: made once, in layers, each named by the digest of all that went into it.
+
+The `base` layer is a Debian or Ubuntu by mmdebstrap(1) that boots fast and answers SSH. On it lies the `guest` layer: what
+playbooks/guest.yml changes in one guest made from the base, over SSH; and on that, for the gateway, what
+playbooks/gateway.yml changes. A room's guests are overlays on these, so that starting one provisions nothing.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labroom import inventory, keys, machine, network, nspawn, processes, state
+from labroom.cgroups import Cgroup
+from labroom.errors import MachineError
+from labroom.progress import Progress
+from labroom.room import CHECKOUT, Guest, Room
+
+#: The layers of each part, topmost first.
+Layers = dict[str, list[Path]]
+
+_BUILD = "image-build"  # the room, and control group, in which images are made; no room.yml can have this name
+_BASE_PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "sudo", "iproute2", "nftables"),
+    "ca-certificates",
+)
+_NEEDED_BYTES = 2 << 30  # what making an image takes at its peak, with room to spare
+
+# Units that a guest of a lab never needs: each costs every guest a piece of its start. User sessions stay (their
+# /run/nologin keeps students out until the guest is up), and so do cron-like things that a person would look for.
+_MASKED = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
+    *("motd-news.timer", "systemd-tmpfiles-clean.timer", "e2scrub_reap.service", "systemd-pstore.service"),
+    *("getty.target", "getty-static.service", "console-getty.service", "systemd-logind.service"),
+    *("systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-firstboot.service"),
+    *("systemd-journal-flush.service", "systemd-machine-id-commit.service", "systemd-modules-load.service"),
+    *("systemd-pcrphase.service", "systemd-pcrphase-sysinit.service", "systemd-random-seed.service"),
+    *("systemd-repart.service", "systemd-sysusers.service", "systemd-update-utmp.service", "kmod-static-nodes.service"),
+    *("systemd-update-utmp-runlevel.service", "systemd-udevd.service", "systemd-udev-trigger.service"),
+    *("systemd-timesyncd.service", "systemd-networkd-wait-online.service", "systemd-hwdb-update.service"),
+    *("ldconfig.service", "modprobe@.service", "systemd-initctl.socket", "systemd-journald-audit.socket"),
+    *("systemd-ask-password-wall.path", "systemd-ask-password-console.path", "cryptsetup.target"),
+    *("integritysetup.target", "veritysetup.target", "remote-fs.target", "dev-hugepages.mount", "dev-mqueue.mount"),
+    *("sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount"),
+    "sys-kernel-tracing.mount",
+)
+_FILES = {
+    "etc/systemd/system/labroom-network.service": """\
+[Unit]
+Description=The guest's links, as room.yml has them
+DefaultDependencies=no
+Before=network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=ip -batch /etc/labroom/network
+
+[Install]
+WantedBy=sysinit.target
+""",
+    # A volatile journal of at most 4 MB: it lies in memory, and goes with the guest.
+    "etc/systemd/journald.conf.d/labroom.conf": """\
+[Journal]
+Storage=volatile
+RuntimeMaxUse=4M
+RuntimeMaxFileSize=1M
+""",
+}
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _files(*folders: Path) -> list[tuple[str, str]]:
+    """Name and digest of every file below `folders`, but for what Python caches."""
+    found = [
+        (str(path.relative_to(CHECKOUT)), hashlib.sha256(path.read_bytes()).hexdigest())
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return sorted(found)
+
+
+def _roles(playbook: str) -> list[str]:
+    plays = yaml.load((CHECKOUT / "playbooks" / playbook).read_text(), Loader=yaml.CSafeLoader)  # noqa: S506
+    return [role.rpartition(".")[2] for play in plays for role in play["roles"]]
+
+
+def _names(room: Room, release: str) -> dict[str, str]:
+    """The name of each layer for this room, checkout and release."""
+    base = f"base-{release}-{_digest(release, _BASE_PACKAGES, _MASKED, _FILES, nspawn.UID_BASE)}"
+    variables = inventory.role_variables(room)
+    roles = {path for path in (CHECKOUT / "roles").iterdir() if path.is_dir()}
+    for_gateway = {CHECKOUT / "roles" / name for name in _roles("gateway.yml")}
+    playbooks = CHECKOUT / "playbooks"
+    guest_inputs = [*_files(*(roles - for_gateway), CHECKOUT / "labs"), (playbooks / "guest.yml").read_text()]
+    guest = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"
+    gateway_inputs = [*_files(*roles), (playbooks / "gateway.yml").read_text()]
+    gateway = f"gateway-{release}-{_digest(guest, variables['gateways'], gateway_inputs)}"
+    return {"base": base, "guest": guest, "gateway": gateway}
+
+
+def _tree(name: str) -> Path:
+    return state.IMAGES / name / "tree"
+
+
+def _layers(names: dict[str, str]) -> Layers:
+    guest = [_tree(names["guest"]), _tree(names["base"])]
+    return {"guest": guest, "gateway": [_tree(names["gateway"]), *guest]}
+
+
+def _wanted(room: Room) -> list[str]:
+    return ["base", "guest", "gateway"] if room.gateway else ["base", "guest"]
+
+
+def _chosen_release(room: Room) -> str | None:
+    """The release of the room's image; None where `auto` has not been decided on this machine yet."""
+    if room.image.release != "auto":
+        return room.image.release
+    decided: str | None = state.read_json(state.IMAGES / "auto.json").get("release")
+    return decided
+
+
+def ready(room: Room) -> Layers | None:
+    """The room's image, if it is there and made of just what the checkout holds now."""
+    release = _chosen_release(room)
+    if release is None:
+        return None
+    names = _names(room, release)
+    return _layers(names) if all(_tree(names[layer]).is_dir() for layer in _wanted(room)) else None
+
+
+def ensure(room: Room, progress: Progress) -> Layers:
+    """The room's image, made now as far as it isn't there.
+
+    Raises:
+        MachineError: it can't be made: no network, no space, a tool that failed; the message has its last lines.
+    """
+    if layers := ready(room):
+        return layers
+    state.prepare(state.IMAGES)
+    with state.locked(state.IMAGES / "lock", "makes an image"):
+        _clear_away()
+        free = shutil.disk_usage(state.IMAGES).free
+        if free < _NEEDED_BYTES:
+            raise MachineError(
+                f"{state.IMAGES} has {free / 2**30:.1f} GiB free, and making an image takes {_NEEDED_BYTES >> 30} GiB",
+                "free some space, or set LABROOM_STATE_DIR to a folder on another disk",
+            )
+        release = _decide_release(room)
+        names = _names(room, release)
+        try:
+            if not _tree(names["base"]).is_dir():
+                _make_base(names["base"], release, progress)
+            missing = [part for part in _wanted(room)[1:] if not _tree(names[part]).is_dir()]
+            if missing:
+                _provision(room, names, missing, progress)
+        finally:
+            _clear_away()
+        return _layers(names)
+
+
+def _clear_away() -> None:
+    """Remove what making an image left behind; the lock says that nobody makes one."""
+    nspawn.clear_away(_BUILD)
+    state.remove_tree(state.ROOMS / _BUILD)
+    for partial in state.IMAGES.glob("*.partial"):
+        state.remove_tree(partial)
+
+
+def clear_away_if_idle() -> None:
+    """Remove what making an image left behind when it was killed, unless one is being made now."""
+    if state.IMAGES.is_dir():
+        with state.locked(state.IMAGES / "lock", "clears away", wait=False) as held:
+            if held:
+                _clear_away()
+
+
+def purge(in_use: Iterable[str]) -> None:
+    """Remove every image of which no layer is in use.
+
+    Args:
+        in_use: the folders of layers that running rooms lie on.
+    """
+    used = {Path(layer).parent for layer in in_use}
+    for image in state.IMAGES.glob("*-*-*/"):
+        if image not in used:
+            state.remove_tree(image)
+    if not used:
+        state.remove_tree(state.IMAGES)
+
+
+# --- base ----------------------------------------------------------------------------------------------------------
+
+
+def _decide_release(room: Room) -> str:
+    if release := _chosen_release(room):
+        return release
+    own = machine.os_release()
+    release, reason = own.get("VERSION_CODENAME", ""), ""
+    if release != "noble":
+        keyring = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
+        if not keyring.exists():
+            machine.try_install("ubuntu-keyring")
+        if not keyring.exists():
+            reason = "Ubuntu's keyring can't be had here"
+        elif not _archive_answers("noble"):
+            reason = "Ubuntu's archive can't be reached from here"
+        else:
+            release = "noble"
+    if reason:
+        print(f"  {reason}: the guests are {own.get('PRETTY_NAME', release)}, as this machine is", flush=True)
+    state.write_json(state.IMAGES / "auto.json", {"release": release})
+    return release
+
+
+def _archive_answers(release: str) -> bool:
+    try:
+        processes.run("mmdebstrap", "--simulate", "--variant=essential", release, "/dev/null", timeout=40)
+    except MachineError:
+        return False
+    return True
+
+
+def _make_base(name: str, release: str, progress: Progress) -> None:
+    partial = state.IMAGES / f"{name}.partial"
+    tree = partial / "tree"
+    partial.mkdir()
+    log = state.IMAGES / f"{name}.log"
+    sources = machine.apt_sources(release)
+    options = [
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={','.join(_BASE_PACKAGES)}",
+        "--aptopt=APT::Install-Recommends false",
+        *(f"--aptopt={option}" for option in machine.apt_proxies()),
+        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
+    ]
+    with progress.phase(f"base of the guests' image ({release})", log):
+        _run_logged(["mmdebstrap", *options, release, str(tree), *(["-"] if sources else [])], log, stdin=sources)
+    with progress.phase("made to boot as a guest"):
+        for unit in _MASKED:
+            (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
+        for path, text in _FILES.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_text(text)
+        wants = tree / "etc/systemd/system/sysinit.target.wants"
+        wants.mkdir(exist_ok=True)
+        (wants / "labroom-network.service").symlink_to("../labroom-network.service")
+        (tree / "etc/labroom").mkdir()
+        _forget_identity(tree)
+        _shift_owners(tree)
+    _keep(name, partial)
+
+
+def _forget_identity(tree: Path) -> None:
+    """Remove what each guest gets for itself, and what an installation leaves behind."""
+    for pattern in (
+        *("etc/ssh/ssh_host_*", "etc/machine-id", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/labroom/network"),
+        *("root/.ssh", "root/.ansible", f"home/{keys.STUDENT}/.ssh/authorized_keys", "var/log/**/*.log", "tmp/*"),
+        *("var/lib/apt/lists/*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", "var/lib/systemd/random-seed"),
+        *("var/lib/dbus/machine-id", "var/cache/debconf/*-old", "var/lib/dpkg/*-old", "var/log/journal/*", "run/*"),
+    ):
+        for path in tree.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _shift_owners(tree: Path) -> None:
+    """Give every file to the user of the machine that its owner will be in a guest."""
+    for folder, folders, files in os.walk(tree):
+        for path in (Path(folder), *(Path(folder, name) for name in (*folders, *files))):
+            status = path.lstat()
+            if status.st_uid < nspawn.UID_COUNT:  # not yet: hard links come by twice
+                os.lchown(path, nspawn.UID_BASE + status.st_uid, nspawn.UID_BASE + status.st_gid)
+                if status.st_mode & 0o6000 and not path.is_symlink():  # which lchown clears
+                    path.chmod(status.st_mode & 0o7777)
+
+
+def _keep(name: str, partial: Path) -> None:
+    """Make a finished layer known by its name, its list of packages beside it."""
+    installed = (partial / "tree/var/lib/dpkg/status").read_text().split("\n\n")
+    fields = [dict(re.findall(r"^(Package|Version): (.*)$", block, re.MULTILINE)) for block in installed]
+    packages = sorted(f"{field['Package']} {field['Version']}\n" for field in fields if "Version" in field)
+    (partial / "packages.txt").write_text("".join(packages))
+    partial.replace(state.IMAGES / name)
+
+
+# --- provisioned layers --------------------------------------------------------------------------------------------
+
+
+def _provision(room: Room, names: dict[str, str], missing: list[str], progress: Progress) -> None:
+    """Make the missing layers, each in a guest made from the one below it, by the playbook of its part."""
+    builder = Room.model_construct(
+        name=_BUILD,
+        domain=room.domain,
+        networks=room.networks,
+        internet=True,
+        guests={"builder": Guest(outside=room.networks.outside.network_address + 2)},
+    )
+    network.create(builder, machine=False)
+    network.start_uplink(_BUILD)
+    keys.prepare(builder)
+    for part in missing:
+        below = _layers(names)[part][1:]
+        log = state.IMAGES / f"{names[part]}.log"
+        with progress.phase(f"{part} layer by playbooks/{part}.yml", log):
+            nspawn.start(_BUILD, nspawn.describe(builder, "builder", below))
+            _run_playbook(room, builder, part, log)
+            partial = state.IMAGES / f"{names[part]}.partial"
+            partial.mkdir()
+            nspawn.shut_down(_BUILD, ["builder"])
+            (nspawn.folder(_BUILD, "builder") / "upper").rename(partial / "tree")
+            nspawn.clear(_BUILD, "builder")
+            _forget_identity(partial / "tree")
+            _keep(names[part], partial)
+
+
+def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
+    groups = inventory.inventory(builder)
+    variables = inventory.role_variables(room)
+    groups["guests"]["vars"] |= variables["guests"]
+    patience = "-o ConnectionAttempts=30 -o ConnectTimeout=1"  # it is still booting
+    common = " ".join(f"-o {option}={value}" for option, value in keys.ssh_options(builder).items())
+    groups["guests"]["hosts"]["builder"]["ansible_ssh_common_args"] = f"{common} {patience}"
+    groups["gateways"] = {"hosts": {"builder": {}} if part == "gateway" else {}, "vars": variables["gateways"]}
+    file = state.ROOMS / _BUILD / "inventory.yml"
+    file.write_text(json.dumps(groups, indent=1))
+    try:
+        _run_logged(
+            [*network.inside(_BUILD), machine.tool("ansible-playbook"), f"--inventory={file}", f"playbooks/{part}.yml"],
+            log,
+            env={
+                "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+                "ANSIBLE_HOME": str(state.ROOMS / _BUILD / "ansible"),
+                "ANSIBLE_FORCE_COLOR": "0",
+            },
+        )
+    except MachineError as error:
+        if "UNREACHABLE" in log.read_text():
+            raise MachineError(
+                f"{error}\nthe builder's console ends:\n    " + "\n    ".join(nspawn.console(_BUILD, "builder"))
+            ) from error
+        raise
+
+
+def _run_logged(argv: list[str], log: Path, stdin: str = "", env: dict[str, str] | None = None) -> None:
+    """Run a tool that makes an image, in the control group of all that does, its output in `log`.
+
+    Raises:
+        MachineError: it failed; the message has its last lines.
+    """
+    joins = Cgroup(_BUILD, "tools").create()
+    script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"'
+    with log.open("w") as output:
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *map(str, joins), "--", *argv],
+            input=stdin.encode(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"LC_ALL": "C.UTF-8"} | (env or {}),
+            cwd=CHECKOUT,
+            start_new_session=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        return
+    text = log.read_text(errors="replace")
+    tool = next(Path(word).name for word in argv if Path(word).name in ("mmdebstrap", "ansible-playbook"))
+    if "No space left on device" in text:
+        raise MachineError(f"the disk is full: {tool} found no space left for {state.IMAGES}", "free some space")
+    unreachable = re.search(r"(Could not resolve|Temporary failure resolving|Could not connect|Unable to connect).*", text)
+    if unreachable:
+        raise MachineError(
+            f"no network for the first image: {unreachable.group(0).strip()}",
+            "the package mirror of this machine's apt must answer, once: try apt-get update",
+        )
+    last = "".join(f"\n    {line}" for line in text.strip().splitlines()[-8:])
+    raise MachineError(f"{tool} failed (exit status {done.returncode}); its output ends:{last}", f"the whole log: {log}")
+

@@ -1,0 +1,62 @@
+"""room.yml as Ansible sees it: hosts, groups, how to reach them, and the roles' variables."""
+
+from typing import Any
+
+from labroom import keys
+from labroom.network import UPLINK_NAME_SERVER
+from labroom.room import Room
+
+
+def role_variables(room: Room) -> dict[str, dict[str, Any]]:
+    """The roles' variables, by the group that they belong to: what an image is provisioned with."""
+    guests: dict[str, Any] = {"student_account_name": keys.STUDENT}
+    if room.gateway is None:
+        return {"guests": guests, "gateways": {}}
+    hosts = {
+        name: [str(address) for address in (guest.private, guest.outside) if address][:1]
+        for name, guest in room.guests.items()
+    }
+    hosts |= {name: [hosts[target][0] for target in targets] for name, targets in room.names.items()}
+    gateways = {
+        "nat_gateway_inside": str(room.networks.private),
+        "nat_gateway_outside_address": str(room.gateway.outside),
+        "nat_gateway_forwarded_ports": [
+            {
+                "port": forward.port,
+                "to": str(room.guests[forward.guest].private),
+                "to_port": forward.target,
+                "protocol": "tcp",
+            }
+            for forward in room.forwarded_ports
+        ],
+        "name_service_domain": room.domain,
+        "name_service_listen_addresses": [str(room.gateway.private)],
+        "name_service_hosts": hosts,
+        "name_service_aliases": dict(room.aliases),
+        "name_service_upstream": [UPLINK_NAME_SERVER] if room.internet else [],
+    }
+    return {"guests": guests, "gateways": gateways}
+
+
+def inventory(room: Room) -> dict[str, Any]:
+    """An inventory of the room, in the shape of Ansible's YAML inventories: {group: {hosts: …, vars: …}}."""
+    common = " ".join(f"-o {option}={value}" for option, value in keys.ssh_options(room).items())
+    hosts = {
+        name: {
+            "ansible_host": str(guest.address),
+            "ansible_ssh_common_args": f"{common} -o BindAddress={room.networks.machine(guest.link)}",
+        }
+        for name, guest in room.guests.items()
+    }
+    variables = role_variables(room)
+    identity = keys.identity(room.name)
+    login = {"ansible_user": "root", "ansible_ssh_private_key_file": str(identity)}
+    if identity.is_file():
+        login["student_account_authorized_keys"] = [keys.public(identity)]  # type: ignore[assignment]
+    return {
+        "guests": {"hosts": hosts, "vars": {**variables["guests"], **login}},
+        "gateways": {
+            "hosts": {name: {} for name, guest in room.guests.items() if guest.part == "gateway"},
+            "vars": variables["gateways"],
+        },
+    }

@@ -1,0 +1,217 @@
+"""A room's links: two bridges in a network namespace of the room's own, and the machine's and the internet's way in.
+
+Deleting the namespace deletes every link, address, route and nftables table in it. On the machine itself there is one
+interface a network, with the machine's own address in the room; the bridges hand it nothing that is not for that
+address, so the machine forwards nothing for the room, whatever its own settings. The internet is reached through
+slirp4netns(1), a process of the room that opens ordinary sockets on behalf of the guests: no route, no NAT rule and no
+setting of the machine is touched.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from labroom import state
+from labroom.cgroups import Cgroup
+from labroom.errors import MachineError
+from labroom.processes import run, start_time
+from labroom.room import Link, Room
+
+#: The name server that slirp4netns gives to the namespace: the machine's own, whatever that is.
+UPLINK_NAME_SERVER = "10.0.2.3"
+_UPLINK = "uplink"  # the control group of slirp4netns
+_ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
+_ARP_RETRIES = 20
+
+
+def interface(room: str, link: Link) -> str:
+    """The machine's interface in a network of the room."""
+    return f"{room}-{link}"
+
+
+def namespace(room: str) -> Path:
+    """The file that holds the room's network namespace (namespaces(7))."""
+    return state.ROOMS / room / "netns"
+
+
+def inside(room: str) -> tuple[str, ...]:
+    """The command that runs another one in the room's network namespace."""
+    return ("nsenter", f"--net={namespace(room)}", "--")
+
+
+def exists(room: str) -> bool:
+    """Whether the room's links are there."""
+    return _pinned(namespace(room)) and all(
+        Path("/sys/class/net", interface(room, link)).exists() for link in ("private", "outside")
+    )
+
+
+def _pinned(file: Path) -> bool:
+    """Whether a namespace is mounted on `file`."""
+    try:
+        return file.stat().st_dev != file.parent.stat().st_dev
+    except FileNotFoundError:
+        return False
+
+
+def check_free(room: Room) -> None:
+    """See that no other network of this machine uses the room's addresses.
+
+    Raises:
+        MachineError: one does; the message names the interface or the route.
+    """
+    own = {interface(room.name, "private"), interface(room.name, "outside")}
+    for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
+        target = route.get("dst", "default")
+        if target == "default" or route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
+            continue
+        for subnet in (room.networks.private, room.networks.outside):
+            if IPv4Network(target, strict=False).overlaps(subnet):
+                raise MachineError(
+                    f"{subnet} is in use on this machine: {target} on {route.get('dev', 'a route of its own')}",
+                    "choose other networks and addresses in room.yml",
+                )
+
+
+def create(room: Room, *, name: str | None = None, machine: bool = True, internet: bool | None = None) -> None:
+    """Make the links.
+
+    Args:
+        room: whose addresses the links have.
+        name: the namespace's name, where it is not the room's.
+        machine: let this machine join them.
+        internet: let guests reach the internet; as in room.yml if None.
+    """
+    name = name or room.name
+    file = namespace(name)
+    state.prepare(file.parent)
+    file.touch()
+    run("unshare", f"--net={file}", "true")
+    networks = room.networks
+    links = ["link set lo up"]
+    for bridge in ("private", "outside"):
+        links += [f"link add {bridge} type bridge", f"link set {bridge} up"]
+    links.append(f"addr add {networks.router}/{networks.outside.prefixlen} dev outside")
+    run(*inside(name), "ip", "-batch", "-", stdin="\n".join(links))
+    # nftables: one table of ours in each family, in the room's namespace.
+    rules = "table bridge labroom { chain forward { type filter hook forward priority filter;\n"
+    for link in ("private", "outside"):
+        address = networks.machine(link)  # type: ignore[arg-type]
+        rules += f'oifname "machine-{link}" ether type ip ip daddr != {address} drop\n'
+        rules += f'oifname "machine-{link}" ether type ip6 drop\n'
+    rules += "}\n}\n"
+    if machine:
+        _join(room, name)
+    if room.internet if internet is None else internet:
+        others = ", ".join(str(subnet) for subnet in _all_subnets(room))
+        rules += (
+            "table ip labroom {\n"
+            f"set rooms {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {others} }} }}\n"
+            "chain forward { type filter hook forward priority filter; oifname \"tap0\" ip daddr @rooms reject; }\n"
+            'chain postrouting { type nat hook postrouting priority srcnat; oifname "tap0" masquerade; }\n'
+            "}\n"
+        )
+        run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+    run(*inside(name), "nft", "-f", "-", stdin=rules)
+
+
+def _all_subnets(room: Room) -> list[IPv4Network]:
+    """The subnets of every room of this machine, which none may reach by way of its uplink."""
+    subnets = {room.networks.private, room.networks.outside}
+    for record in state.ROOMS.glob("*/room.json"):
+        subnets |= {IPv4Network(subnet) for subnet in state.read_json(record).get("networks", [])}
+    return sorted(subnets)
+
+
+def close_to(room: Room, others: list[str]) -> None:
+    """Let the uplinks of other rooms refuse this room's addresses too."""
+    elements = f"{room.networks.private}, {room.networks.outside}"
+    for other in others:
+        with contextlib.suppress(MachineError):  # it has no uplink
+            run(*inside(other), "nft", f"add element ip labroom rooms {{ {elements} }}")
+
+
+def _join(room: Room, name: str) -> None:
+    """Give the machine its interfaces in the room."""
+    file = namespace(name)
+    for link in ("private", "outside"):
+        own = interface(name, link)  # type: ignore[arg-type]
+        subnet: IPv4Network = getattr(room.networks, link)
+        address = room.networks.machine(link)  # type: ignore[arg-type]
+        run("ip", "link", "add", own, "type", "veth", "peer", "name", f"machine-{link}", "netns", str(file))
+        settings = {
+            f"/proc/sys/net/ipv6/conf/{own}/disable_ipv6": 1,  # no router advertisements from a guest
+            f"/proc/sys/net/ipv4/neigh/{own}/retrans_time_ms": _ARP_RETRY_MS,
+            f"/proc/sys/net/ipv4/neigh/{own}/mcast_solicit": _ARP_RETRIES,
+        }
+        for setting, value in settings.items():
+            with contextlib.suppress(FileNotFoundError):  # a machine without IPv6
+                Path(setting).write_text(str(value))
+        run(
+            *("ip", "-batch", "-"),
+            stdin=f"addr add {address}/{subnet.prefixlen} dev {own}\nlink set {own} up\n",
+        )
+    run(
+        *(*inside(name), "ip", "-batch", "-"),
+        stdin="".join(f"link set machine-{link} master {link} up\n" for link in ("private", "outside")),
+    )
+
+
+def start_uplink(name: str) -> None:
+    """Start slirp4netns for a room whose links are there.
+
+    Raises:
+        MachineError: it did not come up; the message has what it said.
+    """
+    joins = Cgroup(name, _UPLINK).create()
+    log = state.ROOMS / name / "uplink.log"
+    ready, signal_ready = os.pipe()
+    script = 'ready=$1 ns=$2; shift 2; for f; do echo $$ >"$f"; done; exec slirp4netns --configure --mtu=1500 \
+        --disable-host-loopback --netns-type=path --ready-fd="$ready" "$ns" tap0'
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", script, "sh", str(signal_ready), str(namespace(name)), *map(str, joins)],
+            **{"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output},  # type: ignore[arg-type]
+            pass_fds=(signal_ready,),
+            start_new_session=True,
+        )
+    os.close(signal_ready)
+    with os.fdopen(ready) as pipe:
+        if not pipe.read(1):  # it ended
+            process.wait()
+            lines = log.read_text().strip().splitlines()
+            raise MachineError(f"slirp4netns: {lines[-1] if lines else 'ended at once'}", f"see {log}")
+
+
+def uplink_runs(name: str) -> bool:
+    """Whether the room's slirp4netns is there."""
+    return any(start_time(pid) is not None for pid in Cgroup(name, _UPLINK).processes())
+
+
+def reset_uplink(name: str) -> None:
+    """Clear away what a slirp4netns that died has left, and start it anew."""
+    Cgroup(name, _UPLINK).destroy()
+    start_uplink(name)
+
+
+def destroy(name: str) -> None:
+    """Remove the links, whatever is left of them; everything in them must have ended."""
+    for link in ("private", "outside"):
+        own = interface(name, link)  # type: ignore[arg-type]
+        if Path("/sys/class/net", own).exists():
+            run("ip", "link", "delete", own)
+    file = namespace(name)
+    deadline = time.monotonic() + 5
+    while _pinned(file):
+        try:
+            run("umount", str(file))
+        except MachineError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+    file.unlink(missing_ok=True)
+

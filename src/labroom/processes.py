@@ -1,0 +1,47 @@
+"""Processes of the machine: running commands, and telling a process from another that got its number later."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from labroom.errors import MachineError
+
+
+def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
+    """Run a command to its end and return what it printed.
+
+    Raises:
+        MachineError: it is not there, failed or took longer than `timeout` seconds; the message has the line that tells why.
+    """
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    except FileNotFoundError as error:
+        raise MachineError(f"{argv[0]} is not installed", "labroom doctor") from error
+    except subprocess.TimeoutExpired as error:
+        raise MachineError(f"{argv[0]} did not end within {timeout:g} s") from error
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"]
+        telling = next((line for line in lines if "error" in line.lower()), lines[-1])
+        raise MachineError(f"{' '.join(argv[:6])}: {telling}")
+    return done.stdout
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot (proc(5), stat field 22); None if it isn't there or a zombie.
+
+    A number and a start time name a process for as long as the machine is up.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def age(pid: int) -> float:
+    """Seconds since a process started; 0 if it isn't there."""
+    started = start_time(pid)
+    if started is None:
+        return 0.0
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return max(0.0, uptime - started / os.sysconf("SC_CLK_TCK"))

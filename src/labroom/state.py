@@ -1,0 +1,85 @@
+"""Where labroom keeps what it makes on this machine, and the locks on it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from labroom.errors import MachineError
+
+#: Images, keys and running rooms. Another disk: set LABROOM_STATE_DIR.
+ROOT = Path(os.environ.get("LABROOM_STATE_DIR", "/var/lib/labroom"))
+IMAGES = ROOT / "images"
+ROOMS = ROOT / "rooms"
+
+
+def prepare(directory: Path) -> None:
+    """Make a folder of the state.
+
+    Raises:
+        MachineError: it can't be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"can't make {directory}: {os.strerror(error.errno or 0)}", "run as root, or set LABROOM_STATE_DIR"
+        ) from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from `file`; empty when there is none or it was cut short."""
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def write_json(file: Path, data: dict[str, Any]) -> None:
+    """Write `data` so that a reader sees the old file or the new one, never half of one."""
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.replace(file)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all in it; nothing to do when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def locked(file: Path, what: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock (flock(2)), which ends with this process whatever ends it.
+
+    Args:
+        file: the lock file; it names the holder for those who wait.
+        what: what is done under it, for them to read.
+        wait: wait for another holder, saying so; else yield False at once.
+
+    Yields:
+        Whether the lock is held.
+    """
+    prepare(file.parent)
+    with file.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                yield False
+                return
+            handle.seek(0)
+            holder = handle.read().strip() or "another labroom"
+            print(f"waiting for {holder}", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()}, which {what}")
+        handle.flush()
+        yield True
+        handle.truncate(0)
