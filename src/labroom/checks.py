@@ -309,12 +309,17 @@ class _Recorder:
 
     def finish(self, page: Path) -> None:
         """Show what did not pass, and the sum."""
+        told: Counter[str] = Counter()
         for lab in self.result.labs:
             for check in lab.checks:
-                if check.verdict != "passed":
+                if check.verdict == "failed" or (check.verdict == "fault" and not told[check.words]):
                     self.explain(lab, check)
+                told[check.words] += bool(check.words)
                 for host, commands in check.left_behind.items():
                     print(f"\n{lab.name}: left behind on {host}, and killed: {', '.join(commands)}", file=self.out)
+        for words, times in told.items():
+            if times > 1:
+                print(f"\n{times} checks in all: {words}", file=self.out)
         print(f"\n{self.result.summary}\nreport: {page}", file=self.out, flush=True)
 
     def explain(self, lab: LabResult, check: Check) -> None:

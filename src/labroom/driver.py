@@ -217,20 +217,28 @@ class Program:
 
     @contextmanager
     def silence(self, otherwise: str) -> Iterator[None]:
-        """The program prints nothing on its standard output while the body runs, which must show that time passes.
+        """The program prints nothing on its standard output while the body runs.
 
         The proof is an order of events, not a pause: the body waits for something that happens later than a wrong
         answer would (another client served, bytes waiting unread), and at its end all that the program has printed
         by then has been fetched from its host.
 
         Raises:
-            CheckFailed: with the words `otherwise`, if it printed something.
+            CheckFailed: with the words `otherwise`, as soon as it prints something.
         """
         before = len(self.stdout)
-        yield
-        self.host.ping()
-        if said := self.stdout[before:]:
-            raise CheckFailed(f"{otherwise} ({self} printed {_short(said)!r})")
+
+        def check() -> None:
+            if said := self.stdout[before:]:
+                raise CheckFailed(_words(otherwise, f"{self} printed {_short(said)!r}"))
+
+        self._driver.conditions.append(check)
+        try:
+            yield
+            self.host.ping()
+            check()
+        finally:
+            self._driver.conditions.remove(check)
 
     # -- what is done to it -------------------------------------------------------------------------------------
 
@@ -788,6 +796,7 @@ class Driver:
         self.patience = patience or PATIENCE * float(os.environ.get("LABROOM_PATIENCE", "1"))
         self.waiting = ""  # what for, in words
         self.transcript: list[Event] = []
+        self.conditions: list[Callable[[], None]] = []  # what must hold during every wait; they raise CheckFailed
         self.watched: set[int] = set()  # ports whose sockets this check has waited for
         self.changed = threading.Condition(threading.RLock())
         self.numbers = itertools.count(1)
@@ -852,8 +861,8 @@ class Driver:
             if found is not None and found is not False:
                 self.waiting = ""
                 return found
-            for host in self.hosts_in_use:
-                host.check()
+            for check in (*self.conditions, *(host.check for host in self.hosts_in_use)):
+                check()
             with self.changed:
                 left = deadline - time.monotonic()
                 if left <= 0:

@@ -119,14 +119,15 @@ def aligned(transcript: Sequence[Event]) -> list[str]:
     """A transcript as lines of text, in columns: seconds, host, program, what."""
     hosts = max((len(event.host) for event in transcript), default=0)
     programs = max((len(event.program) for event in transcript), default=0)
-    return [
-        f"{event.time:7.3f}  {event.host:{hosts}}  {event.program:{programs}}  {_SIGNS[event.stream]} {event.text}".rstrip()
+    lines = (
+        f"{event.time:7.3f}  {event.host:{hosts}}  {event.program:{programs}}  {SIGNS[event.stream]} {event.text}"
         for event in transcript
-    ]
+    )
+    return [line.rstrip() for line in lines]
 
 
 # What a line of a transcript is: printed by the program, its errors, given to it, or done with it.
-_SIGNS = {"stdout": " ", "stderr": "!", "stdin": "<", "start": "$", "signal": "*", "exit": "*", "note": "*"}
+SIGNS = {"stdout": " ", "stderr": "!", "stdin": "<", "start": "$", "signal": "*", "exit": "*", "note": "*"}
 
 
 def write(result: CheckResult, folder: Path) -> Path:
@@ -144,16 +145,14 @@ def write(result: CheckResult, folder: Path) -> Path:
     document.update(status=result.status, summary=result.summary)
     (folder / "report.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.from_string(_PAGE).render(result=result, says=_VERDICTS)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(_PAGE).render(result=result, says=VERDICTS, signs=SIGNS)
     path = folder / "index.html"
     path.write_text(page)
     return path
 
 
-_VERDICTS = {"passed": "passed", "failed": "failed", "fault": "room fault"}
+VERDICTS = {"passed": "passed", "failed": "failed", "fault": "room fault"}
 
 _PAGE = """\
 <!doctype html>
@@ -183,7 +182,7 @@ h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 p { margin: .4rem 0; }
 .soft { color: var(--soft); }
-code, pre { font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+code, pre, .transcript td { font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .45rem 1rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; font-size: .85rem; }
@@ -200,17 +199,22 @@ details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
 .scroll { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: .6rem .9rem; margin: .4rem 0; }
 .transcript { border-collapse: collapse; width: auto; }
-.transcript td { border: 0; padding: 0 1.2rem 0 0; white-space: pre; font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+.transcript td { border: 0; padding: 0 1.2rem 0 0; white-space: pre; }
 .transcript .stderr { color: var(--failed); }
 .transcript .stdin { color: var(--sent); }
-.transcript .start, .transcript .signal, .transcript .exit, .transcript .note { color: var(--soft); font-style: italic; }
+.transcript :is(.start, .signal, .exit, .note) { color: var(--soft); }
 pre { margin: 0; }
 </style>
 </head>
 <body>
 <h1>{{ "All labs passed" if result.passed else "Not all labs passed" }}</h1>
 <p>{{ result.summary }}.</p>
-<p class="soft">{{ result.began }}{% for name, address in result.hosts.items() %} · {{ name }} {{ address }}{% endfor %}</p>
+<p class="soft">
+  {{ result.began }}
+{% for name, address in result.hosts.items() %}
+  · {{ name }} {{ address }}
+{% endfor %}
+</p>
 
 <table>
 <thead><tr><th>Lab</th><th>Verdict</th><th class="number">Checks</th><th class="number">Seconds</th></tr></thead>
@@ -235,16 +239,24 @@ pre { margin: 0; }
   <td class="verdict {{ check.verdict }}">{{ says[check.verdict] }}</td>
   <td>{{ check.claim }}
 {% if check.words %}
-    <div class="words {{ check.verdict }}">{{ check.words }}{% if check.help %}<br>Remedy: <code>{{ check.help }}</code>{% endif %}</div>
+    <div class="words {{ check.verdict }}">
+      {{ check.words }}
+{% if check.help %}
+      <br>Remedy: <code>{{ check.help }}</code>
+{% endif %}
+    </div>
 {% endif %}
 {% for host, commands in check.left_behind.items() %}
-    <p class="soft">Left behind on {{ host }}, and killed: {% for command in commands %}<code>{{ command }}</code> {% endfor %}</p>
+    <p class="soft">Left behind on {{ host }}, and killed: <code>{{ commands | join(", ") }}</code></p>
 {% endfor %}
 {% if check.transcript %}
     <details open><summary>What happened, line by line</summary>
     <div class="scroll"><table class="transcript">
 {% for event in check.transcript %}
-    <tr class="{{ event.stream }}"><td>{{ "%7.3f" | format(event.time) }}</td><td>{{ event.host }}</td><td>{{ event.program }}</td><td>{{ {"start": "$ ", "stdin": "< "}.get(event.stream, "") }}{{ event.text }}</td></tr>
+    <tr class="{{ event.stream }}">
+      <td>{{ "%7.3f" | format(event.time) }}</td><td>{{ event.host }}</td><td>{{ event.program }}</td>
+      <td>{{ signs[event.stream] }} {{ event.text }}</td>
+    </tr>
 {% endfor %}
     </table></div></details>
 {% endif %}

@@ -1,9 +1,7 @@
 """The driver against a real sshd on loopback: every host of these rooms is this machine, under another name."""
 
 import ast
-import getpass
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,37 +76,6 @@ if "stay" in sys.argv:
 }
 
 
-class Sshd:
-    """An sshd of our own on a free port of 127.0.0.1; ended by its process id."""
-
-    def __init__(self, folder: Path) -> None:
-        program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
-        assert program, "these tests need sshd: apt-get install openssh-server"
-        if os.getuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        for name in ("host_key", "key"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-        with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-            port = probe.getsockname()[1]
-        (folder / "sshd_config").write_text(
-            f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
-            "StrictModes no\nPasswordAuthentication no\nMaxStartups 100\nPidFile none\n"
-        )
-        known = f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text()
-        (folder / "known_hosts").write_text(known)
-        with (folder / "log").open("w") as log:
-            self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
-        self.endpoint = Endpoint("alfa", "127.0.0.1", port, getpass.getuser(), folder / "key", folder / "known_hosts")
-        eventually(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")
-
-
-def eventually(look: Callable[[], object], what: str, seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)  # between two looks at a state, never instead of one
-
-
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -128,15 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sshd(folder: Path) -> Iterator[Sshd]:
-    sshd = Sshd(folder)
-    yield sshd
-    sshd.process.terminate()
-    sshd.process.wait()
-
-
-@pytest.fixture(scope="module")
-def room(sshd: Sshd, folder: Path) -> Iterator[Driver]:
+def room(sshd: Any, folder: Path) -> Iterator[Driver]:
     names = ("alfa", "bravo")
     driver = Driver({name: replace(sshd.endpoint, name=name) for name in names}, labs=f"{folder}/labs")
     driver.connect(names)
@@ -253,7 +213,7 @@ def test_a_mebibyte_of_input_comes_whole(alfa: Host) -> None:
     count.expect_exit(0)
 
 
-def test_endless_output_is_stopped(alfa: Host) -> None:
+def test_endless_output_is_stopped(alfa: Host, eventually: Callable[..., None]) -> None:
     endless = alfa.start_command(["yes", "x" * 1000])
     with pytest.raises(CheckFailed, match="alfa's yes printed more than 4 MiB and was stopped"):
         endless.expect("no")
@@ -355,7 +315,7 @@ def daemon(host: Host, *arguments: str) -> int:
     return int(host.start("daemon", *arguments).expect(r"daemon (\d+)\n")[1])
 
 
-def test_kill_reaches_the_whole_tree(alfa: Host) -> None:
+def test_kill_reaches_the_whole_tree(alfa: Host, eventually: Callable[..., None]) -> None:
     program = alfa.start("daemon", "stay")
     pid = int(program.expect(r"daemon (\d+)\n")[1])
     other = alfa.start("quiet")
@@ -376,7 +336,7 @@ def test_a_process_left_behind_is_killed_and_reported(alfa: Host) -> None:
     assert not alive(pid)
 
 
-def test_closing_leaves_nothing(sshd: Sshd, folder: Path) -> None:
+def test_closing_leaves_nothing(sshd: Any, folder: Path) -> None:
     driver = Driver({"alfa": sshd.endpoint}, labs=f"{folder}/labs")
     driver.begin("lab")
     pid = daemon(driver.hosts["alfa"])
@@ -384,7 +344,7 @@ def test_closing_leaves_nothing(sshd: Sshd, folder: Path) -> None:
     assert not alive(pid)
 
 
-def test_a_killed_driver_leaves_nothing(sshd: Sshd, folder: Path) -> None:
+def test_a_killed_driver_leaves_nothing(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     source = f"""
 from labroom.driver import Driver
 from labroom.endpoint import Endpoint
@@ -413,35 +373,35 @@ def lonely(endpoint: Endpoint, folder: Path) -> Driver:
     return driver
 
 
-def test_unknown_host_key(sshd: Sshd, folder: Path, tmp_path: Path) -> None:
+def test_unknown_host_key(sshd: Any, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "known_hosts").touch()
     driver = lonely(replace(sshd.endpoint, known_hosts=tmp_path / "known_hosts"), folder)
     with pytest.raises(RoomFault, match=r"alfa .* can't be reached: .* not found in known_hosts"):
         driver.connect(["alfa"])
 
 
-def test_changed_host_key(sshd: Sshd, folder: Path, tmp_path: Path) -> None:
-    known = f"[127.0.0.1]:{sshd.endpoint.port} " + (folder / "key.pub").read_text()
+def test_changed_host_key(sshd: Any, folder: Path, tmp_path: Path) -> None:
+    known = f"[127.0.0.1]:{sshd.endpoint.port} " + (sshd.folder / "key.pub").read_text()
     (tmp_path / "known_hosts").write_text(known)
     driver = lonely(replace(sshd.endpoint, known_hosts=tmp_path / "known_hosts"), folder)
     with pytest.raises(RoomFault, match=r"alfa .* shows another host key"):
         driver.connect(["alfa"])
 
 
-def test_unknown_user_key(sshd: Sshd, folder: Path) -> None:
-    driver = lonely(replace(sshd.endpoint, identity_file=folder / "host_key"), folder)
+def test_unknown_user_key(sshd: Any, folder: Path) -> None:
+    driver = lonely(replace(sshd.endpoint, identity_file=sshd.folder / "host_key"), folder)
     with pytest.raises(RoomFault, match=r"alfa does not let .* in with"):
         driver.connect(["alfa"])
 
 
-def test_room_down(sshd: Sshd, folder: Path) -> None:
+def test_room_down(sshd: Any, folder: Path) -> None:
     driver = lonely(replace(sshd.endpoint, bind_address="192.0.2.1"), folder)
     with pytest.raises(RoomFault, match=r"the room is down: this machine has no address 192\.0\.2\.1") as fault:
         driver.connect(["alfa"])
     assert fault.value.help == "labroom up"
 
 
-def test_nobody_home(sshd: Sshd, folder: Path) -> None:
+def test_nobody_home(sshd: Any, folder: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
     driver = lonely(replace(sshd.endpoint, port=port), folder)
@@ -450,7 +410,7 @@ def test_nobody_home(sshd: Sshd, folder: Path) -> None:
             driver.hosts["alfa"].start("hello")
 
 
-def test_a_connection_that_breaks(sshd: Sshd, folder: Path) -> None:
+def test_a_connection_that_breaks(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     driver = lonely(sshd.endpoint, folder)
     alfa = driver.hosts["alfa"]
     program = alfa.start("quiet")
@@ -463,7 +423,7 @@ def test_a_connection_that_breaks(sshd: Sshd, folder: Path) -> None:
     driver.close()
 
 
-def test_a_host_that_hangs(sshd: Sshd, folder: Path) -> None:
+def test_a_host_that_hangs(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     driver = lonely(sshd.endpoint, folder)
     program = driver.hosts["alfa"].start("quiet")
     parent = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -1,0 +1,62 @@
+"""What several unit tests use: an sshd of our own on loopback, for tests of what goes over SSH."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from labroom.endpoint import Endpoint
+
+
+class Sshd:
+    """An sshd on a free port of 127.0.0.1, with keys of its own in `folder`; ended by its process id."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+        assert program, "these tests need sshd: apt-get install openssh-server"
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        self.folder = folder
+        for name in ("host_key", "key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+            port = probe.getsockname()[1]
+        (folder / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
+            "StrictModes no\nPasswordAuthentication no\nMaxStartups 100\nPidFile none\n"
+        )
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text())
+        with (folder / "log").open("w") as log:
+            self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+        self.endpoint = Endpoint("alfa", "127.0.0.1", port, getpass.getuser(), folder / "key", folder / "known_hosts")
+        wait_until(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")
+
+
+def wait_until(look: Callable[[], object], what: str, seconds: float = 5) -> None:
+    """Wait until `look` answers something true."""
+    deadline = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)  # between two looks at a state, never instead of one
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """An sshd on loopback, for all tests that need one."""
+    sshd = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield sshd
+    sshd.process.terminate()
+    sshd.process.wait()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """Wait until a state is seen: `eventually(look, what)`."""
+    return wait_until
