@@ -192,15 +192,15 @@ class Program:
                     return match
             if over:
                 raise CheckFailed(
-                    _words(otherwise, f"{self} {self._ending} and did not print {pattern!r}{self._seen()}")
+                    _words(otherwise, f"{self} {self._ending} and did not print '{pattern}'{self._seen()}")
                 )
             return None
 
         return self._driver.wait_until(
             look,
-            f"{self} to print {pattern!r}",
+            f"{self} to print '{pattern}'",
             timeout,
-            lambda within: _words(otherwise, f"{self} did not print {pattern!r}{within}{self._seen()}"),
+            lambda within: _words(otherwise, f"{self} did not print '{pattern}'{within}{self._seen()}"),
         )
 
     def _seen(self) -> str:
@@ -427,7 +427,7 @@ class Host:
             CheckFailed: there is no such program.
             RoomFault: the host can't be reached.
         """
-        argv = [f"./{program}.py", *map(str, arguments)]
+        argv = [f"{program}.py" if "/" in program else f"./{program}.py", *map(str, arguments)]
         environment = {"LAB_PACE": str(pace), **(env or {})}
         return self.start_command(
             argv, name=program.rpartition("/")[2], directory=self.driver.lab_folder, env=environment, tty=tty
@@ -637,7 +637,9 @@ class Host:
         except paramiko.AuthenticationException as error:
             raise RoomFault(f"{self.name} does not let {at.user} in with {at.identity_file}: {error}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise RoomFault(f"{self.name} ({at.address} port {at.port}) can't be reached: {error}") from error
+            raise RoomFault(
+                f"{self.name} ({at.address} port {at.port}) can't be reached: {error}", "labroom up"
+            ) from error
         self._answers.clear()
         self._channel = channel
         threading.Thread(target=self._read, args=(channel,), name=f"read {self.name}", daemon=True).start()

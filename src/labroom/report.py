@@ -179,7 +179,8 @@ body {
   font: 1rem/1.55 system-ui, sans-serif;
 }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+h2 code { font-size: 1em; margin-right: .5rem; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 p { margin: .4rem 0; }
 .soft { color: var(--soft); }
 code, pre, .transcript td { font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
@@ -193,8 +194,9 @@ td.verdict { white-space: nowrap; width: 8rem; }
 .failed { color: var(--failed); }
 .fault { color: var(--fault); }
 a { color: inherit; text-underline-offset: .2em; }
+.words.failed, .words.fault { color: inherit; font-weight: inherit; }
 .words { margin: .75rem 0; padding: .75rem 1rem; border-left: 4px solid var(--failed); background: var(--panel); }
-.words.fault { border-color: var(--fault); color: inherit; font-weight: inherit; }
+.words.fault { border-color: var(--fault); }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
 .scroll { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: .6rem .9rem; margin: .4rem 0; }

@@ -9,6 +9,13 @@ def start(server: Host, program: str, port: int) -> Program:
     return started
 
 
+def connect(client: Host, server: Host, port: int) -> Program:
+    """Start a line client, and wait until the server's kernel has connected it."""
+    line_client = client.start("line_client", server.address, port)
+    server.wait_for_connections(port, peer=client, otherwise=f"{client.name} was not connected")
+    return line_client
+
+
 def test_echo(server: Host, alfa: Host, port: int) -> None:
     """What the client sends comes back, line by line, and the server prints it."""
     echo_server = start(server, "echo_server", port)
@@ -37,7 +44,7 @@ def test_iterative_server_serves_one_at_a_time(server: Host, alfa: Host, bravo: 
     first.send("first")
     first.expect("Message from server : first")
 
-    second, third = (guest.start("line_client", server.address, port) for guest in (bravo, charlie))
+    second, third = (connect(guest, server, port) for guest in (bravo, charlie))
     for guest, client in ((bravo, second), (charlie, third)):
         with client.silence(
             f"{guest.name} was answered while alfa was connected: this server serves more than one client at a time"
