@@ -51,7 +51,9 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
             from labroom import room
             from labroom.errors import LabroomError
         except ImportError as error:
-            raise AnsibleParserError(f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook")
+            raise AnsibleParserError(
+                f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
+            )
         try:
             groups = room_inventory.inventory(room.load(Path(path)))
         except LabroomError as error:

@@ -68,8 +68,8 @@ class Cgroup:
     def _folders(self) -> list[tuple[_Hierarchy, Path]]:
         return [(hierarchy, hierarchy.mount / _base(self.room) / self.part) for hierarchy in _hierarchies()]
 
-    def create(self, processes: int | None = None, memory_mib: int | None = None) -> list[Path]:
-        """Make the group, limited, and return the files that a process writes its number to in order to join."""
+    def create(self, processes: int | None = None, memory_mib: int | None = None) -> None:
+        """Make the group, limited."""
         if under_systemd() and not (_hierarchies()[0].mount / _base(self.room)).is_dir():
             _start_unit(self.room)
         for hierarchy, folder in self._folders():
@@ -83,7 +83,11 @@ class Cgroup:
                 limits["memory.max" if hierarchy.unified else "memory.limit_in_bytes"] = str(memory_mib << 20)
             for file, value in limits.items():
                 (folder / file).write_text(value)
-        return [folder / "cgroup.procs" for _, folder in self._folders()]
+
+    def entering(self, *argv: str) -> list[str]:
+        """The command that joins the group, which must be there, and then becomes `argv`."""
+        script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"'
+        return ["sh", "-c", script, "sh", *(f"{folder}/cgroup.procs" for _, folder in self._folders()), "--", *argv]
 
     def processes(self) -> set[int]:
         """The number of every process in the group and below it."""
@@ -134,11 +138,7 @@ class Cgroup:
 
 def parts(room: str) -> set[str]:
     """The parts of a room that have a control group, also those nobody remembers."""
-    return {
-        folder.name
-        for hierarchy in _hierarchies()
-        for folder in (hierarchy.mount / _base(room)).glob("*/")
-    }
+    return {folder.name for hierarchy in _hierarchies() for folder in (hierarchy.mount / _base(room)).glob("*/")}
 
 
 def destroy_room(room: str) -> None:

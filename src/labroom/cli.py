@@ -275,7 +275,9 @@ def _doctor(options: argparse.Namespace) -> int:
         print(f"{'ok ' if finding.ok else 'NO '} {finding.what}{'' if finding.ok else ': ' + finding.remedy}")
     lacking = sum(not finding.ok for finding in findings)
     if lacking:
-        raise MachineError(f"this machine lacks {lacking} of {len(findings)} things; `labroom up` installs packages itself")
+        raise MachineError(
+            f"this machine lacks {lacking} of {len(findings)} things; `labroom up` installs packages itself"
+        )
     print("this machine can run a room")
     return 0
 
@@ -283,4 +285,3 @@ def _doctor(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     script = room.CHECKOUT / "tests" / "run"
     return subprocess.run([str(script), *options.pytest], cwd=room.CHECKOUT, check=False).returncode
-

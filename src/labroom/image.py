@@ -1,7 +1,7 @@
 """The guests' image: made once, in layers, each named by the digest of all that went into it.
 
-The `base` layer is a Debian or Ubuntu by mmdebstrap(1) that boots fast and answers SSH. On it lies the `guest` layer: what
-playbooks/guest.yml changes in one guest made from the base, over SSH; and on that, for the gateway, what
+The `base` layer is a Debian or Ubuntu by mmdebstrap(1) that boots fast and answers SSH. On it lies the `guest` layer:
+what playbooks/guest.yml changes in one guest made from the base, over SSH; and on that, for the gateway, what
 playbooks/gateway.yml changes. A room's guests are overlays on these, so that starting one provisions nothing.
 """
 
@@ -92,7 +92,7 @@ def _files(*folders: Path) -> list[tuple[str, str]]:
 
 
 def _roles(playbook: str) -> list[str]:
-    plays = yaml.load((CHECKOUT / "playbooks" / playbook).read_text(), Loader=yaml.CSafeLoader)  # noqa: S506
+    plays = yaml.load((CHECKOUT / "playbooks" / playbook).read_text(), Loader=yaml.CSafeLoader)
     return [role.rpartition(".")[2] for play in plays for role in play["roles"]]
 
 
@@ -266,7 +266,14 @@ def _make_base(name: str, release: str, progress: Progress) -> None:
 def _forget_identity(tree: Path) -> None:
     """Remove what each guest gets for itself, and what an installation leaves behind."""
     for pattern in (
-        *("etc/ssh/ssh_host_*", "etc/machine-id", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/labroom/network"),
+        *(
+            "etc/ssh/ssh_host_*",
+            "etc/machine-id",
+            "etc/hostname",
+            "etc/hosts",
+            "etc/resolv.conf",
+            "etc/labroom/network",
+        ),
         *("root/.ssh", "root/.ansible", f"home/{keys.STUDENT}/.ssh/authorized_keys", "var/log/**/*.log", "tmp/*"),
         *("var/lib/apt/lists/*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", "var/lib/systemd/random-seed"),
         *("var/lib/dbus/machine-id", "var/cache/debconf/*-old", "var/lib/dpkg/*-old", "var/log/journal/*", "run/*"),
@@ -362,11 +369,11 @@ def _run_logged(argv: list[str], log: Path, stdin: str = "", env: dict[str, str]
     Raises:
         MachineError: it failed; the message has its last lines.
     """
-    joins = Cgroup(_BUILD, "tools").create()
-    script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"'
+    tools = Cgroup(_BUILD, "tools")
+    tools.create()
     with log.open("w") as output:
         done = subprocess.run(
-            ["sh", "-c", script, "sh", *map(str, joins), "--", *argv],
+            tools.entering(*argv),
             input=stdin.encode(),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -381,12 +388,15 @@ def _run_logged(argv: list[str], log: Path, stdin: str = "", env: dict[str, str]
     tool = next(Path(word).name for word in argv if Path(word).name in ("mmdebstrap", "ansible-playbook"))
     if "No space left on device" in text:
         raise MachineError(f"the disk is full: {tool} found no space left for {state.IMAGES}", "free some space")
-    unreachable = re.search(r"(Could not resolve|Temporary failure resolving|Could not connect|Unable to connect).*", text)
+    unreachable = re.search(
+        r"(Could not resolve|Temporary failure resolving|Could not connect|Unable to connect).*", text
+    )
     if unreachable:
         raise MachineError(
             f"no network for the first image: {unreachable.group(0).strip()}",
             "the package mirror of this machine's apt must answer, once: try apt-get update",
         )
     last = "".join(f"\n    {line}" for line in text.strip().splitlines()[-8:])
-    raise MachineError(f"{tool} failed (exit status {done.returncode}); its output ends:{last}", f"the whole log: {log}")
-
+    raise MachineError(
+        f"{tool} failed (exit status {done.returncode}); its output ends:{last}", f"the whole log: {log}"
+    )

@@ -83,7 +83,7 @@ def ssh_options(room: Room) -> dict[str, str]:
 
 
 def ssh_config(room: Room) -> str:
-    """The ssh_config(5) text with which `ssh -F` reaches every guest by its name."""
+    """What `ssh -F` and VS Code need in order to reach every guest by its name: text in the form of ssh_config(5)."""
     blocks = []
     for guest, description in room.guests.items():
         options = {

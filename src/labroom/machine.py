@@ -167,7 +167,9 @@ def examine() -> list[Finding]:
     )
     missing = cgroups.missing_controllers()
     findings.append(
-        Finding("control groups that limit processes and memory", not missing, f"boot with cgroup: {', '.join(missing)}")
+        Finding(
+            "control groups that limit processes and memory", not missing, f"boot with cgroup: {', '.join(missing)}"
+        )
     )
     place = next(path for path in (state.ROOT, *state.ROOT.parents) if path.is_dir())
     free = shutil.disk_usage(place).free

@@ -19,7 +19,7 @@ from labroom import state
 from labroom.cgroups import Cgroup
 from labroom.errors import MachineError
 from labroom.processes import run, start_time
-from labroom.room import Link, Room
+from labroom.room import LINKS, Link, Room
 
 #: The name server that slirp4netns gives to the namespace: the machine's own, whatever that is.
 UPLINK_NAME_SERVER = "10.0.2.3"
@@ -45,9 +45,7 @@ def inside(room: str) -> tuple[str, ...]:
 
 def exists(room: str) -> bool:
     """Whether the room's links are there."""
-    return _pinned(namespace(room)) and all(
-        Path("/sys/class/net", interface(room, link)).exists() for link in ("private", "outside")
-    )
+    return _pinned(namespace(room)) and all(Path("/sys/class/net", interface(room, link)).exists() for link in LINKS)
 
 
 def _pinned(file: Path) -> bool:
@@ -64,7 +62,7 @@ def check_free(room: Room) -> None:
     Raises:
         MachineError: one does; the message names the interface or the route.
     """
-    own = {interface(room.name, "private"), interface(room.name, "outside")}
+    own = {interface(room.name, link) for link in LINKS}
     for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
         target = route.get("dst", "default")
         if target == "default" or route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
@@ -93,14 +91,14 @@ def create(room: Room, *, name: str | None = None, machine: bool = True, interne
     run("unshare", f"--net={file}", "true")
     networks = room.networks
     links = ["link set lo up"]
-    for bridge in ("private", "outside"):
+    for bridge in LINKS:
         links += [f"link add {bridge} type bridge", f"link set {bridge} up"]
     links.append(f"addr add {networks.router}/{networks.outside.prefixlen} dev outside")
     run(*inside(name), "ip", "-batch", "-", stdin="\n".join(links))
     # nftables: one table of ours in each family, in the room's namespace.
     rules = "table bridge labroom { chain forward { type filter hook forward priority filter;\n"
-    for link in ("private", "outside"):
-        address = networks.machine(link)  # type: ignore[arg-type]
+    for link in LINKS:
+        address = networks.machine(link)
         rules += f'oifname "machine-{link}" ether type ip ip daddr != {address} drop\n'
         rules += f'oifname "machine-{link}" ether type ip6 drop\n'
     rules += "}\n}\n"
@@ -111,7 +109,7 @@ def create(room: Room, *, name: str | None = None, machine: bool = True, interne
         rules += (
             "table ip labroom {\n"
             f"set rooms {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {others} }} }}\n"
-            "chain forward { type filter hook forward priority filter; oifname \"tap0\" ip daddr @rooms reject; }\n"
+            'chain forward { type filter hook forward priority filter; oifname "tap0" ip daddr @rooms reject; }\n'
             'chain postrouting { type nat hook postrouting priority srcnat; oifname "tap0" masquerade; }\n'
             "}\n"
         )
@@ -138,10 +136,10 @@ def close_to(room: Room, others: list[str]) -> None:
 def _join(room: Room, name: str) -> None:
     """Give the machine its interfaces in the room."""
     file = namespace(name)
-    for link in ("private", "outside"):
-        own = interface(name, link)  # type: ignore[arg-type]
+    for link in LINKS:
+        own = interface(name, link)
         subnet: IPv4Network = getattr(room.networks, link)
-        address = room.networks.machine(link)  # type: ignore[arg-type]
+        address = room.networks.machine(link)
         run("ip", "link", "add", own, "type", "veth", "peer", "name", f"machine-{link}", "netns", str(file))
         settings = {
             f"/proc/sys/net/ipv6/conf/{own}/disable_ipv6": 1,  # no router advertisements from a guest
@@ -157,7 +155,7 @@ def _join(room: Room, name: str) -> None:
         )
     run(
         *(*inside(name), "ip", "-batch", "-"),
-        stdin="".join(f"link set machine-{link} master {link} up\n" for link in ("private", "outside")),
+        stdin="".join(f"link set machine-{link} master {link} up\n" for link in LINKS),
     )
 
 
@@ -167,15 +165,17 @@ def start_uplink(name: str) -> None:
     Raises:
         MachineError: it did not come up; the message has what it said.
     """
-    joins = Cgroup(name, _UPLINK).create()
+    group = Cgroup(name, _UPLINK)
+    group.create()
     log = state.ROOMS / name / "uplink.log"
     ready, signal_ready = os.pipe()
-    script = 'ready=$1 ns=$2; shift 2; for f; do echo $$ >"$f"; done; exec slirp4netns --configure --mtu=1500 \
-        --disable-host-loopback --netns-type=path --ready-fd="$ready" "$ns" tap0'
+    command = ("slirp4netns", "--configure", "--mtu=1500", "--disable-host-loopback", "--netns-type=path")
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["sh", "-c", script, "sh", str(signal_ready), str(namespace(name)), *map(str, joins)],
-            **{"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output},  # type: ignore[arg-type]
+            group.entering(*command, f"--ready-fd={signal_ready}", str(namespace(name)), "tap0"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             pass_fds=(signal_ready,),
             start_new_session=True,
         )
@@ -200,8 +200,8 @@ def reset_uplink(name: str) -> None:
 
 def destroy(name: str) -> None:
     """Remove the links, whatever is left of them; everything in them must have ended."""
-    for link in ("private", "outside"):
-        own = interface(name, link)  # type: ignore[arg-type]
+    for link in LINKS:
+        own = interface(name, link)
         if Path("/sys/class/net", own).exists():
             run("ip", "link", "delete", own)
     file = namespace(name)
@@ -214,4 +214,3 @@ def destroy(name: str) -> None:
                 raise
             time.sleep(0.02)
     file.unlink(missing_ok=True)
-

@@ -36,14 +36,8 @@ _BOOT_TIMEOUT = 60  # s; a guest takes one, a loaded machine may take longer
 _STOP_TIMEOUT = 10  # s, then it is killed
 _INOTIFY_PER_GUEST = 6  # instances that a guest's systemd takes of its user's fs.inotify.max_user_instances
 
-# $1 overlay options, $2 mount point, $3 namespace, then control group files, "--" and the command.
-_LAUNCH = """
-options=$1 root=$2 namespace=$3; shift 3
-while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift
-exec nsenter --net="$namespace" -- unshare --mount --propagation private -- sh -c '
-    options=$1 root=$2; shift 2
-    mount -t overlay overlay -o "$options" "$root" && exec "$@"' sh "$options" "$root" "$@"
-"""
+# $1 overlay options, $2 mount point, then the command.
+_MOUNTED = 'options=$1 root=$2; shift 2; mount -t overlay overlay -o "$options" "$root" && exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -133,7 +127,8 @@ def start(room: str, guest: Guest) -> None:
         path.mkdir(parents=True)
     os.chown(upper, UID_BASE, UID_BASE)
     _furnish(room, guest, upper)
-    joins = Cgroup(room, guest.name).create(guest.processes, guest.memory_mib)
+    group = Cgroup(room, guest.name)
+    group.create(guest.processes, guest.memory_mib)
     overlay = f"lowerdir={':'.join(guest.layers)},upperdir={upper},workdir={home / 'work'}"
     nspawn = [
         *("systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit", "--link-journal=no"),
@@ -145,8 +140,10 @@ def start(room: str, guest: Guest) -> None:
         nspawn.append(f"--network-veth-extra={_far_end(guest.name)}:outside0")
     with (home / "console.log").open("w") as console:
         process = subprocess.Popen(
-            ["sh", "-c", _LAUNCH, "sh", overlay, str(root), str(network.namespace(room)), *map(str, joins), "--"]
-            + [*nspawn, "--boot"],
+            group.entering(
+                *(*network.inside(room), "unshare", "--mount", "--propagation", "private", "--"),
+                *("sh", "-c", _MOUNTED, "sh", overlay, str(root), *nspawn, "--boot"),
+            ),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
@@ -258,14 +255,14 @@ def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEO
                         trying[name] = attempt
                         selector.register(attempt, selectors.EVENT_READ, name)
             for key, _ in selector.select(timeout=0.05):
-                name, attempt = key.data, key.fileobj
+                name = key.data
+                attempt = trying.pop(name)
                 try:
                     answer = attempt.recv(4)
                 except OSError:
                     answer = b""
                 selector.unregister(attempt)
                 attempt.close()
-                del trying[name]
                 if answer == b"SSH-":
                     pending.discard(name)
             if time.monotonic() > deadline:
@@ -471,7 +468,13 @@ def status(room: Room) -> list[Status]:
         pid = runs(room.name, name)
         group = Cgroup(room.name, name)
         found.append(
-            Status(name, pid is not None, age(pid) if pid else 0, group.memory_bytes(), group.cpu_seconds(),
-                   len(group.processes()))
+            Status(
+                name,
+                pid is not None,
+                age(pid) if pid else 0,
+                group.memory_bytes(),
+                group.cpu_seconds(),
+                len(group.processes()),
+            )
         )
     return found

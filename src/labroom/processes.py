@@ -11,7 +11,8 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
     """Run a command to its end and return what it printed.
 
     Raises:
-        MachineError: it is not there, failed or took longer than `timeout` seconds; the message has the line that tells why.
+        MachineError: it is not there, failed (the message has the line that tells why) or took longer than `timeout`
+            seconds.
     """
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)

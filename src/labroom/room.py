@@ -19,6 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 # A guest's name is a DNS label (RFC 1123, 2.1) and, with a prefix, an interface name.
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Link = Literal["private", "outside"]
+LINKS: tuple[Link, ...] = ("private", "outside")
 
 
 class _Strict(BaseModel):
@@ -142,9 +143,9 @@ class Room(_Strict):
     def _consistent(self) -> "Room":
         # Each complaint begins with the field it is about, so that load() can point at its line.
         taken = {self.networks.router: "the outside network's router"}
-        taken |= {self.networks.machine(link): "this machine" for link in ("private", "outside")}
+        taken |= {self.networks.machine(link): "this machine" for link in LINKS}
         for name, guest in self.guests.items():
-            for link in ("private", "outside"):
+            for link in LINKS:
                 address: IPv4Address | None = getattr(guest, link)
                 if address is None:
                     continue
@@ -207,7 +208,7 @@ def load(file: Path) -> Room:
         raise RoomFileError(f"{_show(file)}: not UTF-8 text") from error
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 (the C twin of the safe loader)
+        data = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
