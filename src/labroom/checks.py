@@ -45,13 +45,18 @@ _DRIVER = pytest.StashKey[Driver]()
 _CHECK = pytest.StashKey[Check]()
 
 
-def available() -> list[str]:
+def available(folder: Path = CHECKS) -> list[str]:
     """The labs that have checks, in alphabetical order."""
-    return sorted(path.stem.removeprefix("test_") for path in CHECKS.glob("test_*.py"))
+    return sorted(_lab(path) for path in folder.glob("test_*.py"))
 
 
 def run(
-    endpoints: Mapping[str, Endpoint], labs: Sequence[str], report_dir: Path, *, out: TextIO | None = None
+    endpoints: Mapping[str, Endpoint],
+    labs: Sequence[str],
+    report_dir: Path,
+    *,
+    out: TextIO | None = None,
+    folder: Path = CHECKS,
 ) -> CheckResult:
     """Check labs in a room; show a line a lab, then what failed; write the report (see `report`, and junit.xml).
 
@@ -60,6 +65,7 @@ def run(
         labs: names of labs; none: all.
         report_dir: folder of the report; made if need be.
         out: where the progress goes; standard output by default.
+        folder: where the checks are, and their conftest.py.
 
     Returns:
         what was found; its `status` is the exit status.
@@ -69,7 +75,7 @@ def run(
         MachineError: pytest could not do its work.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
-    known = available()
+    known = available(folder)
     for lab in labs:
         if lab not in known:
             raise UsageError(f"no such lab: {lab}", f"labs with checks: {', '.join(known)}")
@@ -79,8 +85,8 @@ def run(
     try:
         status = pytest.main(
             [
-                *(str(CHECKS / f"test_{lab}.py") for lab in (labs or known)),
-                *("--override-ini=addopts=", "--import-mode=importlib", f"--rootdir={CHECKS.parents[1]}"),
+                *(str(folder / f"test_{lab}.py") for lab in (labs or known)),
+                *("--override-ini=addopts=", "--import-mode=importlib", f"--rootdir={folder}"),
                 *("--disable-plugin-autoload", "--capture=sys", f"--junit-xml={report_dir / 'junit.xml'}"),
                 *(f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "warnings")),
             ],
@@ -286,8 +292,8 @@ class _Recorder:
         return done
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note Ctrl+C."""
-        self.interrupted = True
+        """Note Ctrl+C (pytest also calls here when files of checks can't be read)."""
+        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
         if self.lively:
             self.out.write("\r\033[K")
 

@@ -44,14 +44,14 @@ PATIENCE = 5.0  # seconds until a wait is given up; the environment's LABROOM_PA
 PING_SECONDS = 1.0  # a host that takes longer to answer its agent's ping is at fault
 ANSWER_SECONDS = 5.0  # an agent that takes longer to do what it was asked is at fault
 CONNECT_SECONDS = 10.0  # for each of: TCP connection, SSH banner, authentication, channel
-POLL_SECONDS = 0.01  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
+POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
 FULL_DISK = 1 << 20  # bytes free; with less, a guest's disk counts as full
 PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms
 
 
-class CheckFailed(AssertionError):  # noqa: N818 (it says what happened, as its siblings in errors.py)
+class CheckFailed(AssertionError):
     """A lab did not do what it should; the message says in plain words what was seen instead."""
 
 
@@ -802,7 +802,8 @@ class Driver:
         self.watched: set[int] = set()  # ports whose sockets this check has waited for
         self.changed = threading.Condition(threading.RLock())
         self.numbers = itertools.count(1)
-        self.ports = itertools.cycle(range(20000, 30000))
+        # Below the ephemeral ports (32768 and up, ip(7)), and elsewhere each time: the last run left its TIME_WAITs.
+        self.ports = itertools.cycle(range(20000 + int(time.time() * 10) % 10000, 31000))
         self._began = time.monotonic()
         self._happenings = 0  # counts what programs did
 

@@ -1,0 +1,176 @@
+"""Running checks: verdicts, report, progress and Ctrl+C, in a room whose hosts are an sshd on loopback."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labroom import checks
+from labroom.endpoint import Endpoint
+from labroom.errors import MachineError, UsageError
+from labroom.report import Check
+
+CONFTEST = Path(checks.CHECKS / "conftest.py").read_text()
+
+GREETING = '''
+def test_good(alfa):
+    """echo says what it is told."""
+    alfa.start_command(["echo", "hello"]).expect("hello")
+
+def test_words(alfa):
+    """cat answers before it is asked."""
+    cat = alfa.start_command(["cat"])
+    cat.send("question")
+    line = cat.expect(r"(.+)\\n")[1]
+    assert line == "answer", f"alfa said {line!r} and gave no answer"
+
+def test_left(alfa):
+    """A program that leaves another behind."""
+    alfa.start_command(["sh", "-c", "sleep 1000 & echo started"]).expect("started")
+    alfa.wait_for_connections(1, count=0)
+'''
+
+BROKEN = """
+def test_broken(alfa):
+    undefined
+"""
+
+FAULT = '''
+def test_absent(bravo):
+    """bravo says hello."""
+    bravo.start_command(["echo", "hello"])
+
+def test_absent_again(bravo):
+    """bravo says hello again."""
+    bravo.start_command(["echo", "hello"])
+'''
+
+LONG = '''
+def test_long(alfa):
+    """A check that takes for ever."""
+    sleep = alfa.start_command(["sleep", "1000"])
+    print(sleep.pid, file=__import__("sys").__stdout__, flush=True)
+    sleep.expect("never")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "checks"
+    folder.mkdir()
+    (folder / "conftest.py").write_text(CONFTEST)
+    for name, source in {"greeting": GREETING, "fault": FAULT, "long": LONG, "broken": BROKEN}.items():
+        (folder / f"test_{name}.py").write_text(source)
+    return folder
+
+
+@pytest.fixture
+def endpoints(sshd: Any) -> dict[str, Endpoint]:
+    nobody = replace(sshd.endpoint, name="bravo", port=1)
+    return {"alfa": sshd.endpoint, "bravo": nobody}
+
+
+def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    out = io.StringIO()
+    result = checks.run(endpoints, ["greeting", "fault"], folder / "report", out=out, folder=folder)
+    found = {check.name: check for lab in result.labs for check in lab.checks}
+    assert {name: check.verdict for name, check in found.items()} == {
+        "test_good": "passed",
+        "test_words": "failed",
+        "test_left": "passed",
+        "test_absent": "fault",
+        "test_absent_again": "fault",
+    }
+    assert [lab.verdict for lab in result.labs] == ["failed", "fault"]
+    assert result.status == 1
+
+    words: Check = found["test_words"]
+    assert words.claim == "cat answers before it is asked."
+    assert words.words == "alfa said 'question' and gave no answer"
+    assert [(event.stream, event.text) for event in words.transcript] == [
+        ("start", "cat"),
+        ("stdin", "question"),
+        ("stdout", "question"),
+    ]
+    assert "alfa" in words.sockets
+    assert found["test_left"].left_behind == {"alfa": ["sleep 1000"]}
+    assert "can't be reached" in found["test_absent"].words
+
+    document = json.loads((folder / "report" / "report.json").read_text())
+    assert document["status"] == 1
+    assert [lab["verdict"] for lab in document["labs"]] == ["failed", "fault"]
+    assert "alfa said &#39;question&#39; and gave no answer" in (folder / "report" / "index.html").read_text()
+    suite = ET.parse(folder / "report" / "junit.xml").getroot()[0]  # noqa: S314 (pytest wrote it just now)
+    assert suite.attrib["tests"] == "5"
+
+    lines = out.getvalue().splitlines()
+    assert lines[0].split()[:6] == ["greeting", "FAILED", "2", "of", "3", "checks"]
+    assert lines[1].split()[:7] == ["fault", "room", "fault", "0", "of", "2", "checks"]
+    shown = out.getvalue()
+    assert shown.count("alfa said 'question' and gave no answer") == 1
+    assert "  run it again: ./labroom check greeting" in shown
+    assert "greeting: left behind on alfa, and killed: sleep 1000" in shown
+    assert "2 checks in all: bravo (127.0.0.1 port 1) can't be reached" in shown
+    assert "2 labs: 0 passed, 1 failed, 1 not judged (room fault); 5 checks" in shown
+
+
+def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    result = checks.run(endpoints, ["fault"], folder / "report", out=io.StringIO(), folder=folder)
+    assert result.status == 3
+
+
+def test_a_check_that_is_itself_broken(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    result = checks.run(endpoints, ["broken"], folder / "report", out=io.StringIO(), folder=folder)
+    assert result.labs[0].checks[0].words == "the check itself broke: NameError: name 'undefined' is not defined"
+
+
+def test_a_file_of_checks_that_cannot_be_read(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    (folder / "test_long.py").write_text("import nothing_of_this_name\n")
+    with pytest.raises(MachineError, match=r"the checks can't be run: .*nothing_of_this_name"):
+        checks.run(endpoints, ["long"], folder / "report", out=io.StringIO(), folder=folder)
+
+
+def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    with pytest.raises(UsageError, match="no such lab: greetings") as error:
+        checks.run(endpoints, ["greetings"], folder / "report", folder=folder)
+    assert error.value.help == "labs with checks: broken, fault, greeting, long"
+
+
+def test_control_c(folder: Path, endpoints: dict[str, Endpoint], eventually: Callable[..., None]) -> None:
+    source = f"""
+from pathlib import Path, PosixPath
+from labroom import checks
+from labroom.endpoint import Endpoint
+try:
+    checks.run({endpoints!r}, ["long"], Path("{folder}/report"), folder=Path("{folder}"))
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
+    command = [sys.executable, "-c", source]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        pid = int(running.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=10)
+    assert running.returncode == 130
+    assert errors == ""
+    assert not Path(f"/proc/{pid}").exists(), "the interrupted check left its program behind"
+
+
+def test_endpoints_from_a_file(tmp_path: Path, sshd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "endpoints.json"
+    file.write_text(json.dumps([vars(sshd.endpoint)], default=str))
+    monkeypatch.setenv("LABROOM_ENDPOINTS", str(file))
+    assert checks.endpoints_of_room() == {"alfa": sshd.endpoint}
+    file.unlink()
+    with pytest.raises(UsageError, match="LABROOM_ENDPOINTS="):
+        checks.endpoints_of_room()
