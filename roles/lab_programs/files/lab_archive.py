@@ -1,63 +1,56 @@
 #!/usr/bin/env python3
 """Pack a folder of labs into a tar archive whose bytes depend on names, contents, owners and permissions alone.
 
-On the machine that runs Ansible the archive is made as it shall lie on a guest: owned by root, readable by all. On a guest
-it is made of what lies there, as it lies there. The labs are in place when both have one digest. Runs on Python 3.8.
+On the machine that runs Ansible the archive is made as it shall lie on a guest: owned by root, readable by all. On a
+guest it is made of what lies there, as it lies there. The labs are in place when both have one digest.
 
     lab_archive.py FOLDER NAME ARCHIVE   write the archive of FOLDER, as it shall lie under NAME; print its digest
     lab_archive.py FOLDER NAME           print the digest of FOLDER as it lies there ("missing" when it doesn't)
+
+The digest is SHA-256. Runs on Python 3.8, since a guest may have no newer one.
 """
+
+from __future__ import annotations
 
 import hashlib
 import io
-import os
 import sys
 import tarfile
+from pathlib import Path
 
 
-def lab_files(folder):
-    """Return the paths below folder, relative, sorted; hidden files and Python's caches are no part of a lab."""
-    found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        found += [os.path.relpath(os.path.join(root, name), folder) for name in folders + files if name[0] != "."]
-    return sorted(found)
-
-
-def pack(folder, name, as_it_shall_be):
-    """Return the bytes of folder's archive, every path below name.
+def pack(folder: Path, name: str, as_it_shall_be: bool) -> bytes:
+    """Return folder's archive, every path in it below name; hidden files and Python's caches are no part of a lab.
 
     With as_it_shall_be, owners are root and permissions 0755 (folders, programs) or 0644; without, those found.
     """
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for path in [".", *lab_files(folder)]:
-            full = os.path.join(folder, path)
-            entry = tar.gettarinfo(full, os.path.normpath(os.path.join(name, path)))
+        for path in [folder, *sorted(folder.rglob("*"))]:
+            inside = path.relative_to(folder)
+            if any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
+                continue
+            entry = tar.gettarinfo(str(path), str(name / inside))
             entry.mtime = 0
             entry.uname = entry.gname = ""
             if as_it_shall_be:
                 entry.uid = entry.gid = 0
                 entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
-            if entry.isreg():
-                with open(full, "rb") as content:
-                    tar.addfile(entry, content)
-            else:
-                tar.addfile(entry)
+            tar.addfile(entry, io.BytesIO(path.read_bytes()) if entry.isreg() else None)
     return archive.getvalue()
 
 
-def main(folder, name, archive=None):
-    """Write the archive, if one is named, and print its digest."""
-    if archive is None and not os.path.isdir(folder):
+def main(folder: str, name: str, archive: str | None = None) -> None:
+    """Print the digest, and write the archive if one is named."""
+    if archive is None and not Path(folder).is_dir():
         print("missing")
         return
-    content = pack(folder, name, as_it_shall_be=archive is not None)
+    content = pack(Path(folder), name, as_it_shall_be=archive is not None)
     if archive is not None:
-        os.makedirs(os.path.dirname(archive), exist_ok=True)
-        with open(archive + ".new", "wb") as file:
-            file.write(content)
-        os.replace(archive + ".new", archive)
+        Path(archive).parent.mkdir(parents=True, exist_ok=True)
+        new = Path(f"{archive}.new")
+        new.write_bytes(content)
+        new.replace(archive)
     print(hashlib.sha256(content).hexdigest())
 
 
