@@ -43,7 +43,8 @@ T = TypeVar("T")
 PATIENCE = 5.0  # seconds until a wait is given up; the environment's LABROOM_PATIENCE multiplies it
 PING_SECONDS = 1.0  # a host that takes longer to answer its agent's ping is at fault
 ANSWER_SECONDS = 5.0  # an agent that takes longer to do what it was asked is at fault
-CONNECT_SECONDS = 10.0  # for each of: TCP connection, SSH banner, authentication, channel
+REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions
+CONNECT_SECONDS = 15.0  # then for each of: SSH banner, authentication, channel
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
@@ -649,7 +650,7 @@ class Host:
         at = self.endpoint
         try:
             reached = socket.create_connection(
-                (at.address, at.port), CONNECT_SECONDS, (at.bind_address, 0) if at.bind_address else None
+                (at.address, at.port), REACH_SECONDS, (at.bind_address, 0) if at.bind_address else None
             )
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:

@@ -28,8 +28,8 @@ def test_bytes_on_the_wire(server: Host, bravo: Host, port: int) -> None:
     """The server sends the 13 bytes of its message and closes."""
     server.start("hello_server", port)
     server.wait_for_listening(port)
-    received = bravo.run("python3", "-c", CLIENT, server.address, str(port)).stdout
-    assert received == "b'Hello World~\\n'\n", f"bravo received {received}"
+    client = bravo.run("python3", "-c", CLIENT, server.address, str(port))
+    assert client.stdout == "b'Hello World~\\n'\n", f"bravo received {client.stdout}{client.stderr}"
 
 
 def test_nobody_listens(server: Host, alfa: Host, port: int) -> None:
