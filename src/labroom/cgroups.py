@@ -17,6 +17,7 @@ from labroom.errors import MachineError
 from labroom.processes import run
 
 _CONTROLLERS = ("pids", "memory", "cpuacct", "name=systemd")
+_KEEPER = "keeper"  # the group of the one process that systemd watches: it is there as long as the room is
 
 
 @dataclass(frozen=True)
@@ -69,20 +70,30 @@ class Cgroup:
         return [(hierarchy, hierarchy.mount / _base(self.room) / self.part) for hierarchy in _hierarchies()]
 
     def create(self, processes: int | None = None, memory_mib: int | None = None) -> None:
-        """Make the group, limited."""
-        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room)).is_dir():
+        """Make the group, limited.
+
+        Raises:
+            MachineError: the machine does not let us, as in a container whose control groups can't be written.
+        """
+        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room) / _KEEPER).is_dir():
             _start_unit(self.room)
-        for hierarchy, folder in self._folders():
-            if hierarchy.unified:
-                _enable_controllers(hierarchy, folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            limits = {}
-            if processes and "pids" in hierarchy.controllers:
-                limits["pids.max"] = str(processes)
-            if memory_mib and "memory" in hierarchy.controllers:
-                limits["memory.max" if hierarchy.unified else "memory.limit_in_bytes"] = str(memory_mib << 20)
-            for file, value in limits.items():
-                (folder / file).write_text(value)
+        try:
+            for hierarchy, folder in self._folders():
+                if hierarchy.unified:
+                    _enable_controllers(hierarchy, folder)
+                folder.mkdir(parents=True, exist_ok=True)
+                limits = {}
+                if processes and "pids" in hierarchy.controllers:
+                    limits["pids.max"] = str(processes)
+                if memory_mib and "memory" in hierarchy.controllers:
+                    limits["memory.max" if hierarchy.unified else "memory.limit_in_bytes"] = str(memory_mib << 20)
+                for file, value in limits.items():
+                    (folder / file).write_text(value)
+        except OSError as error:
+            raise MachineError(
+                f"this machine refuses a control group for {self.room}/{self.part}: {error.filename}: {error.strerror}",
+                "run on the machine itself, or in a container that may write to its control groups",
+            ) from error
 
     def entering(self, *argv: str) -> list[str]:
         """The command that joins the group, which must be there, and then becomes `argv`."""
@@ -126,6 +137,10 @@ class Cgroup:
         """
         deadline = time.monotonic() + timeout
         while left := self.processes():
+            for hierarchy, folder in self._folders():
+                if hierarchy.unified:  # all at once: nothing forks faster than this
+                    with contextlib.suppress(OSError):  # older than Linux 5.14
+                        (folder / "cgroup.kill").write_text("1")
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -138,28 +153,39 @@ class Cgroup:
 
 def parts(room: str) -> set[str]:
     """The parts of a room that have a control group, also those nobody remembers."""
-    return {folder.name for hierarchy in _hierarchies() for folder in (hierarchy.mount / _base(room)).glob("*/")}
+    found = {folder.name for hierarchy in _hierarchies() for folder in (hierarchy.mount / _base(room)).glob("*/")}
+    return found - {_KEEPER}
 
 
 def destroy_room(room: str) -> None:
     """Remove the room's own group, after those of its parts."""
     if under_systemd() and (_hierarchies()[0].mount / _base(room)).is_dir():
-        run("systemctl", "stop", _unit(room))
+        _stop_unit(room)
     for hierarchy in _hierarchies():
         _remove(hierarchy.mount / _base(room), time.monotonic() + 5)
         with contextlib.suppress(OSError):  # it stays while another room is there
             (hierarchy.mount / "labroom").rmdir()
 
 
+def _stop_unit(room: str) -> None:
+    with contextlib.suppress(MachineError):  # it went by itself; whether it did is seen by its folder
+        run("systemctl", "stop", _unit(room))
+
+
 def _start_unit(room: str) -> None:
-    keeper = ("sh", "-c", 'mkdir "$0/keeper" && echo $$ >"$0/keeper/cgroup.procs" && exec sleep infinity')
     folder = _hierarchies()[0].mount / _base(room)
+    if folder.is_dir():  # its keeper died, and systemd is about to end it
+        _stop_unit(room)
+    # Without a "$", which systemd would expand; 0 is whoever writes it.
+    keeper = f"mkdir {folder / _KEEPER} && echo 0 >{folder / _KEEPER}/cgroup.procs && exec sleep infinity"
     run(
         *("systemd-run", "--quiet", "--collect", f"--unit={_unit(room)}", "--slice=system.slice"),
-        *("--property=Delegate=yes", f"--description=labroom room {room}", *keeper, str(folder)),
+        # Each guest has limits of its own, and no share in those of the machine's services.
+        *("--property=Delegate=yes", "--property=TasksMax=infinity", f"--description=labroom room {room}"),
+        *("sh", "-c", keeper),
     )
     deadline = time.monotonic() + 10
-    while not (folder / "keeper").is_dir() or (folder / "cgroup.procs").read_text():
+    while not (folder / _KEEPER).is_dir() or (folder / "cgroup.procs").read_text():
         if time.monotonic() > deadline:
             raise MachineError(f"systemd did not start {_unit(room)}", f"journalctl -u {_unit(room)}")
         time.sleep(0.005)
