@@ -115,9 +115,9 @@ def endpoints_of_room() -> dict[str, Endpoint]:
     """
     file = os.environ.get("LABROOM_ENDPOINTS")
     if not file:
-        from labroom import nspawn, room
+        from labroom import keys, room
 
-        return nspawn.endpoints(room.load(room.CHECKOUT / "room.yml"))  # type: ignore[attr-defined,no-any-return]
+        return keys.endpoints(room.load(room.default_file()))
     try:
         fields = json.loads(Path(file).read_text())
     except (OSError, ValueError) as error:

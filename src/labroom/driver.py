@@ -633,13 +633,13 @@ class Host:
         except paramiko.BadHostKeyException as error:
             raise RoomFault(
                 f"{self.name} ({at.address}) shows another host key than {at.known_hosts} has",
-                "labroom down, then labroom up",
+                "./labroom down, then ./labroom up",
             ) from error
         except paramiko.AuthenticationException as error:
             raise RoomFault(f"{self.name} does not let {at.user} in with {at.identity_file}: {error}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise RoomFault(
-                f"{self.name} ({at.address} port {at.port}) can't be reached: {error}", "labroom up"
+                f"{self.name} ({at.address} port {at.port}) can't be reached: {error}", "./labroom up"
             ) from error
         self._answers.clear()
         self._channel = channel
@@ -655,7 +655,7 @@ class Host:
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise RoomFault(
-                    f"the room is down: this machine has no address {at.bind_address}", "labroom up"
+                    f"the room is down: this machine has no address {at.bind_address}", "./labroom up"
                 ) from error
             raise
         for level, option, value in (
@@ -712,7 +712,7 @@ class Host:
         """
         answer = self.ask("ping", within=PING_SECONDS)
         if answer["free"] < FULL_DISK:
-            raise RoomFault(f"the disk of guest {self.name} is full", "labroom down, then labroom up")
+            raise RoomFault(f"the disk of guest {self.name} is full", "./labroom down, then ./labroom up")
 
     def clean(self) -> list[str]:
         """Kill all that runs here; answers the command lines of processes that outlived the program they came from."""
@@ -749,7 +749,7 @@ class Host:
         self._drop()
         return RoomFault(
             f"guest {self.name} stopped answering{doing}{said}: the room's fault, not the lab's",
-            "labroom up, then check again",
+            "./labroom up, then check again",
         )
 
     def _read(self, channel: paramiko.Channel) -> None:

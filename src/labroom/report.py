@@ -112,7 +112,8 @@ class CheckResult:
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         parts += [f"{len(self.faults)} not judged (room fault)"] if self.faults else []
         checks = sum(len(lab.checks) for lab in self.labs)
-        return f"{len(self.labs)} labs: {', '.join(parts)}; {checks} checks in {self.seconds:.1f} s"
+        labs = "1 lab" if len(self.labs) == 1 else f"{len(self.labs)} labs"
+        return f"{labs}: {', '.join(parts)}; {checks} checks in {self.seconds:.1f} s"
 
 
 def aligned(transcript: Sequence[Event]) -> list[str]:

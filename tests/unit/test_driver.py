@@ -398,7 +398,7 @@ def test_room_down(sshd: Any, folder: Path) -> None:
     driver = lonely(replace(sshd.endpoint, bind_address="192.0.2.1"), folder)
     with pytest.raises(RoomFault, match=r"the room is down: this machine has no address 192\.0\.2\.1") as fault:
         driver.connect(["alfa"])
-    assert fault.value.help == "labroom up"
+    assert fault.value.help == "./labroom up"
 
 
 def test_nobody_home(sshd: Any, folder: Path) -> None:
