@@ -5,6 +5,8 @@ The checks speak to the guests by testinfra, with the inventory that provisioned
 """
 
 import ipaddress
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ def role_variables(inventory: AnsibleRunner, host: str) -> dict[str, Any]:
     for defaults in ROOT.glob("roles/*/defaults/main.yml"):
         variables |= yaml.safe_load(defaults.read_text())
     return variables | inventory.get_variables(host)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_connection_for_each_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Share connections: testinfra opens one for every command unless it is told where to keep them."""
+    folder = tmp_path_factory.mktemp("ssh")
+    with pytest.MonkeyPatch.context() as environment:
+        options = f"-o ControlMaster=auto -o ControlPersist=60s -o ControlPath={folder}/%C"
+        environment.setenv("ANSIBLE_SSH_EXTRA_ARGS", options)
+        yield
+    for control in folder.iterdir():
+        subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "guest"], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
