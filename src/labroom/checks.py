@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -281,9 +282,8 @@ class _Recorder:
             self.result.labs.append(LabResult(name))
         lab = self.result.labs[-1]
         if self.lively:
-            self.out.write(
-                f"\r\033[K{name:{self.width}}  {len(lab.checks) + 1} of {self.expected[name]}: {_claim(item)}"
-            )
+            line = f"{name:{self.width}}  {len(lab.checks) + 1} of {self.expected[name]}: {_claim(item)}"
+            self.out.write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}")
             self.out.flush()
         done = yield
         lab.checks.append(item.stash[_CHECK])

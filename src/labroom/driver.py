@@ -102,7 +102,8 @@ class Socket:
         ends = f"{self.local[0]}:{self.local[1]}"
         if self.remote[1]:
             ends += f" with {self.remote[0]}:{self.remote[1]}"
-        return f"{self.protocol} {self.state} {ends}" + (f", {self.unread} unread" if self.unread else "")
+        waiting = f", {self.unread} {'not accepted' if self.state == 'LISTEN' else 'unread'}" if self.unread else ""
+        return f"{self.protocol} {self.state} {ends}{waiting}"
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ class Program:
             RoomFault: a host of the room does not answer.
         """
         expression = re.compile(pattern, re.MULTILINE)
+        pattern = pattern.replace("\n", "\\n")  # in messages
 
         def look() -> re.Match[str] | None:
             over = self.over  # before the text: what comes in between is seen at the next look
@@ -448,7 +450,7 @@ class Host:
         name = name or argv[0].rpartition("/")[2]
         same = sum(1 for program in self.programs.values() if program.name.partition("#")[0] == name)
         program = Program(self, number, f"{name}#{same + 1}" if same else name, tty)
-        self.driver.record(self.name, program.name, "start", shlex.join(argv))
+        self.driver.record(self.name, program.name, "start", shlex.join("…" if "\n" in word else word for word in argv))
         self.programs[number] = program
         try:
             program.pid = self.ask(

@@ -189,7 +189,10 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .45rem 1rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; font-size: .85rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-right: 0; }
-td.verdict { white-space: nowrap; width: 8rem; }
+td.verdict { white-space: nowrap; }
+.checks { table-layout: fixed; }
+.checks > tbody > tr > td:first-child { width: 7rem; }
+.checks > tbody > tr > td:last-child { width: 3.5rem; }
 .passed, .failed, .fault { font-weight: 600; }
 .passed { color: var(--passed); }
 .failed { color: var(--failed); }
@@ -235,7 +238,7 @@ pre { margin: 0; }
 
 {% for lab in result.labs %}
 <h2 id="{{ lab.name }}"><code>{{ lab.name }}</code> <span class="{{ lab.verdict }}">{{ says[lab.verdict] }}</span></h2>
-<table>
+<table class="checks">
 <tbody>
 {% for check in lab.checks %}
 <tr>
