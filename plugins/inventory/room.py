@@ -51,9 +51,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
             from labroom import room
             from labroom.errors import LabroomError
         except ImportError as error:
-            raise AnsibleParserError(
-                f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
-            )
+            message = f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
+            raise AnsibleParserError(message) from error
         try:
             groups = room_inventory.inventory(room.load(Path(path)))
         except LabroomError as error:

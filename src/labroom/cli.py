@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # such as a full disk, met where no better words were found for it
+        print(f"labroom: {error.strerror}: {error.filename or 'no file named'}", file=sys.stderr)
+        return MachineError.status
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -122,7 +125,7 @@ def _up(options: argparse.Namespace) -> int:
                 done = nspawn.up(wanted, file, layers)
         except BaseException:
             if not was_up:  # half a room is of no use to anybody
-                nspawn.down(wanted.name)
+                nspawn.down(wanted.name, at_once=True)
             raise
     for guest, what in done.items():
         if was_up:
@@ -183,7 +186,7 @@ def _run_checks(options: argparse.Namespace, labs: list[str]) -> int:
     from labroom import checks, keys
 
     wanted = _running_room(options)
-    result = checks.run(keys.endpoints(wanted), labs, Path("reports"))
+    result = checks.run(keys.endpoints(wanted), labs, room.CHECKOUT / "reports")
     return result.status
 
 
@@ -229,9 +232,9 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from labroom import checks
+    from labroom import labs
 
-    for name, title in checks.labs().items():
+    for name, title in labs.titles().items():
         print(f"{name:<16} {title}")
     return 0
 
@@ -257,7 +260,7 @@ def _ssh_config(options: argparse.Namespace) -> int:
     from labroom import keys
 
     wanted = _running_room(options)
-    print(keys.ssh_config(wanted), end="")
+    print(keys.client_config(wanted), end="")
     return 0
 
 

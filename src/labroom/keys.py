@@ -82,8 +82,8 @@ def ssh_options(room: Room) -> dict[str, str]:
     }
 
 
-def ssh_config(room: Room) -> str:
-    """What `ssh -F` and VS Code need in order to reach every guest by its name: text in the form of ssh_config(5)."""
+def client_config(room: Room) -> str:
+    """What `ssh -F` and VS Code need in order to reach every guest by its name, in the form of ssh_config(5)."""
     blocks = []
     for guest, description in room.guests.items():
         options = {

@@ -10,7 +10,6 @@ setting of the machine is touched.
 import contextlib
 import json
 import os
-import subprocess
 import time
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from labroom import state
 from labroom.cgroups import Cgroup
 from labroom.errors import MachineError
-from labroom.processes import run, start_time
+from labroom.processes import run, spawn, start_time
 from labroom.room import LINKS, Link, Room
 
 #: The name server that slirp4netns gives to the namespace: the machine's own, whatever that is.
@@ -170,19 +169,11 @@ def start_uplink(name: str) -> None:
     log = state.ROOMS / name / "uplink.log"
     ready, signal_ready = os.pipe()
     command = ("slirp4netns", "--configure", "--mtu=1500", "--disable-host-loopback", "--netns-type=path")
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            group.entering(*command, f"--ready-fd={signal_ready}", str(namespace(name)), "tap0"),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(signal_ready,),
-            start_new_session=True,
-        )
+    os.set_inheritable(signal_ready, True)
+    spawn(group.entering(*command, f"--ready-fd={signal_ready}", str(namespace(name)), "tap0"), log, dict(os.environ))
     os.close(signal_ready)
     with os.fdopen(ready) as pipe:
         if not pipe.read(1):  # it ended
-            process.wait()
             lines = log.read_text().strip().splitlines()
             raise MachineError(f"slirp4netns: {lines[-1] if lines else 'ended at once'}", f"see {log}")
 

@@ -15,7 +15,6 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ from pathlib import Path
 from labroom import cgroups, keys, network, state
 from labroom.cgroups import Cgroup
 from labroom.errors import MachineError, RoomFault
-from labroom.processes import age, run, start_time
+from labroom.processes import age, run, spawn, start_time
 from labroom.room import Link, Room
 
 #: A guest's user 0 is this user of the machine, who owns nothing else: the last 65,536 of the range that systemd
@@ -33,7 +32,7 @@ UID_BASE = 0x6FFF0000
 UID_COUNT = 65536
 
 _BOOT_TIMEOUT = 60  # s; a guest takes one, a loaded machine may take longer
-_STOP_TIMEOUT = 10  # s, then it is killed
+_STOP_TIMEOUT = 5  # s, then it is killed
 _INOTIFY_PER_GUEST = 6  # instances that a guest's systemd takes of its user's fs.inotify.max_user_instances
 
 # $1 overlay options, $2 mount point, then the command.
@@ -138,26 +137,19 @@ def start(room: str, guest: Guest) -> None:
     ]
     if "outside0" in guest.addresses:
         nspawn.append(f"--network-veth-extra={_far_end(guest.name)}:outside0")
-    with (home / "console.log").open("w") as console:
-        process = subprocess.Popen(
-            group.entering(
-                *(*network.inside(room), "unshare", "--mount", "--propagation", "private", "--"),
-                *("sh", "-c", _MOUNTED, "sh", overlay, str(root), *nspawn, "--boot"),
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            start_new_session=True,
-            env={
-                "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-                # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
-                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
-            },
-        )
-    state.write_json(
-        home / "guest.json",
-        {"pid": process.pid, "start_time": start_time(process.pid), "digest": guest.digest()},
+    pid = spawn(
+        group.entering(
+            *(*network.inside(room), "unshare", "--mount", "--propagation", "private", "--"),
+            *("sh", "-c", _MOUNTED, "sh", overlay, str(root), *nspawn, "--boot"),
+        ),
+        home / "console.log",
+        {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+        },
     )
+    state.write_json(home / "guest.json", {"pid": pid, "start_time": start_time(pid), "digest": guest.digest()})
 
 
 def _far_end(guest: str) -> str:
@@ -408,15 +400,20 @@ def rooms() -> list[str]:
     return sorted(path.parent.name for path in state.ROOMS.glob("*/netns"))
 
 
-def down(name: str) -> bool:
+def down(name: str, *, at_once: bool = False) -> bool:
     """Take a room down whatever state it is in, keeping its keys.
+
+    Args:
+        name: the room's.
+        at_once: kill the guests, which may have been half started, instead of shutting them down.
 
     Returns:
         Whether there was anything of it.
     """
     guests = {path.name for path in (state.ROOMS / name / "guests").glob("*/")}
     there = bool(guests) or network.namespace(name).exists()
-    stop(name, guests)
+    if not at_once:
+        shut_down(name, guests)
     clear_away(name)
     return there
 
@@ -424,7 +421,7 @@ def down(name: str) -> bool:
 def clear_away(name: str) -> None:
     """Remove every process, control group, link and file of a room but its keys, remembered or not."""
     for part in cgroups.parts(name):
-        Cgroup(name, part).destroy()
+        clear(name, part)
     network.destroy(name)
     cgroups.destroy_room(name)
     state.remove_tree(state.ROOMS / name / "guests")

@@ -27,6 +27,20 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
     return done.stdout
 
 
+def spawn(argv: list[str], log: Path, env: dict[str, str]) -> int:
+    """Start a command that outlives this process, in a session of its own, what it prints in `log`.
+
+    Returns:
+        its process number.
+    """
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawnp(argv[0], argv, env, file_actions=actions, setsid=True)
+
+
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot (proc(5), stat field 22); None if it isn't there or a zombie.
 

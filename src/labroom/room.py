@@ -100,7 +100,7 @@ class Limits(_Strict):
     """What one guest may use at most."""
 
     processes: Annotated[int, Field(ge=50)] = 400
-    memory_mib: Annotated[int, Field(ge=64)] = 512
+    memory_mib: Annotated[int, Field(ge=64)] = 1024
 
 
 class ForwardedPort(_Strict):

@@ -1,0 +1,12 @@
+"""The labs of the checkout: a folder each below labs/, with a handout that says what it is about."""
+
+from labroom.room import CHECKOUT
+
+
+def titles() -> dict[str, str]:
+    """Each lab's name and the title of its handout, in alphabetical order."""
+    found = {}
+    for handout in sorted((CHECKOUT / "labs").glob("*/README.md")):
+        with handout.open(encoding="utf-8") as lines:
+            found[handout.parent.name] = next(lines).lstrip("# ").strip()
+    return found

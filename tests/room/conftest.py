@@ -1,0 +1,20 @@
+"""The trial room as a fixture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labroom import nspawn
+from tests.room.trial import ROOM, Trial, traces
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Iterator[Trial]:
+    """The trial room, not up yet; taken down again at the end, whatever became of it."""
+    nspawn.down(Trial.name)  # what a test run that was killed may have left
+    trial = Trial(tmp_path / "trial.yml")
+    yield trial
+    trial.file.write_text(ROOM)
+    trial.run("down")
+    assert not any(traces().values()), traces()

@@ -1,0 +1,174 @@
+"""A room's life: up, up again, down; what holds while it is up, and that nothing is left of it."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+from labroom import nspawn, state
+from tests.room.trial import ROOM, Trial, traces
+
+
+# Forks until it can't, and says how far it came.
+BOMB = """
+import os, signal
+children = []
+try:
+    while len(children) < 5000:
+        if not (child := os.fork()):
+            signal.pause()
+        children.append(child)
+except OSError as error:
+    print(len(children), error, flush=True)
+for child in children:
+    os.kill(child, signal.SIGKILL)
+"""
+
+
+def _pids(trial: Trial) -> dict[str, int | None]:
+    return {guest: nspawn.runs(trial.name, guest) for guest in ("one", "two")}
+
+
+def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(trial: Trial) -> None:
+    output = trial.run("up")
+    assert "longest: " in output
+    pids = _pids(trial)
+    assert all(pids.values())
+    assert trial.run("ssh", "one", "hostname", "-f") == "one.lab.test\n"
+    assert "all in order" in trial.run("up")
+    assert _pids(trial) == pids
+    assert all(traces().values()) or not traces()["nftables"]  # the machine's own nftables are left alone
+    trial.run("down")
+    assert not any(traces().values()), traces()
+    assert "was not up" in trial.run("down")
+
+
+def test_up_replaces_the_guest_that_died_and_no_other(trial: Trial) -> None:
+    trial.run("up")
+    before = _pids(trial)
+    assert before["one"]
+    os.kill(before["one"], signal.SIGKILL)
+    output = trial.run("up")
+    after = _pids(trial)
+    assert "one replaced" in output
+    assert "two" not in output.replace("one two", "")
+    assert after["one"] not in (None, before["one"])
+    assert after["two"] == before["two"]
+
+
+def test_up_follows_room_yml(trial: Trial) -> None:
+    trial.run("up")
+    before = _pids(trial)
+    trial.file.write_text(ROOM.replace("  two: {private: 192.168.75.11}\n", "  three: {private: 192.168.75.12}\n"))
+    output = trial.run("up")
+    assert "two removed" in output
+    assert "three started" in output
+    assert _pids(trial)["one"] == before["one"]
+    assert trial.run("ssh", "three", "hostname") == "three\n"
+
+
+def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial) -> None:
+    trial.run("up")
+    supervisor = nspawn.runs(trial.name, "one")
+    inside = [
+        int(entry.name)
+        for entry in Path("/proc").glob("[0-9]*")
+        if f"/{trial.name}" in (entry / "cgroup").read_text() and "/one/payload" in (entry / "cgroup").read_text()
+    ]
+    assert inside
+    assert supervisor not in inside
+    assert all(Path(f"/proc/{pid}").stat().st_uid >= nspawn.UID_BASE for pid in inside)
+    bombed = trial.run("ssh", "one", f"python3 -c {shlex.quote(BOMB)}").split(maxsplit=1)
+    assert 300 < int(bombed[0]) < 400
+    assert "Resource temporarily unavailable" in bombed[1]
+    assert trial.run("ssh", "two", "echo still here") == "still here\n"
+
+
+def test_status_shows_each_guest(trial: Trial) -> None:
+    assert "not up" in trial.run("status")
+    trial.run("up")
+    os.kill(nspawn.runs(trial.name, "two") or 0, signal.SIGKILL)
+    lines = {line.split()[0]: line.split() for line in trial.run("status").splitlines() if line}
+    assert lines["one"][1:3] == ["192.168.75.10", "up"]
+    assert lines["two"][1:3] == ["192.168.75.11", "DOWN"]
+
+
+def test_ssh_config_reaches_guests_and_nothing_at_all_when_the_room_is_down(trial: Trial) -> None:
+    trial.run("up")
+    config = trial.file.with_name("ssh_config")
+    config.write_text(trial.run("ssh-config"))
+
+    def ssh() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["ssh", "-F", config, "two", "whoami"], capture_output=True, text=True, check=False)
+
+    assert ssh().stdout == "student\n"
+    trial.run("down")
+    # Not one packet may take the machine's default route: the address to come from is gone.
+    assert "192.168.75.1" in ssh().stderr
+    assert ssh().returncode == 255
+
+
+def test_host_keys_are_checked(trial: Trial) -> None:
+    trial.run("up")
+    known = state.ROOMS / trial.name / "keys/known_hosts"
+    lines = known.read_text().splitlines()
+    first, second = (line.split() for line in lines)
+    known.write_text(f"{first[0]} {first[1]} {second[2]}\n")  # another guest's key for this one
+    error = trial.run("ssh", "one", "true", status=255)
+    assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in error or "Host key verification failed" in error
+
+
+def _listener(address: str) -> socket.socket:
+    """Something to reach on this machine outside the room: it greets every caller."""
+    listener = socket.create_server((address, 0))
+
+    def greet() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.sendall(b"reached\n")
+            connection.close()
+
+    threading.Thread(target=greet, daemon=True).start()
+    return listener
+
+
+def _own_address() -> str:
+    """An address of this machine other than loopback and the rooms' own."""
+    for link in json.loads(subprocess.run(["ip", "-j", "-4", "address"], capture_output=True, check=True).stdout):
+        if link["ifname"] != "lo" and not link["ifname"].endswith(("-private", "-outside")):
+            for address in link["addr_info"]:
+                return str(address["local"])
+    raise AssertionError("this machine has no address but loopback")
+
+
+def _reach(trial: Trial, guest: str, address: str, port: int) -> str:
+    script = f"timeout 1 bash -c 'cat < /dev/tcp/{address}/{port}' || true"
+    return trial.run("ssh", guest, script)
+
+
+def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial) -> None:
+    far = "  far: {outside: 198.51.100.10}\n"
+    address = _own_address()
+    with _listener(address) as listener:
+        port = listener.getsockname()[1]
+        trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
+        trial.run("up")
+        assert "reached" in _reach(trial, "far", address, port)
+        # Not by way of the uplink into the room's own private network.
+        assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)
+        trial.run("down")
+        trial.file.write_text(ROOM + far)
+        trial.run("up")
+        assert "reached" not in _reach(trial, "far", address, port)
+        # Nor with the machine as its router, which a guest's root may well try.
+        trial.run("ssh", "one", "sudo ip route replace default via 192.168.75.1")
+        trial.run("ssh", "far", "sudo ip route replace default via 198.51.100.1")
+        assert "reached" not in _reach(trial, "one", address, port)
+        assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)

@@ -1,0 +1,74 @@
+"""A small room of its own for tests of `labroom` itself: another name, other networks than the default room."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from labroom.machine import tool
+from labroom.room import CHECKOUT
+
+ROOM = """\
+name: trial
+networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
+internet: false
+guests:
+  one: {private: 192.168.75.10}
+  two: {private: 192.168.75.11}
+"""
+
+
+class Trial:
+    """The room file of the trial room, and `labroom` on it."""
+
+    name = "trial"
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.file.write_text(ROOM)
+
+    def start(
+        self, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start `labroom` and go on."""
+        return subprocess.Popen(
+            [*before, tool("python"), "-m", "labroom", "--room", str(self.file), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | (env or {}),
+            cwd=CHECKOUT,
+        )
+
+    def run(
+        self, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None, status: int = 0
+    ) -> str:
+        """Run `labroom` to its end, see that it ends with `status`, and return all that it printed."""
+        process = self.start(*arguments, before=before, env=env)
+        output, error = process.communicate(timeout=120)
+        assert process.returncode == status, output + error
+        assert "Traceback" not in error, error
+        return output + error
+
+
+def traces(name: str = Trial.name) -> dict[str, list[str]]:
+    """What a room may leave on this machine, by kind; every list is empty where it left nothing."""
+
+    def lines(*command: str) -> list[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    def about(found: list[str]) -> list[str]:
+        return [line for line in found if re.search(rf"\b{name}\b|labroom.{name}|192\.168\.75\.|198\.51\.100\.", line)]
+
+    groups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"*{name}*") if path.is_dir()]
+    running = [line for line in lines("ps", "-eo", "stat,args") if not line.startswith(("Z", "STAT"))]
+    # Nobody's mount namespace counts: a guest's ends with the guest.
+    return {
+        "processes": [line for line in about(running) if "systemd-nspawn" in line or "slirp4netns" in line],
+        "mounts": about(Path("/proc/mounts").read_text().splitlines()),
+        "interfaces": about(lines("ip", "-oneline", "address")),
+        "routes": about(lines("ip", "route", "show", "table", "all")) + about(lines("ip", "rule")),
+        "nftables": about(lines("nft", "list", "ruleset")),
+        "control groups": groups,
+    }
