@@ -706,8 +706,11 @@ class Host:
                 program.kill()
                 raise CheckFailed(f"{program} printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped")
 
-    def ping(self) -> None:
+    def ping(self) -> dict[Program, float]:
         """Have the agent answer, after which all that was printed here before has arrived.
+
+        Returns:
+            program -> seconds that it has waited for a processor; those that run.
 
         Raises:
             RoomFault: it does not answer within PING_SECONDS, or the guest's disk is full.
@@ -715,6 +718,8 @@ class Host:
         answer = self.ask("ping", within=PING_SECONDS)
         if answer["free"] < FULL_DISK:
             raise RoomFault(f"the disk of guest {self.name} is full", "./labroom down, then ./labroom up")
+        waited = {int(number): seconds for number, seconds in answer["waited"].items()}
+        return {program: waited[number] for number, program in self.programs.items() if number in waited}
 
     def clean(self) -> list[str]:
         """Kill all that runs here; answers the command lines of processes that outlived the program they came from."""
@@ -874,20 +879,26 @@ class Driver:
                 if left <= 0:
                     break
                 self.changed.wait_for(lambda seen=seen: self._happenings != seen, min(POLL_SECONDS, left))  # type: ignore[misc]
-        self.check_hosts()
+        self.check_hosts(patience)
         self.waiting = ""
         raise CheckFailed(missed(f" within {patience:g} s"))
 
-    def check_hosts(self) -> None:
-        """Make sure that all hosts in use still answer, side by side.
+    def check_hosts(self, patience: float) -> None:
+        """Make sure that a missed deadline is not the room's fault, asking all hosts in use side by side.
 
         Raises:
-            RoomFault: one does not.
+            RoomFault: one does not answer, or a program has waited for a processor for half of the time it had.
         """
         hosts = self.hosts_in_use
         with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
             for done in [pool.submit(host.ping) for host in hosts]:
-                done.result()
+                for program, seconds in done.result().items():
+                    if seconds > patience / 2:
+                        raise RoomFault(
+                            f"this machine is overloaded: {program} waited {seconds:.1f} s for a processor "
+                            f"while {self.waiting}",
+                            "check again when it has less to do, or with LABROOM_PATIENCE=3 in the environment",
+                        )
 
     def clean(self) -> dict[str, list[str]]:
         """End a check: kill all it has started, on all hosts side by side.

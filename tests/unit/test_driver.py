@@ -434,6 +434,18 @@ def test_a_host_that_hangs(sshd: Any, folder: Path, eventually: Callable[..., No
     eventually(lambda: not alive(program.pid), "the agent to kill its programs")
 
 
+def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    for _ in range(2 * (os.cpu_count() or 1)):
+        alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
+    slow = alfa.start_command(["nice", "-n", "19", "sh", "-c", "while :; do :; done"], name="slow")
+    with pytest.raises(RoomFault, match=r"this machine is overloaded: alfa's .* waited .* s for a processor") as fault:
+        slow.expect("done", timeout=0.8)
+    assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
+    driver.close()
+
+
 # -- the agent --------------------------------------------------------------------------------------------------
 
 
