@@ -76,7 +76,7 @@ def default_room() -> str:
     """The checkout's own room under another name, on other networks: it may be up, and be somebody's, meanwhile."""
     original = load(CHECKOUT / "room.yml")
     text = original.model_dump_json(exclude_none=True)
-    for there, here in ((original.networks.private, "192.168.76.0"), (original.networks.outside, "198.51.100.0")):
+    for there, here in ((original.networks.private, "192.168.76.0"), (original.networks.outside, "198.19.76.0")):
         prefix = str(there.network_address).rpartition(".")[0] + "."
         text = text.replace(f'"{prefix}', f'"{here.removesuffix("0")}')
     return json.dumps(json.loads(text) | {"name": "bench6"}, indent=1)
@@ -84,7 +84,7 @@ def default_room() -> str:
 
 def plain_room(size: int) -> str:
     """A room of `size` plain guests, without a gateway."""
-    networks = {"private": "192.168.76.0/24", "outside": "198.51.100.0/28"}
+    networks = {"private": "192.168.76.0/24", "outside": "198.19.76.0/28"}
     guests = {f"guest{number}": {"private": f"192.168.76.{100 + number}"} for number in range(1, size + 1)}
     return json.dumps({"name": f"bench{size}", "networks": networks, "guests": guests}, indent=1)
 
