@@ -139,7 +139,10 @@ def _join(room: Room, name: str) -> None:
         own = interface(name, link)
         subnet: IPv4Network = getattr(room.networks, link)
         address = room.networks.machine(link)
-        run("ip", "link", "add", own, "type", "veth", "peer", "name", f"machine-{link}", "netns", str(file))
+        # A hardware address of our choosing: one of the kernel's choosing udev would change under the guests' feet.
+        hardware = f"02:00:{address.packed.hex(':')}"
+        far_end = ("peer", "name", f"machine-{link}", "netns", str(file))
+        run("ip", "link", "add", own, "address", hardware, "type", "veth", *far_end)
         settings = {
             f"/proc/sys/net/ipv6/conf/{own}/disable_ipv6": 1,  # no router advertisements from a guest
             f"/proc/sys/net/ipv4/neigh/{own}/retrans_time_ms": _ARP_RETRY_MS,
