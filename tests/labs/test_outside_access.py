@@ -1,5 +1,7 @@
 """outside_access across hosts: what the NAT gateway lets through, and who the other end then seems to be."""
 
+import re
+
 from labroom.driver import Host, Program
 
 FORWARDED, NOT_FORWARDED = 18080, 18081
@@ -31,6 +33,21 @@ def test_forwarded_port(server: Host, gateway: Host, outside: Host) -> None:
     server.wait_for_connections(
         FORWARDED, peer=outside, otherwise="the server does not see the address of the client outside"
     )
+
+
+def test_ssh_by_forwarded_ports(
+    server: Host, alfa: Host, bravo: Host, charlie: Host, gateway: Host, outside: Host
+) -> None:
+    """The gateway's ports 2201 to 2204 lead outside to the sshd of server, alfa, bravo and charlie."""
+    address = gateway.source_address(outside)
+    guests = {2201: server, 2202: alfa, 2203: bravo, 2204: charlie}
+    scans = {p: outside.start_command(["ssh-keyscan", "-t", "ed25519", "-p", str(p), address]) for p in guests}
+    for port, guest in guests.items():
+        key = guest.run("cut", "-d ", "-f2", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.strip()
+        scans[port].expect(
+            rf"ssh-ed25519 {re.escape(key)}\n",
+            otherwise=f"the sshd behind the gateway's port {port} does not have {guest.name}'s host key",
+        )
 
 
 def test_port_that_is_not_forwarded(server: Host, alfa: Host, gateway: Host, outside: Host) -> None:
