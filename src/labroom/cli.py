@@ -286,5 +286,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
+    from labroom import machine
+
+    if not options.pytest:
+        machine.require_root("test")
     script = room.CHECKOUT / "tests" / "run"
     return subprocess.run([str(script), *options.pytest], cwd=room.CHECKOUT, check=False).returncode

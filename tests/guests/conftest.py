@@ -23,7 +23,8 @@ def role_variables(inventory: AnsibleRunner, host: str) -> dict[str, Any]:
     variables: dict[str, Any] = {}
     for defaults in ROOT.glob("roles/*/defaults/main.yml"):
         variables |= yaml.safe_load(defaults.read_text())
-    return variables | inventory.get_variables(host)
+    variables |= inventory.get_variables(host)
+    return variables
 
 
 @pytest.fixture(scope="session", autouse=True)

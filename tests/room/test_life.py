@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 from labroom import nspawn, state
+from labroom.cgroups import Cgroup
 from tests.room.trial import ROOM, Trial, traces
-
 
 # Forks until it can't, and says how far it came.
 BOMB = """
@@ -74,11 +74,8 @@ def test_up_follows_room_yml(trial: Trial) -> None:
 def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial) -> None:
     trial.run("up")
     supervisor = nspawn.runs(trial.name, "one")
-    inside = [
-        int(entry.name)
-        for entry in Path("/proc").glob("[0-9]*")
-        if f"/{trial.name}" in (entry / "cgroup").read_text() and "/one/payload" in (entry / "cgroup").read_text()
-    ]
+    everything = Cgroup(trial.name, "one").processes()
+    inside = [pid for pid in everything if "/one/payload" in Path(f"/proc/{pid}/cgroup").read_text()]
     assert inside
     assert supervisor not in inside
     assert all(Path(f"/proc/{pid}").stat().st_uid >= nspawn.UID_BASE for pid in inside)

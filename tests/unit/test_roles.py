@@ -94,7 +94,7 @@ def labs(tmp_path: Path) -> Path:
 
 def pack(folder: Path, archive: Path | None = None) -> str:
     """Run lab_archive.py and return the digest it prints."""
-    command = [sys.executable, LAB_ARCHIVE, folder, "labs", *([archive] if archive else [])]
+    command = [sys.executable, str(LAB_ARCHIVE), str(folder), "labs", *([str(archive)] if archive else [])]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
