@@ -430,9 +430,9 @@ def clear_away(name: str) -> None:
 
 
 def _allow_inotify(guests: int) -> None:
-    """Raise the limit that stops a room at about 20 guests: "Failed to acquire watch file descriptor"."""
+    """Raise the limit that stops a machine at about 20 guests: "Failed to acquire watch file descriptor"."""
     setting = Path("/proc/sys/fs/inotify/max_user_instances")
-    needed = 64 + guests * _INOTIFY_PER_GUEST
+    needed = 64 + (guests + len(list(state.ROOMS.glob("*/guests/*/")))) * _INOTIFY_PER_GUEST
     if int(setting.read_text()) < needed:
         setting.write_text(str(needed))
 

@@ -1,0 +1,73 @@
+"""`labroom check` on the default room, which has to be up: a lab's failure and a guest's are told apart."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from labroom.cgroups import Cgroup
+from labroom.room import CHECKOUT
+
+LABROOM = (sys.executable, "-m", "labroom")
+PROGRAM = "/opt/labs/tcp_hello/hello_server.py"
+
+
+def _labroom(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LABROOM, *arguments], capture_output=True, text=True, check=False, cwd=CHECKOUT, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture
+def wrong_server() -> Iterator[None]:
+    """On `server`, a hello_server that greets wrongly."""
+    assert _labroom("ssh", "server", f"sudo sed -i.right s/Hello/Goodbye/ {PROGRAM}").returncode == 0
+    yield
+    assert _labroom("ssh", "server", f"sudo mv {PROGRAM}.right {PROGRAM}").returncode == 0
+
+
+@pytest.mark.usefixtures("wrong_server")
+def test_a_lab_that_fails_is_told_in_words_with_the_command_to_run_it_again() -> None:
+    done = _labroom("check", "tcp_hello")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"^tcp_hello +FAILED", done.stdout, re.MULTILINE)
+    assert "Goodbye World~" in done.stdout  # the transcript
+    assert "labroom check tcp_hello" in done.stdout
+
+
+def test_a_guest_killed_while_a_check_runs_is_the_rooms_fault() -> None:
+    checking = subprocess.Popen(
+        [*LABROOM, "check", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT
+    )
+    deadline = time.monotonic() + 30
+    # As soon as a client runs on bravo, bravo dies.
+    while not any("staged_client" in line for line in _commands_on("bravo")):
+        assert checking.poll() is None, checking.communicate()[0]
+        assert time.monotonic() < deadline
+    for pid in Cgroup("lab", "bravo").processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    output, _ = checking.communicate(timeout=60)
+    assert checking.returncode == 3, output
+    assert "bravo" in output
+    assert not re.search(r"tcp_stages +FAILED", output), output
+    mended = _labroom("up")
+    assert "bravo replaced" in mended.stdout
+    assert _labroom("check", "tcp_stages").returncode == 0
+
+
+def _commands_on(guest: str) -> list[str]:
+    found = []
+    for pid in Cgroup("lab", guest).processes():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 (a thousand times a second)
+                found.append(file.read().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found
