@@ -36,6 +36,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
     """Hosts and variables of a room."""
 
     NAME = "labroom.labroom.room"
+    trusted_by_default = True  # room.yml is a file of the user's own, as playbooks are
 
     def verify_file(self, path: str) -> bool:
         """Whether `path` may be a room: the `plugin:` line in it decides the rest."""

@@ -12,8 +12,7 @@ def _inventory() -> dict[str, Any]:
     done = subprocess.run(
         [tool("ansible-inventory"), "-i", "room.yml", "--list"], cwd=CHECKOUT, capture_output=True, check=True
     )
-    # Ansible wraps what came from a plug-in to say that it must not be read as a template.
-    found: dict[str, Any] = json.loads(done.stdout, object_hook=lambda value: value.get("__ansible_unsafe", value))
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
