@@ -240,6 +240,7 @@ def clean() -> Iterator[None]:
     finally:
         take_down()
         INOTIFY.write_text(inotify)
+        shutil.rmtree(WORK)
 
 
 def take_down() -> None:
@@ -404,7 +405,6 @@ def run(chosen: argparse.Namespace) -> int:
     data = {"machine": machine, "rounds": chosen.rounds, "samples": found, "checks": checks}
     report.write_text(json.dumps(data | {"table": [vars(row) for row in table]}, indent=1) + "\n")
     print(f"\nall samples: {report.relative_to(CHECKOUT)}")
-    shutil.rmtree(WORK)
     return 1 if any(row.met is False for row in table) else 0
 
 
