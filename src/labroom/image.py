@@ -247,7 +247,9 @@ def _make_base(name: str, release: str, progress: Progress) -> None:
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
     ]
     with progress.phase(f"base of the guests' image ({release})", log):
-        _run_logged(["mmdebstrap", *options, release, str(tree), *(["-"] if sources else [])], log, stdin=sources)
+        # What it mounts in the tree goes with it, should it be killed: nobody may ever remove a tree with /sys in it.
+        command = ["unshare", "--mount", "--propagation=private", "--", "mmdebstrap", *options, release, str(tree)]
+        _run_logged([*command, *(["-"] if sources else [])], log, stdin=sources)
     with progress.phase("made to boot as a guest"):
         for unit in _MASKED:
             (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
