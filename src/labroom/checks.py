@@ -40,7 +40,7 @@ from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 from labroom.report import Check, CheckResult, LabResult
 
 CHECKS = Path(__file__).resolve().parents[2] / "tests" / "labs"
-SHOWN_LINES = 30  # of a transcript, on the terminal; the report has all
+SHOWN_LINES = 30  # of a transcript, on the terminal (the report has all), and of a host's sockets
 
 _DRIVER = pytest.StashKey[Driver]()
 _CHECK = pytest.StashKey[Check]()
@@ -236,7 +236,9 @@ def _sockets(driver: Driver) -> dict[str, list[str]]:
     found = {}
     for host in driver.hosts_in_use:
         with suppress(CheckFailed, RoomFault):
-            found[host.name] = [str(socket) for socket in host.sockets_of_interest()]
+            sockets = [str(socket) for socket in host.sockets_of_interest()]
+            more = [f"and {len(sockets) - SHOWN_LINES} more"] if len(sockets) > SHOWN_LINES else []
+            found[host.name] = sockets[:SHOWN_LINES] + more
     return found
 
 

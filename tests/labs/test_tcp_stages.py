@@ -55,11 +55,11 @@ def test_every_call_is_announced(server: Host, alfa: Host) -> None:
 
 def test_a_pause_between_stages(server: Host, check: Driver) -> None:
     """Between two announcements the server pauses for one second, times LAB_PACE."""
-    pace = 0.02
+    pace = 0.05
     start_server(server, pace=pace).expect("4_Accept Start")
-    times = [event.time for event in check.transcript if event.stream == "stdout"]
-    took = times[-1] - times[0]
-    assert took > 5 * pace, f"the six stages up to accept took {took:.3f} s, with pauses of {pace} s"
+    # From the start on, so that lines that come late together don't make it short.
+    took = check.transcript[-1].time - check.transcript[0].time
+    assert took >= 6 * pace, f"the six stages up to accept took {took:.3f} s, with pauses of {pace} s"
 
 
 def test_connected_at_once_served_one_by_one(server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
