@@ -3,7 +3,8 @@
 It is the distribution's dockerd (Debian, Ubuntu: packages docker.io and docker-compose) in a network, a mount and a
 process namespace of its own (namespaces(7)): its bridges, its iptables rules, its ip_forward setting and its mounts are
 seen by nobody else and go when its first process ends, which ends every other process in it (pid_namespaces(7)). What
-a namespace does not hold is one temporary folder and one control group, and these are removed.
+a namespace does not hold is one folder and one control group; they are removed at the end, or by the next engine if
+this one was killed.
 """
 
 import contextlib
@@ -13,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -63,15 +63,19 @@ def missing_packages() -> list[str]:
 
 
 class Engine:
-    """The engine, from entering its `with` block to leaving it."""
+    """The engine, from entering its `with` block to leaving it.
 
-    def __init__(self) -> None:
-        self._folder = Path()
+    Args:
+        folder: for its data; made and removed, with all that is in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Engine":
-        _remove_groups()  # of a benchmark that was killed
-        self._folder = Path(tempfile.mkdtemp(prefix="labroom-docker-"))
+        self._stop()  # one that was killed
+        self._folder.mkdir(mode=0o700)
         try:
             self._start()
         except BaseException:
@@ -121,7 +125,8 @@ class Engine:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         _remove_groups()
-        shutil.rmtree(self._folder, ignore_errors=False)
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -380,7 +380,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise BenchmarkError(f"apt-get install --no-install-recommends {' '.join(packages)}, or --no-docker")
     WORK.mkdir(parents=True, exist_ok=True)
     load_before = os.getloadavg()[0]
-    with clean(), contextlib.ExitStack() as stack:
+    with state.locked(state.ROOT / "locks" / "benchmark", "measures"), clean(), contextlib.ExitStack() as stack:
         wanted = contests(docker=not chosen.no_docker)
         engine = None
         version = "no Docker"
@@ -390,7 +390,7 @@ def run(chosen: argparse.Namespace) -> int:
             labroom(wanted[0], "down")
             layers = image.ready(wanted[0].room)
             assert layers  # noqa: S101 (it was just up)
-            engine = stack.enter_context(Engine())
+            engine = stack.enter_context(Engine(state.ROOT / "benchmark-docker"))
             engine.import_image(layers["guest"], nspawn.UID_BASE)
             version = engine.version()
         found, checks, complaint = measure(wanted, engine, chosen.rounds)
