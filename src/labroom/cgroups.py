@@ -104,9 +104,9 @@ class Cgroup:
         """The number of every process in the group and below it."""
         found: set[int] = set()
         for _, folder in self._folders():
-            for file in folder.rglob("cgroup.procs"):
+            for below, _, _ in os.walk(folder):  # which does not mind that groups vanish meanwhile
                 with contextlib.suppress(OSError):
-                    found.update(map(int, file.read_text().split()))
+                    found.update(map(int, Path(below, "cgroup.procs").read_text().split()))
         return found
 
     def memory_bytes(self) -> int:
@@ -206,14 +206,10 @@ def _enable_controllers(hierarchy: _Hierarchy, folder: Path) -> None:
 def _remove(folder: Path, deadline: float) -> None:
     """Remove an empty group and those in it; the kernel may need a moment after its last process went."""
     while folder.is_dir():
-        for below in sorted(folder.rglob("*/"), reverse=True):
+        for below, _, _ in os.walk(folder, topdown=False):
             with contextlib.suppress(OSError):
-                below.rmdir()
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
+                Path(below).rmdir()
+        if folder.is_dir():
             if time.monotonic() > deadline:
-                raise MachineError(f"{folder} can't be removed: it is still in use") from None
+                raise MachineError(f"{folder} can't be removed: it is still in use")
             time.sleep(0.005)

@@ -26,15 +26,16 @@ from labroom.room import CHECKOUT, Guest, Room
 #: The layers of each part, topmost first.
 Layers = dict[str, list[Path]]
 
-_BUILD = "image-build"  # the room, and control group, in which images are made; no room.yml can have this name
+# The room, and control group, in which images are made: one for each place that keeps them, each with its lock. No
+# room.yml can have this name.
+_BUILD = f"build-{hashlib.sha256(str(state.ROOT).encode()).hexdigest()[:6]}"
 _BASE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "sudo", "iproute2", "nftables"),
     "ca-certificates",
 )
 _NEEDED_BYTES = 2 << 30  # what making an image takes at its peak, with room to spare
 
-# Units that a guest of a lab never needs: each costs every guest a piece of its start. User sessions stay (their
-# /run/nologin keeps students out until the guest is up), and so do cron-like things that a person would look for.
+# Units that a guest of a lab never needs: each costs every guest a piece of its start (benchmarks/README.md).
 _MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
     *("motd-news.timer", "systemd-tmpfiles-clean.timer", "e2scrub_reap.service", "systemd-pstore.service"),
@@ -49,8 +50,15 @@ _MASKED = (
     *("systemd-ask-password-wall.path", "systemd-ask-password-console.path", "cryptsetup.target"),
     *("integritysetup.target", "veritysetup.target", "remote-fs.target", "dev-hugepages.mount", "dev-mqueue.mount"),
     *("sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount"),
-    "sys-kernel-tracing.mount",
+    *("sys-kernel-tracing.mount", "systemd-tmpfiles-setup-dev.service", "systemd-remount-fs.service"),
+    *("systemd-sysctl.service", "systemd-user-sessions.service"),
 )
+_MASKED_FILES = (
+    "etc/tmpfiles.d/systemd-nologin.conf",  # with user sessions: students may log in as soon as sshd answers
+    "etc/systemd/system/multi-user.target.wants/dbus.service",  # its socket starts it when it is asked for
+)
+_GENERATORS = "usr/lib/systemd/system-generators"  # they look for hardware, partitions and init scripts at each start
+_NEEDED_GENERATORS = ("sshd-socket-generator",)  # Ubuntu's, which tells ssh.socket what sshd_config says
 _FILES = {
     "etc/systemd/system/labroom-network.service": """\
 [Unit]
@@ -98,7 +106,8 @@ def _roles(playbook: str) -> list[str]:
 
 def _names(room: Room, release: str) -> dict[str, str]:
     """The name of each layer for this room, checkout and release."""
-    base = f"base-{release}-{_digest(release, _BASE_PACKAGES, _MASKED, _FILES, nspawn.UID_BASE)}"
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn.UID_BASE)}"
     variables = inventory.role_variables(room)
     roles = {path for path in (CHECKOUT / "roles").iterdir() if path.is_dir()}
     for_gateway = {CHECKOUT / "roles" / name for name in _roles("gateway.yml")}
@@ -251,8 +260,15 @@ def _make_base(name: str, release: str, progress: Progress) -> None:
         command = ["unshare", "--mount", "--propagation=private", "--", "mmdebstrap", *options, release, str(tree)]
         _run_logged([*command, *(["-"] if sources else [])], log, stdin=sources)
     with progress.phase("made to boot as a guest"):
-        for unit in _MASKED:
-            (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
+        generators = {path.name for path in (tree / _GENERATORS).iterdir()} - set(_NEEDED_GENERATORS)
+        masked = [
+            *(f"etc/systemd/system/{unit}" for unit in _MASKED),
+            *(f"etc/systemd/system-generators/{name}" for name in sorted(generators)),
+            *_MASKED_FILES,
+        ]
+        for path in masked:
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).symlink_to("/dev/null")
         for path, text in _FILES.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).write_text(text)
