@@ -32,10 +32,11 @@ def test_words(alfa):
     line = cat.expect(r"(.+)\\n")[1]
     assert line == "answer", f"alfa said {line!r} and gave no answer"
 
-def test_left(alfa):
+def test_left(alfa, check):
     """A program that leaves another behind."""
-    alfa.start_command(["sh", "-c", "sleep 1000 & echo started"]).expect("started")
-    alfa.wait_for_connections(1, count=0)
+    alfa.start_command(["sh", "-c", "sleep 1000 & echo started"]).expect_exit(0)
+    running = lambda: any(process.command == "sleep 1000" for process in alfa.processes())
+    check.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
 '''
 
 BROKEN = """
