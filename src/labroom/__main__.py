@@ -1,7 +1,11 @@
 """`python -m labroom`: the command."""
 
+import signal
 import sys
 
-from labroom.cli import main
+# Until the command itself takes over, Ctrl+C ends the process without a word.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from labroom.cli import main  # noqa: E402
 
 sys.exit(main())

@@ -130,25 +130,21 @@ class Cgroup:
         return 0
 
     def destroy(self, timeout: float = 10) -> None:
-        """Kill what is in the group and remove it.
+        """Kill what is in the group, or is about to join it, and remove it.
 
         Raises:
-            MachineError: a process is still there after `timeout` seconds.
+            MachineError: it is still there after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        while left := self.processes():
-            for hierarchy, folder in self._folders():
-                if hierarchy.unified:  # all at once: nothing forks faster than this
-                    with contextlib.suppress(OSError):  # older than Linux 5.14
-                        (folder / "cgroup.kill").write_text("1")
-            for pid in left:
+        while True:
+            for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            if not [folder for _, folder in self._folders() if not _removed(folder)]:
+                return
             if time.monotonic() > deadline:
-                raise MachineError(f"process {min(left)} of {self.room}/{self.part} can't be killed")
+                raise MachineError(f"what runs in {self.room}/{self.part} can't be killed: {self.processes()}")
             time.sleep(0.005)
-        for _, folder in self._folders():
-            _remove(folder, deadline)
 
 
 def parts(room: str) -> set[str]:
@@ -162,7 +158,7 @@ def destroy_room(room: str) -> None:
     if under_systemd() and (_hierarchies()[0].mount / _base(room)).is_dir():
         _stop_unit(room)
     for hierarchy in _hierarchies():
-        _remove(hierarchy.mount / _base(room), time.monotonic() + 5)
+        _removed(hierarchy.mount / _base(room))
         with contextlib.suppress(OSError):  # it stays while another room is there
             (hierarchy.mount / "labroom").rmdir()
 
@@ -203,13 +199,9 @@ def _enable_controllers(hierarchy: _Hierarchy, folder: Path) -> None:
             (ancestor / "cgroup.subtree_control").write_text(wanted)
 
 
-def _remove(folder: Path, deadline: float) -> None:
-    """Remove an empty group and those in it; the kernel may need a moment after its last process went."""
-    while folder.is_dir():
-        for below, _, _ in os.walk(folder, topdown=False):
-            with contextlib.suppress(OSError):
-                Path(below).rmdir()
-        if folder.is_dir():
-            if time.monotonic() > deadline:
-                raise MachineError(f"{folder} can't be removed: it is still in use")
-            time.sleep(0.005)
+def _removed(folder: Path) -> bool:
+    """Remove a group and those in it, and say whether that could be done: not while a process is in one of them."""
+    for below, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(below).rmdir()
+    return not folder.is_dir()

@@ -19,7 +19,8 @@ _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `labroom` with `arguments`, those of the process if None, and return its exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGINT, _interrupted)
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MachineError.status
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
+def _interrupted(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -186,8 +187,9 @@ def _run_checks(options: argparse.Namespace, labs: list[str]) -> int:
     from labroom import checks, keys
 
     wanted = _running_room(options)
-    result = checks.run(keys.endpoints(wanted), labs, room.CHECKOUT / "reports")
-    return result.status
+    # Two at once would fight for the labs' ports. The lock lies where whoever may use the keys may write.
+    with state.locked(keys.folder(wanted.name) / "check.lock", f"checks labs in room {wanted.name}"):
+        return checks.run(keys.endpoints(wanted), labs, room.CHECKOUT / "reports").status
 
 
 def _running_room(options: argparse.Namespace) -> room.Room:
