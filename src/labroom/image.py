@@ -257,7 +257,7 @@ def _make_base(name: str, release: str, progress: Progress) -> None:
     ]
     with progress.phase(f"base of the guests' image ({release})", log):
         # What it mounts in the tree goes with it, should it be killed: nobody may ever remove a tree with /sys in it.
-        command = ["unshare", "--mount", "--propagation=private", "--", "mmdebstrap", *options, release, str(tree)]
+        command = [*processes.PRIVATE_MOUNTS, "mmdebstrap", *options, release, str(tree)]
         _run_logged([*command, *(["-"] if sources else [])], log, stdin=sources)
     with progress.phase("made to boot as a guest"):
         generators = {path.name for path in (tree / _GENERATORS).iterdir()} - set(_NEEDED_GENERATORS)

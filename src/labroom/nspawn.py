@@ -23,7 +23,7 @@ from pathlib import Path
 from labroom import cgroups, keys, network, state
 from labroom.cgroups import Cgroup
 from labroom.errors import MachineError, RoomFault
-from labroom.processes import age, run, spawn, start_time
+from labroom.processes import PRIVATE_MOUNTS, age, run, spawn, start_time
 from labroom.room import Link, Room
 
 #: A guest's user 0 is this user of the machine, who owns nothing else: the last 65,536 of the range that systemd
@@ -139,7 +139,7 @@ def start(room: str, guest: Guest) -> None:
         nspawn.append(f"--network-veth-extra={_far_end(guest.name)}:outside0")
     pid = spawn(
         group.entering(
-            *(*network.inside(room), "unshare", "--mount", "--propagation", "private", "--"),
+            *(*network.inside(room), *PRIVATE_MOUNTS),
             *("sh", "-c", _MOUNTED, "sh", overlay, str(root), *nspawn, "--boot"),
         ),
         home / "console.log",

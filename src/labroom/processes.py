@@ -6,6 +6,13 @@ from pathlib import Path
 
 from labroom.errors import MachineError
 
+#: The command that runs another one with mounts of its own, which no other process sees and which end with it. In a
+#: chroot, whose root is no mount, nothing can be said about propagation, and nothing need be.
+PRIVATE_MOUNTS = (
+    *("unshare", "--mount", "--propagation=unchanged", "--"),
+    *("sh", "-c", 'mount --make-rprivate / 2>/dev/null; exec "$@"', "sh"),
+)
+
 
 def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
     """Run a command to its end and return what it printed.
