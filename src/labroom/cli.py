@@ -115,6 +115,7 @@ def _up(options: argparse.Namespace) -> int:
             layers = nspawn.layers_in_use(wanted) if was_up else None
             if layers is None:
                 machine.install_missing(progress)
+                machine.require_user_namespaces()
                 network.check_free(wanted)
                 layers = image.ensure(wanted, progress)
             elif layers != image.ready(wanted):

@@ -147,6 +147,24 @@ class Finding:
     remedy: str = ""
 
 
+def _user_namespaces() -> Finding:
+    """Whether a process here can have a user namespace of its own (user_namespaces(7)): in a chroot none can."""
+    done = subprocess.run(["unshare", "--user", "true"], capture_output=True, check=False)
+    remedy = "sysctl user.max_user_namespaces=10000; in a chroot there is none: use systemd-nspawn or pivot_root"
+    return Finding("user namespaces", done.returncode == 0, remedy)
+
+
+def require_user_namespaces() -> None:
+    """See that guests can have users of their own.
+
+    Raises:
+        MachineError: they can't.
+    """
+    finding = _user_namespaces()
+    if not finding.ok:
+        raise MachineError("this machine allows no user namespaces, which guests need", finding.remedy)
+
+
 def examine() -> list[Finding]:
     """Everything a room on this machine needs, and whether it is there."""
     findings = [Finding("root", os.geteuid() == 0, "sudo ./labroom …")]
@@ -157,14 +175,7 @@ def examine() -> list[Finding]:
     kinds = Path("/proc/filesystems").read_text().split()
     overlay = "overlay" in kinds or Path(f"/lib/modules/{os.uname().release}/kernel/fs/overlayfs").exists()
     findings.append(Finding("overlay file systems", overlay, "modprobe overlay"))
-    spaces = Path("/proc/sys/user/max_user_namespaces")
-    findings.append(
-        Finding(
-            "user namespaces",
-            spaces.exists() and int(spaces.read_text()) > 0,
-            "sysctl user.max_user_namespaces=10000",
-        )
-    )
+    findings.append(_user_namespaces())
     missing = cgroups.missing_controllers()
     findings.append(
         Finding(

@@ -6,13 +6,8 @@ from pathlib import Path
 
 from labroom.errors import MachineError
 
-#: The command that runs another one with mounts of its own, which no other process sees and which end with it. In a
-#: chroot whose root is no mount, systemd-nspawn would refuse to work: there the root becomes one first.
-PRIVATE_MOUNTS = (
-    *("unshare", "--mount", "--propagation=unchanged", "--", "sh", "-c"),
-    'mount --make-rprivate / 2>/dev/null && exec "$@"; mount --rbind / /mnt && exec chroot /mnt "$@"',
-    "sh",
-)
+#: The command that runs another one with mounts of its own, which no other process sees and which end with it.
+PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation=private", "--")
 
 
 def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
