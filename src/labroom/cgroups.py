@@ -17,7 +17,7 @@ from labroom.errors import MachineError
 from labroom.processes import run
 
 _CONTROLLERS = ("pids", "memory", "cpuacct", "name=systemd")
-_KEEPER = "keeper"  # the group of the one process that systemd watches: it is there as long as the room is
+_KEEPER = "keeper"  # the group of a process for whose sake systemd keeps the room's group: it removes empty ones
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Cgroup:
         Raises:
             MachineError: the machine does not let us, as in a container whose control groups can't be written.
         """
-        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room) / _KEEPER).is_dir():
+        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room)).is_dir():
             _start_unit(self.room)
         try:
             for hierarchy, folder in self._folders():
@@ -137,6 +137,10 @@ class Cgroup:
         """
         deadline = time.monotonic() + timeout
         while True:
+            for hierarchy, folder in self._folders():
+                if hierarchy.unified:  # all at once, faster than anything forks
+                    with contextlib.suppress(OSError):  # it is gone, or Linux is older than 5.14
+                        (folder / "cgroup.kill").write_text("1")
             for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -155,7 +159,7 @@ def parts(room: str) -> set[str]:
 
 def destroy_room(room: str) -> None:
     """Remove the room's own group, after those of its parts."""
-    if under_systemd() and (_hierarchies()[0].mount / _base(room)).is_dir():
+    if under_systemd():
         _stop_unit(room)
     for hierarchy in _hierarchies():
         _removed(hierarchy.mount / _base(room))
@@ -164,27 +168,25 @@ def destroy_room(room: str) -> None:
 
 
 def _stop_unit(room: str) -> None:
-    with contextlib.suppress(MachineError):  # it went by itself; whether it did is seen by its folder
+    with contextlib.suppress(MachineError):  # there is none
         run("systemctl", "stop", _unit(room))
 
 
 def _start_unit(room: str) -> None:
-    folder = _hierarchies()[0].mount / _base(room)
-    if folder.is_dir():  # its keeper died, and systemd is about to end it
-        _stop_unit(room)
+    """Have systemd make the room's group and leave it to us.
+
+    The unit has started when its command has ended, and stays: no process that dies makes systemd end the others.
+    """
+    _stop_unit(room)  # one whose group went, because nothing was left in it
+    keeper = _hierarchies()[0].mount / _base(room) / _KEEPER
     # Without a "$", which systemd would expand; 0 is whoever writes it.
-    keeper = f"mkdir {folder / _KEEPER} && echo 0 >{folder / _KEEPER}/cgroup.procs && exec sleep infinity"
+    command = f"mkdir {keeper} && echo 0 >{keeper}/cgroup.procs && {{ sleep infinity & }}"
     run(
         *("systemd-run", "--quiet", "--collect", f"--unit={_unit(room)}", "--slice=system.slice"),
+        *("--property=Type=oneshot", "--property=RemainAfterExit=yes", "--property=Delegate=yes"),
         # Each guest has limits of its own, and no share in those of the machine's services.
-        *("--property=Delegate=yes", "--property=TasksMax=infinity", f"--description=labroom room {room}"),
-        *("sh", "-c", keeper),
+        *("--property=TasksMax=infinity", f"--description=labroom room {room}", "sh", "-c", command),
     )
-    deadline = time.monotonic() + 10
-    while not (folder / _KEEPER).is_dir() or (folder / "cgroup.procs").read_text():
-        if time.monotonic() > deadline:
-            raise MachineError(f"systemd did not start {_unit(room)}", f"journalctl -u {_unit(room)}")
-        time.sleep(0.005)
 
 
 def _enable_controllers(hierarchy: _Hierarchy, folder: Path) -> None:

@@ -149,9 +149,13 @@ class Finding:
 
 def _user_namespaces() -> Finding:
     """Whether a process here can have a user namespace of its own (user_namespaces(7)): in a chroot none can."""
-    done = subprocess.run(["unshare", "--user", "true"], capture_output=True, check=False)
+    try:
+        run("unshare", "--user", "true")
+        ok = True
+    except MachineError:
+        ok = False
     remedy = "sysctl user.max_user_namespaces=10000; in a chroot there is none: use systemd-nspawn or pivot_root"
-    return Finding("user namespaces", done.returncode == 0, remedy)
+    return Finding("user namespaces", ok, remedy)
 
 
 def require_user_namespaces() -> None:

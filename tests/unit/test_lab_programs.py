@@ -180,7 +180,7 @@ def test_help_says_how_it_is_called_and_what_it_shows(start: Start, name: str) -
 @pytest.mark.parametrize("name", ["staged_server", "staged_client", "select_stdin"])
 @pytest.mark.parametrize("pace", ["fast", "-1", "nan", "inf"])
 def test_a_pace_that_is_none(start: Start, name: str, pace: str) -> None:
-    arguments = {"staged_client": ["Alfa", "--host", "localhost"]}.get(name, [])
+    arguments = {"staged_client": ["Alfa", "--host", "127.0.0.1"]}.get(name, [])
     status, _, errors = start(name, *arguments, pace=pace).end()
     assert (status, errors) == (2, b"LAB_PACE: not a number from 0 to 1000\n")
 
@@ -208,7 +208,7 @@ def test_a_port_in_use(start: Start, name: str) -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_no_server(start: Start, name: str, port: int) -> None:
-    status, _, errors = start(*client(name, "localhost", port)).end()
+    status, _, errors = start(*client(name, "127.0.0.1", port)).end()
     assert (status, errors) == (1, b"connect: Connection refused\n")
 
 
@@ -221,7 +221,7 @@ def test_a_name_that_nobody_has(start: Start, name: str) -> None:
 @pytest.mark.parametrize("name", ["echo_client", "line_client"])
 def test_a_server_that_leaves(start: Start, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        program = start(name, "localhost", listener.getsockname()[1])
+        program = start(name, "127.0.0.1", listener.getsockname()[1])
         listener.accept()[0].close()
         status, _, errors = program.end(b"hello\n")
     assert status == 1
@@ -267,7 +267,7 @@ def sockets(program: Program) -> list[int]:
 @pytest.mark.parametrize("name", CLIENTS)
 def test_ctrl_c_ends_a_client(start: Start, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        program = start(*client(name, "localhost", listener.getsockname()[1]))
+        program = start(*client(name, "127.0.0.1", listener.getsockname()[1]))
         with listener.accept()[0]:
             assert program.interrupt()[::2] == (130, b"")
 
@@ -283,13 +283,13 @@ def test_ctrl_c_ends_select_stdin(start: Start) -> None:
 
 def test_hello(start: Start, port: int) -> None:
     program = start("hello_server", port).listening(port)
-    assert start("hello_client", "localhost", port).end() == (0, b"Message from server : Hello World~\n", b"")
+    assert start("hello_client", "127.0.0.1", port).end() == (0, b"Message from server : Hello World~\n", b"")
     assert program.end() == (0, b"", b"")
 
 
 def test_the_port_stays_in_time_wait(start: Start, port: int) -> None:
     program = start("hello_server", port).listening(port)
-    start("hello_client", "localhost", port).end()
+    start("hello_client", "127.0.0.1", port).end()
     program.end()
     assert port_state(port, TIME_WAIT)
     again = start("hello_server", port, "--no-reuse-address")
@@ -316,7 +316,7 @@ def test_stages(start: Start, port: int) -> None:
 
 def test_staged_client_takes_the_greeting_in_pieces(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        program = start(*client("staged_client", "localhost", listener.getsockname()[1]))
+        program = start(*client("staged_client", "127.0.0.1", listener.getsockname()[1]))
         peer, _ = listener.accept()
         with peer:
             program.expect(b"C_Alfa : 3_Recv Start\n")
@@ -332,7 +332,7 @@ def test_echo(start: Start, port: int) -> None:
     program = start("echo_server", port).listening(port)
     typed = "hello\n안녕\n\n".encode() + b"\xff\xfe\nq\nnot sent\n"
     answers = "".join(f"Message from server : {text}\n" for text in ("hello", "안녕", "")).encode()
-    assert start("echo_client", "localhost", port).end(typed) == (0, answers + b"Message from server : \xff\xfe\n", b"")
+    assert start("echo_client", "127.0.0.1", port).end(typed) == (0, answers + b"Message from server : \xff\xfe\n", b"")
     assert program.end() == (
         0,
         answers.replace(b"Message from server", b"message from client") + b"message from client : \xff\xfe\n",
@@ -342,7 +342,7 @@ def test_echo(start: Start, port: int) -> None:
 
 def test_an_echo_that_comes_in_pieces(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        program = start("line_client", "localhost", listener.getsockname()[1])
+        program = start("line_client", "127.0.0.1", listener.getsockname()[1])
         peer, _ = listener.accept()
         with peer:
             program.type(b"hello\n\nEND\nnot sent\n")
@@ -441,7 +441,7 @@ def test_a_mebibyte_without_newline_comes_back(start: Start, name: str, port: in
 @pytest.mark.parametrize("name", ["echo_client", "line_client"])
 def test_a_long_line_is_sent_as_fast_as_it_comes_back(start: Start, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        program = start(name, "localhost", listener.getsockname()[1])
+        program = start(name, "127.0.0.1", listener.getsockname()[1])
         program.type(b"x" * 2049)
         peer, _ = listener.accept()
         with peer:
