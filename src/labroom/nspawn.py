@@ -31,7 +31,7 @@ from labroom.room import Link, Room
 UID_BASE = 0x6FFF0000
 UID_COUNT = 65536
 
-_BOOT_TIMEOUT = 60  # s; a guest takes one, a loaded machine may take longer
+_BOOT_TIMEOUT = 180  # s; a guest takes one, six at once on an emulated or overloaded machine a hundred
 _STOP_TIMEOUT = 5  # s, then it is killed
 _INOTIFY_PER_GUEST = 6  # instances that a guest's systemd takes of its user's fs.inotify.max_user_instances
 
@@ -420,7 +420,8 @@ def down(name: str, *, at_once: bool = False) -> bool:
 
 def clear_away(name: str) -> None:
     """Remove every process, control group, link and file of a room but its keys, remembered or not."""
-    for part in cgroups.parts(name):
+    guests = {path.name for path in (state.ROOMS / name / "guests").glob("*/")}
+    for part in guests | cgroups.parts(name):
         clear(name, part)
     network.destroy(name)
     cgroups.destroy_room(name)
