@@ -51,6 +51,19 @@ def available(folder: Path = CHECKS) -> list[str]:
     return sorted(_lab(path) for path in folder.glob("test_*.py"))
 
 
+def chosen(labs: Sequence[str], folder: Path = CHECKS) -> Sequence[str]:
+    """The labs that are named, or all of them if none is.
+
+    Raises:
+        UsageError: there is no such lab.
+    """
+    known = available(folder)
+    for lab in labs:
+        if lab not in known:
+            raise UsageError(f"no such lab: {lab}", f"labs with checks: {', '.join(known)}")
+    return labs or known
+
+
 def run(
     endpoints: Mapping[str, Endpoint],
     labs: Sequence[str],
@@ -76,17 +89,14 @@ def run(
         MachineError: pytest could not do its work.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
-    known = available(folder)
-    for lab in labs:
-        if lab not in known:
-            raise UsageError(f"no such lab: {lab}", f"labs with checks: {', '.join(known)}")
+    wanted = chosen(labs, folder)
     driver = Driver(endpoints)
     recorder = _Recorder(driver, out or sys.stdout)
     began = time.monotonic()
     try:
         status = pytest.main(
             [
-                *(str(folder / f"test_{lab}.py") for lab in (labs or known)),
+                *(str(folder / f"test_{lab}.py") for lab in wanted),
                 *("--override-ini=addopts=", "--import-mode=importlib", f"--rootdir={folder}"),
                 *("--disable-plugin-autoload", "--capture=sys", f"--junit-xml={report_dir / 'junit.xml'}"),
                 *(f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "warnings")),

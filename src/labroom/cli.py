@@ -184,9 +184,10 @@ def _check(options: argparse.Namespace) -> int:
     return _run_checks(options, options.labs)
 
 
-def _run_checks(options: argparse.Namespace, labs: list[str]) -> int:
+def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
     from labroom import checks, keys
 
+    labs = checks.chosen(labs)
     wanted = _running_room(options)
     # Two at once would fight for the labs' ports. The lock lies where whoever may use the keys may write.
     with state.locked(keys.folder(wanted.name) / "check.lock", f"checks labs in room {wanted.name}"):
