@@ -33,6 +33,7 @@ _BASE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "sudo", "iproute2", "nftables"),
     "ca-certificates",
 )
+_UBUNTU = ("noble", "jammy")
 _NEEDED_BYTES = 2 << 30  # what making an image takes at its peak, with room to spare
 
 # Units that a guest of a lab never needs: each costs every guest a piece of its start (benchmarks/README.md).
@@ -220,7 +221,7 @@ def _decide_release(room: Room) -> str:
     if release != "noble":
         keyring = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
         if not keyring.exists():
-            machine.try_install("ubuntu-keyring")
+            machine.try_install("ubuntu-keyring", "distro-info-data")  # the latter tells mmdebstrap what noble is
         if not keyring.exists():
             reason = "Ubuntu's keyring can't be had here"
         elif not _archive_answers("noble"):
@@ -253,6 +254,7 @@ def _make_base(name: str, release: str, progress: Progress) -> None:
         f"--include={','.join(_BASE_PACKAGES)}",
         "--aptopt=APT::Install-Recommends false",
         *(f"--aptopt={option}" for option in machine.apt_proxies()),
+        *(["--components=main,universe"] if release in _UBUNTU and not sources else []),
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
     ]
     with progress.phase(f"base of the guests' image ({release})", log):

@@ -85,10 +85,10 @@ def install_missing(progress: Progress) -> None:
                 raise MachineError(f"apt-get {argv[1]}: {lines[-1] if lines else 'failed'}", f"the whole log: {log}")
 
 
-def try_install(package: str) -> None:
-    """Install a package that would be nice to have, if the machine's package manager has it."""
+def try_install(*packages: str) -> None:
+    """Install packages that would be nice to have, if the machine's package manager has them all."""
     subprocess.run(
-        ["apt-get", "install", "-y", "--no-install-recommends", package],
+        ["apt-get", "install", "-y", "--no-install-recommends", *packages],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
