@@ -171,6 +171,8 @@ def _down(options: argparse.Namespace) -> int:
             there = nspawn.down(name)
             if options.purge:
                 state.remove_tree(state.ROOMS / name)
+                for log in state.ROOT.glob(f"{name}-*.log"):
+                    log.unlink()
         print(f"room {name}: down after {time.monotonic() - started:.1f} s" if there else f"room {name}: was not up")
     image.clear_away_if_idle()
     if options.purge:

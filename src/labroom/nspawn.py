@@ -276,9 +276,12 @@ def console(room: str, guest: str, lines: int = 8) -> list[str]:
 def _did_not_boot(room: str, guest: str) -> RoomFault:
     ended = runs(room, guest) is None
     last = "".join(f"\n    {line}" for line in console(room, guest)) or " (nothing)"
+    kept = state.ROOT / f"{room}-{guest}-console.log"  # an `up` that fails takes the guest's own files away again
+    with contextlib.suppress(OSError):
+        shutil.copy(folder(room, guest) / "console.log", kept)
     return RoomFault(
         f"guest {guest} {'ended while it booted' if ended else 'did not answer SSH in time'}; its console's end:{last}",
-        f"the whole log: {folder(room, guest) / 'console.log'}",
+        f"the whole log: {kept}",
     )
 
 

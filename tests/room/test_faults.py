@@ -187,7 +187,11 @@ def test_a_guest_that_does_not_boot_shows_its_consoles_end(trial: Trial, tmp_pat
     with pytest.raises(RoomFault, match=r"guest (one|two) ended while it booted; its console's end:\n    \S") as fault:
         nspawn.up(wanted, trial.file, {"guest": [broken, *layers["guest"]]})
     assert fault.value.status == 3
-    assert "console.log" in fault.value.help
+    trial.run("down")
+    kept = Path(fault.value.help.removeprefix("the whole log: "))
+    assert kept.read_text()  # also when the guest's own files are gone
+    trial.run("down", "--purge")
+    assert not kept.exists()
 
 
 def test_commands_on_a_room_that_is_down(trial: Trial) -> None:
