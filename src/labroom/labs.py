@@ -4,9 +4,9 @@ from labroom.room import CHECKOUT
 
 
 def titles() -> dict[str, str]:
-    """Each lab's name and the title of its handout, in alphabetical order."""
+    """Each lab's name and, from the first line of its handout ("# name: title"), its title; in alphabetical order."""
     found = {}
     for handout in sorted((CHECKOUT / "labs").glob("*/README.md")):
         with handout.open(encoding="utf-8") as lines:
-            found[handout.parent.name] = next(lines).lstrip("# ").strip()
+            found[handout.parent.name] = next(lines).removeprefix(f"# {handout.parent.name}: ").strip()
     return found

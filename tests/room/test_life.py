@@ -47,6 +47,19 @@ def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(tri
     assert "was not up" in trial.run("down")
 
 
+def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial, tmp_path: Path) -> None:
+    own = tmp_path / "state"
+    own.mkdir()
+    subprocess.run(["cp", "--archive", "--link", str(state.IMAGES), str(own / "images")], check=True)
+    env = {"LABROOM_STATE_DIR": str(own)}
+    trial.run("up", env=env)
+    trial.run("down", env=env)
+    assert (own / "rooms/trial/keys/id_ed25519").stat().st_mode & 0o777 == 0o600
+    assert list(own.glob("images/guest-*"))
+    trial.run("down", "--purge", env=env)
+    assert [path.name for path in own.rglob("*") if path.is_file()] == ["trial"]  # the lock, and nothing else
+
+
 def test_up_replaces_the_guest_that_died_and_no_other(trial: Trial) -> None:
     trial.run("up")
     before = _pids(trial)

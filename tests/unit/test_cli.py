@@ -96,5 +96,6 @@ def test_the_launcher_says_when_packages_cannot_be_had(tmp_path: Path) -> None:
 def test_list_shows_each_lab_with_a_line() -> None:
     done = _labroom("list")
     assert done.returncode == 0
-    labs = [line.split()[0] for line in done.stdout.splitlines()]
-    assert labs == sorted(path.parent.name for path in CHECKOUT.glob("labs/*/README.md"))
+    labs = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert labs["tcp_stages"] == "every call announced"
+    assert list(labs) == sorted(path.parent.name for path in CHECKOUT.glob("labs/*/README.md"))
