@@ -163,8 +163,11 @@ def _down(options: argparse.Namespace) -> int:
         if not names:
             raise
     else:
-        if state.read_json(nspawn.record(name)).get("file", str(file)) == str(file):
+        other = state.read_json(nspawn.record(name)).get("file", str(file))
+        if other == str(file):
             names.add(name)
+        elif not names:
+            raise MachineError(f"room {name} is that of {other}", f"labroom --room {other} down")
     for name in sorted(names):
         started = time.monotonic()
         with state.locked(_lock(name), f"takes room {name} down"):

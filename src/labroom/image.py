@@ -159,6 +159,7 @@ def ensure(room: Room, progress: Progress) -> Layers:
     if layers := ready(room):
         return layers
     state.prepare(state.IMAGES)
+    state.IMAGES.chmod(0o700)  # set-user-ID programs of the guests are none of the machine's users'
     with state.locked(state.IMAGES / "lock", "makes an image"):
         _clear_away()
         free = shutil.disk_usage(state.IMAGES).free

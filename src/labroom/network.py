@@ -47,6 +47,11 @@ def exists(room: str) -> bool:
     return _pinned(namespace(room)) and all(Path("/sys/class/net", interface(room, link)).exists() for link in LINKS)
 
 
+def _complete(room: str) -> Path:
+    """The file that says that the links were made to the end, rules and all."""
+    return state.ROOMS / room / "links"
+
+
 def _pinned(file: Path) -> bool:
     """Whether a namespace is mounted on `file`."""
     try:
@@ -114,6 +119,7 @@ def create(room: Room, *, name: str | None = None, machine: bool = True, interne
         )
         run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
     run(*inside(name), "nft", "-f", "-", stdin=rules)
+    _complete(name).touch()
 
 
 def _all_subnets(room: Room) -> list[IPv4Network]:
@@ -194,6 +200,7 @@ def reset_uplink(name: str) -> None:
 
 def destroy(name: str) -> None:
     """Remove the links, whatever is left of them; everything in them must have ended."""
+    _complete(name).unlink(missing_ok=True)
     for link in LINKS:
         own = interface(name, link)
         if Path("/sys/class/net", own).exists():

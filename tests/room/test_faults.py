@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import cgroups, image, nspawn, room, state
+from labroom import cgroups, image, network, nspawn, room, state
 from labroom.errors import RoomFault
 from tests.room.trial import ROOM, Trial, traces
 
@@ -59,12 +59,15 @@ def test_ctrl_c_leaves_nothing(trial: Trial, moment: str) -> None:
     assert not any(traces().values()), traces()
 
 
-def test_up_after_an_up_that_was_killed(trial: Trial) -> None:
+@pytest.mark.parametrize("moment", ["the machine's interface", "a guest's control group"])
+def test_up_after_an_up_that_was_killed(trial: Trial, moment: str) -> None:
     process = trial.start("up")
-    _wait_for(MOMENTS["a guest's control group"], "a guest")
+    _wait_for(MOMENTS[moment], moment)
     process.kill()
     process.communicate()
     trial.run("up")
+    rules = subprocess.run([*network.inside("trial"), "nft", "list", "tables"], capture_output=True, check=True)
+    assert b"table bridge labroom" in rules.stdout  # what keeps the machine from forwarding
     assert trial.run("ssh", "two", "hostname") == "two\n"
 
 
@@ -111,7 +114,7 @@ def test_a_room_of_that_name_from_another_file(trial: Trial, tmp_path: Path) -> 
     mine, trial.file = trial.file, other
     error = trial.run("up", status=3)
     assert f"a room named trial is up already, of {mine}" in error
-    assert "was not up" in trial.run("down") or nspawn.runs("trial", "one")
+    assert f"room trial is that of {mine}\n  help: labroom --room {mine} down" in trial.run("down", status=3)
     trial.file = mine
     assert trial.run("ssh", "one", "hostname") == "one\n"
 
