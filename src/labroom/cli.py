@@ -179,8 +179,7 @@ def _down(options: argparse.Namespace) -> int:
         print(f"room {name}: down after {time.monotonic() - started:.1f} s" if there else f"room {name}: was not up")
     image.clear_away_if_idle()
     if options.purge:
-        records = [state.read_json(nspawn.record(name)) for name in nspawn.rooms()]
-        image.purge(layer for record in records for layers in record.get("layers", {}).values() for layer in layers)
+        image.purge()
         print("images and keys removed")
     return 0
 

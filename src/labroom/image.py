@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _BASE_PACKAGES = (
     "ca-certificates",
 )
 _UBUNTU = ("noble", "jammy")
+_KEPT_SECONDS = 14 * 86400  # an unused layer is kept so long: who goes back to an older checkout has it still
 _NEEDED_BYTES = 2 << 30  # what making an image takes at its peak, with room to spare
 
 # Units that a guest of a lab never needs: each costs every guest a piece of its start (benchmarks/README.md).
@@ -176,6 +178,7 @@ def ensure(room: Room, progress: Progress) -> Layers:
             missing = [part for part in _wanted(room)[1:] if not _tree(names[part]).is_dir()]
             if missing:
                 _provision(room, names, missing, progress)
+            _forget_old(names)
         finally:
             _clear_away()
         return _layers(names)
@@ -197,18 +200,30 @@ def clear_away_if_idle() -> None:
                 _clear_away()
 
 
-def purge(in_use: Iterable[str]) -> None:
-    """Remove every image of which no layer is in use.
-
-    Args:
-        in_use: the folders of layers that running rooms lie on.
-    """
-    used = {Path(layer).parent for layer in in_use}
-    for image in state.IMAGES.glob("*-*-*/"):
-        if image not in used:
-            state.remove_tree(image)
+def purge() -> None:
+    """Remove every layer that no room lies on."""
+    used = _used()
+    _remove_layers(image for image in state.IMAGES.glob("*-*-*/") if image.name not in used)
     if not used:
         state.remove_tree(state.IMAGES)
+
+
+def _used() -> set[str]:
+    return {layer.parent.name for layer in nspawn.layers_of_all_rooms()}
+
+
+def _forget_old(names: dict[str, str]) -> None:
+    """Remove the layers that were made long ago, that no room lies on and that are not among `names`."""
+    old = time.time() - _KEPT_SECONDS
+    kept = _used() | set(names.values())
+    unused = [image for image in state.IMAGES.glob("*-*-*/") if image.name not in kept]
+    _remove_layers(image for image in unused if image.stat().st_mtime < old)
+
+
+def _remove_layers(images: Iterable[Path]) -> None:
+    for image in images:
+        state.remove_tree(image)
+        image.with_name(f"{image.name}.log").unlink(missing_ok=True)
 
 
 # --- base ----------------------------------------------------------------------------------------------------------

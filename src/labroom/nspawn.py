@@ -393,6 +393,12 @@ def layers_in_use(room: Room) -> dict[str, list[Path]] | None:
     return None
 
 
+def layers_of_all_rooms() -> set[Path]:
+    """Every image layer that a room of this machine lies on."""
+    records = [state.read_json(record(name)) for name in rooms()]
+    return {Path(layer) for known in records for layers in known.get("layers", {}).values() for layer in layers}
+
+
 def link_digest(room: Room) -> str:
     """Tells rooms apart whose links differ: these can't change under running guests."""
     return f"{room.networks!r} internet={room.internet}"

@@ -9,8 +9,10 @@ import subprocess
 import threading
 from pathlib import Path
 
-from labroom import nspawn, state
+from labroom import image, nspawn, state
 from labroom.cgroups import Cgroup
+from labroom.machine import tool
+from labroom.room import CHECKOUT, load
 from tests.room.trial import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
@@ -161,6 +163,38 @@ def _own_address() -> str:
 def _reach(trial: Trial, guest: str, address: str, port: int) -> str:
     script = f"timeout 1 bash -c 'cat < /dev/tcp/{address}/{port}' || true"
     return trial.run("ssh", guest, script)
+
+
+def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
+    """Beside what is tested by the making of an image, which takes minutes: what goes, and what stays."""
+    old, new = (state.IMAGES / f"guest-none-{name}" for name in ("old", "new"))
+    try:
+        for layer in (old, new):
+            layer.mkdir()
+        os.utime(old, (0, 0))
+        image._forget_old({})
+        assert new.exists()
+        assert not old.exists()
+        assert image.ready(load(CHECKOUT / "room.yml"))
+    finally:
+        for layer in (old, new):
+            state.remove_tree(layer)
+
+
+def test_rooms_do_not_reach_each_other(trial: Trial) -> None:
+    assert nspawn.runs("lab", "server"), "this needs the default room: labroom up"
+    far = "  far: {outside: 198.51.100.10}\n"
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
+    trial.run("up")
+    assert "SSH" not in _reach(trial, "far", "192.168.74.128", 22)
+    there = subprocess.run(
+        [tool("python"), "-m", "labroom", "ssh", "outside", "timeout 5 bash -c 'cat < /dev/tcp/192.168.75.10/22'"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CHECKOUT,
+    )
+    assert "Connection refused" in there.stderr  # by the room's own router: it went no further
 
 
 def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial) -> None:
