@@ -1,9 +1,10 @@
 """The errors a person can cause or meet, each with its exit status and one line of help.
 
+A lab that fails is no error of labroom's: `labroom check` then ends with status 1.
+
 LabroomError
 ├── UsageError       2  the command line
 ├── RoomFileError    2  room.yml
-├── LabFailed        1  at least one lab did not pass
 ├── MachineError     3  the machine lacks something or refuses it
 └── RoomFault        3  a guest or the room's network is at fault, never the lab that met it
 """
@@ -34,12 +35,6 @@ class RoomFileError(LabroomError):
     """room.yml is missing, unreadable or invalid."""
 
     status = 2
-
-
-class LabFailed(LabroomError):
-    """At least one lab did not pass."""
-
-    status = 1
 
 
 class MachineError(LabroomError):

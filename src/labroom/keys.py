@@ -37,16 +37,12 @@ def public(private: Path) -> str:
     return private.with_name(private.name + ".pub").read_text().strip()
 
 
-def prepare(room: Room, name: str | None = None) -> None:
-    """Make the keys that aren't there yet, and write known_hosts and ssh_config anew.
+def prepare(room: Room) -> None:
+    """Make the keys that aren't there yet, and write known_hosts anew.
 
     Under sudo they belong to the person who called it, so that ssh and Ansible work without sudo too.
-
-    Args:
-        room: the room.
-        name: whose folder, where it is not the room's own.
     """
-    name = name or room.name
+    name = room.name
     state.prepare(folder(name))
     folder(name).chmod(0o700)
     for key, comment in [

@@ -79,16 +79,9 @@ def check_free(room: Room) -> None:
                 )
 
 
-def create(room: Room, *, name: str | None = None, machine: bool = True, internet: bool | None = None) -> None:
-    """Make the links.
-
-    Args:
-        room: whose addresses the links have.
-        name: the namespace's name, where it is not the room's.
-        machine: let this machine join them.
-        internet: let guests reach the internet; as in room.yml if None.
-    """
-    name = name or room.name
+def create(room: Room, *, machine: bool = True) -> None:
+    """Make the room's links, and let this machine join them unless `machine` says no."""
+    name = room.name
     file = namespace(name)
     state.prepare(file.parent)
     file.touch()
@@ -106,9 +99,7 @@ def create(room: Room, *, name: str | None = None, machine: bool = True, interne
         rules += f'oifname "machine-{link}" ether type ip ip daddr != {address} drop\n'
         rules += f'oifname "machine-{link}" ether type ip6 drop\n'
     rules += "}\n}\n"
-    if machine:
-        _join(room, name)
-    if room.internet if internet is None else internet:
+    if room.internet:
         others = ", ".join(str(subnet) for subnet in _all_subnets(room))
         rules += (
             "table ip labroom {\n"
@@ -119,6 +110,8 @@ def create(room: Room, *, name: str | None = None, machine: bool = True, interne
         )
         run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
     run(*inside(name), "nft", "-f", "-", stdin=rules)
+    if machine:
+        _join(room)
     _complete(name).touch()
 
 
@@ -138,11 +131,11 @@ def close_to(room: Room, others: list[str]) -> None:
             run(*inside(other), "nft", f"add element ip labroom rooms {{ {elements} }}")
 
 
-def _join(room: Room, name: str) -> None:
+def _join(room: Room) -> None:
     """Give the machine its interfaces in the room."""
-    file = namespace(name)
+    file = namespace(room.name)
     for link in LINKS:
-        own = interface(name, link)
+        own = interface(room.name, link)
         subnet: IPv4Network = getattr(room.networks, link)
         address = room.networks.machine(link)
         # A hardware address of our choosing: one of the kernel's choosing udev would change under the guests' feet.
@@ -162,7 +155,7 @@ def _join(room: Room, name: str) -> None:
             stdin=f"addr add {address}/{subnet.prefixlen} dev {own}\nlink set {own} up\n",
         )
     run(
-        *(*inside(name), "ip", "-batch", "-"),
+        *(*inside(room.name), "ip", "-batch", "-"),
         stdin="".join(f"link set machine-{link} master {link} up\n" for link in LINKS),
     )
 
