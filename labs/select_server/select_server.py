@@ -41,8 +41,8 @@ def main() -> None:
         # A client that is owed something is not read from until it has taken it: it slows down itself, nobody else.
         reading = [listener] + [client for client in owed if not owed[client]]
         writing = [client for client in owed if owed[client]]
-        with perror("select"):
-            readable, writable, _ = select.select(reading, writing, [])
+        with perror("select"):  # for a second at most: a Ctrl+C that comes just before it sleeps would not wake it
+            readable, writable, _ = select.select(reading, writing, [], 1)
         for sock in readable:
             if sock is listener:
                 welcome(listener, owed, too_high)

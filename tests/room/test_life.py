@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -49,9 +50,8 @@ def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(tri
     assert "was not up" in trial.run("down")
 
 
-def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial, tmp_path: Path) -> None:
-    own = tmp_path / "state"
-    own.mkdir()
+def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial) -> None:
+    own = Path(tempfile.mkdtemp(dir=state.ROOT))  # on the same disk, so that the image can be linked
     subprocess.run(["cp", "--archive", "--link", str(state.IMAGES), str(own / "images")], check=True)
     env = {"LABROOM_STATE_DIR": str(own)}
     trial.run("up", env=env)
@@ -60,6 +60,7 @@ def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial, tmp_
     assert list(own.glob("images/guest-*"))
     trial.run("down", "--purge", env=env)
     assert [path.name for path in own.rglob("*") if path.is_file()] == ["trial"]  # the lock, and nothing else
+    state.remove_tree(own)
 
 
 def test_up_replaces_the_guest_that_died_and_no_other(trial: Trial) -> None:
