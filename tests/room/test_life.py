@@ -167,7 +167,7 @@ def _reach(trial: Trial, guest: str, address: str, port: int) -> str:
 
 
 def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
-    """Beside what is tested by the making of an image, which takes minutes: what goes, and what stays."""
+    """Asked of the clearing itself: making an image takes more than a minute."""
     old, new = (state.IMAGES / f"guest-none-{name}" for name in ("old", "new"))
     try:
         for layer in (old, new):
