@@ -18,7 +18,7 @@ and they are all killed when its standard input reaches end of file: whatever en
 """
 
 # os and open, as in the labs: pathlib would only make the agent start later.
-# ruff: noqa: PTH115, PTH123, PTH208
+# ruff: noqa: PTH111, PTH115, PTH123, PTH208
 from __future__ import annotations
 
 import contextlib
@@ -28,11 +28,13 @@ import json
 import os
 import pty
 import selectors
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from typing import TYPE_CHECKING, Any
@@ -86,6 +88,7 @@ class Agent:
         self.unparsed = b""
         self.over = False
         self.programs: dict[int, Program] = {}
+        self.scratch: list[str] = []  # folders for the programs' files
         self.selector = selectors.DefaultSelector()
         self.selector.register(requests, selectors.EVENT_READ)
         # A dead child writes a byte to this pipe, so that waiting for descriptors is waiting for children, too.
@@ -114,6 +117,7 @@ class Agent:
         finally:
             self.over = True
             self.kill(None)
+            self.do_clear()
 
     def take_turn(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         """Relay what the descriptors in `ready` hold, apart from requests."""
@@ -182,7 +186,7 @@ class Agent:
         environment: dict[str, str],
         tty: bool,
     ) -> int:
-        """Start a program in a session of its own; answers its process id."""
+        """Start a program (`~` is the home folder) in a session of its own; answers its process id."""
         terminal, end = self.open_terminal() if tty else (None, None)
 
         def in_child() -> None:
@@ -193,7 +197,7 @@ class Agent:
         channel = subprocess.PIPE if end is None else end
         try:
             popen = subprocess.Popen(
-                argv,
+                [os.path.expanduser(argv[0]), *argv[1:]],
                 bufsize=0,
                 stdin=channel,
                 stdout=channel,
@@ -246,7 +250,7 @@ class Agent:
     def do_signal(self, program: int, number: int) -> None:
         """Send a signal to a program's first process; none if it has ended."""
         if self.programs[program].running:
-            os.kill(self.programs[program].popen.pid, number)
+            send_signal(self.programs[program].popen.pid, number)
 
     def do_kill(self, program: int | None) -> list[dict[str, Any]]:
         """Kill the whole tree of one program, or (None) of all; answers what could not be killed."""
@@ -265,6 +269,27 @@ class Agent:
             with contextlib.suppress(FileNotFoundError):  # closed in between
                 targets[name] = os.readlink(folder + "/" + name)
         return targets
+
+    def do_scratch(self) -> str:
+        """Answers a new, empty folder, which goes with `do_clear`, or with the agent."""
+        self.scratch.append(tempfile.mkdtemp(prefix="labroom-"))
+        return self.scratch[-1]
+
+    def do_clear(self) -> None:
+        """Remove the folders that `do_scratch` has made."""
+        while self.scratch:
+            shutil.rmtree(self.scratch.pop(), ignore_errors=True)
+
+    def do_read(self, path: str, start: int) -> str:
+        """The bytes of a file, as U+0000 to U+00FF, from byte `start` on."""
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read().decode("latin-1")
+
+    def do_save(self, path: str, text: str) -> None:
+        """Write bytes (U+0000 to U+00FF) to a file, in place of what it held."""
+        with open(path, "wb") as file:
+            file.write(text.encode("latin-1"))
 
     def do_sockets(self) -> list[dict[str, Any]]:
         """All TCP and UDP sockets of this guest (proc_net(5))."""

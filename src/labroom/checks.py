@@ -12,8 +12,9 @@ A check is a test function in tests/labs/test_<lab>.py. It names the hosts it ne
 Its docstring's first line is the claim that the report shows. All that it has started is killed at its end. Whatever
 raises `RoomFault` leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed` fail it.
 
-Two ways lead here: `run`, for the command `labroom check`; and `pytest tests/labs`, whose conftest.py takes its
-fixtures and hook from this module.
+Three ways lead here: `run`, for the command `labroom check`, which has pytest-xdist run several labs side by side;
+`labroom.play`, which runs a lab's story for an audience; and `pytest tests/labs`, whose conftest.py takes its fixtures
+and hook from this module.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
@@ -34,7 +36,7 @@ from typing import Any, TextIO
 import pytest
 
 from labroom import report
-from labroom.driver import CheckFailed, Driver, Host
+from labroom.driver import PORTS, CheckFailed, Driver, Event, Host
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 from labroom.report import Check, CheckResult, LabResult
@@ -42,8 +44,8 @@ from labroom.report import Check, CheckResult, LabResult
 CHECKS = Path(__file__).resolve().parents[2] / "tests" / "labs"
 SHOWN_LINES = 30  # of a transcript, on the terminal (the report has all), and of a host's sockets
 
-_DRIVER = pytest.StashKey[Driver]()
-_CHECK = pytest.StashKey[Check]()
+# Labs checked at once: they mostly wait. One process each, at a cost of about a second to start.
+WORKERS = 3
 
 
 def available(folder: Path = CHECKS) -> list[str]:
@@ -90,29 +92,44 @@ def run(
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
     wanted = chosen(labs, folder)
-    driver = Driver(endpoints)
-    recorder = _Recorder(driver, out or sys.stdout)
+    for lab in wanted:  # results of an earlier run
+        shutil.rmtree(report_dir / lab, ignore_errors=True)
+    recorder = _Recorder(endpoints, report_dir, out or sys.stdout)
     began = time.monotonic()
-    try:
-        status = pytest.main(
-            [
-                *(str(folder / f"test_{lab}.py") for lab in wanted),
-                *("--override-ini=addopts=", "--import-mode=importlib", f"--rootdir={folder}"),
-                *("--disable-plugin-autoload", "--capture=sys", f"--junit-xml={report_dir / 'junit.xml'}"),
-                *(f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "warnings")),
-            ],
-            plugins=[recorder],
-        )
-    finally:
-        driver.close()
+    workers = min(WORKERS, len(wanted))
+    side_by_side = ["-pxdist.plugin", f"-n{workers}", "--dist=loadfile"] if workers > 1 else []
+    status = run_pytest(
+        [folder / f"test_{lab}.py" for lab in wanted],
+        recorder,
+        f"--rootdir={folder}",
+        f"--junit-xml={report_dir / 'junit.xml'}",
+        *side_by_side,
+    )
     if recorder.interrupted:
         raise KeyboardInterrupt
     if recorder.broken or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise MachineError(f"the checks can't be run: {recorder.broken or status!r}", "pytest tests/labs says more")
     result = recorder.result
+    result.labs = [recorder.labs[lab] for lab in wanted if lab in recorder.labs]
     result.seconds = time.monotonic() - began
+    for found in result.labs:
+        found.files = sorted(f"{found.name}/{file.name}" for file in (report_dir / found.name).glob("*"))
     recorder.finish(report.write(result, report_dir))
     return result
+
+
+def run_pytest(files: Sequence[Path], plugin: object, *arguments: str) -> int | pytest.ExitCode:
+    """Run files of checks by pytest without its own output; answers its exit status."""
+    return pytest.main(
+        [
+            *map(str, files),
+            *("--override-ini=addopts=", "--override-ini=markers=play", "--import-mode=importlib"),
+            *("--disable-plugin-autoload", "--capture=sys"),
+            *(f"-pno:{name}" for name in ("terminal", "cacheprovider", "faulthandler", "warnings")),
+            *arguments,
+        ],
+        plugins=[plugin],
+    )
 
 
 def endpoints_of_room() -> dict[str, Endpoint]:
@@ -133,6 +150,10 @@ def endpoints_of_room() -> dict[str, Endpoint]:
         fields = json.loads(Path(file).read_text())
     except (OSError, ValueError) as error:
         raise UsageError(f"LABROOM_ENDPOINTS={file}: {error}") from error
+    return _endpoints(fields)
+
+
+def _endpoints(fields: Sequence[Mapping[str, Any]]) -> dict[str, Endpoint]:
     return {
         found["name"]: Endpoint(
             **{**found, "identity_file": Path(found["identity_file"]), "known_hosts": Path(found["known_hosts"])}
@@ -144,18 +165,45 @@ def endpoints_of_room() -> dict[str, Endpoint]:
 # -- fixtures ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Setting:
+    """In what a session of pytest runs its checks, handed to it by whoever starts it.
+
+    Attributes:
+        make_driver: makes the driver.
+        results: folder in which each lab has a folder of its own for what its checks leave.
+    """
+
+    make_driver: Callable[[], Driver]
+    results: Path
+
+
+SETTING = pytest.StashKey[Setting]()
+_CHECK = pytest.StashKey[Check]()
+
+
 @pytest.fixture(scope="session")
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    """The setting of this session: as handed over, in this process or to a worker of it; else that of the room."""
+    worker = getattr(request.config, "workerinput", {})
+    if given := worker.get("labroom"):
+        ports = PORTS[int(worker["workerid"].removeprefix("gw")) % WORKERS :: WORKERS]
+        return Setting(lambda: Driver(_endpoints(given["endpoints"]), ports=ports), Path(given["results"]))
+    return request.config.stash.get(SETTING, None) or Setting(
+        lambda: Driver(endpoints_of_room()), tmp_path_factory.mktemp("results")
+    )
+
+
+@pytest.fixture(scope="session")
+def driver(request: pytest.FixtureRequest, setting: Setting) -> Iterator[Driver]:
     """The room's hosts. All that the session's checks name are connected to at once, in the background."""
-    given = request.config.stash.get(_DRIVER, None)
-    driver = given or Driver(endpoints_of_room())
+    driver = setting.make_driver()
     named = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     for host in driver.hosts.values():
         if host.name in named:
             Thread(target=_connect, args=(host,), daemon=True).start()
     yield driver
-    if not given:
-        driver.close()
+    driver.close()
 
 
 def _connect(host: Host) -> None:
@@ -164,12 +212,23 @@ def _connect(host: Host) -> None:
 
 
 @pytest.fixture
-def check(request: pytest.FixtureRequest, driver: Driver) -> Iterator[Driver]:
-    """One check: its transcript begins, and at its end all that it has started is killed."""
+def check(request: pytest.FixtureRequest, driver: Driver, results_folder: Path) -> Iterator[Driver]:
+    """One check: its transcript begins, and at its end its captures are kept and all that it has started is killed."""
     driver.begin(_lab(request.node.path))
     yield driver
+    for number, capture in enumerate(driver.captures, start=1):
+        name = f"{request.node.name.removeprefix('test_')}-{number}-{capture.host.name}.pcap"
+        (results_folder / name).write_bytes(capture.file)
     left = driver.clean()
     request.node.stash[_CHECK].left_behind = left
+
+
+@pytest.fixture
+def results_folder(request: pytest.FixtureRequest, setting: Setting) -> Path:
+    """The folder for what the checks of this lab leave: captures, pictures, figures. The report links to it."""
+    folder = setting.results / _lab(request.node.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _host(name: str) -> Any:
@@ -201,7 +260,12 @@ def _lab(path: Path) -> str:
     return path.stem.removeprefix("test_")
 
 
-def _claim(item: pytest.Item) -> str:
+def _lab_of(nodeid: str) -> str:
+    return _lab(Path(nodeid.partition("::")[0]))
+
+
+def claim(item: pytest.Item) -> str:
+    """What a check shows: the first line of its docstring."""
     documentation = getattr(getattr(item, "obj", None), "__doc__", None)
     return (documentation or item.name.removeprefix("test_").replace("_", " ")).strip().partition("\n")[0]
 
@@ -210,9 +274,12 @@ def _claim(item: pytest.Item) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Judge a check while its programs still run: what went wrong, the transcript, the sockets."""
+    """Judge a check while its programs still run: what went wrong, the transcript, the sockets.
+
+    The last report of a check, that of its teardown, carries its verdict, as `asdict` makes it of a `Check`.
+    """
     shown = yield
-    check = item.stash.setdefault(_CHECK, Check(item.name, _claim(item)))
+    check = item.stash.setdefault(_CHECK, Check(item.name, claim(item)))
     check.seconds += call.duration
     if call.excinfo and check.verdict == "passed":
         error = call.excinfo.value
@@ -232,7 +299,15 @@ def pytest_runtest_makereport(
                 ),
             )
         ]
+    if call.when == "teardown":
+        shown.check = asdict(check)  # type: ignore[attr-defined]  # xdist hands a report's attributes on
     return shown
+
+
+def verdict_of(shown: pytest.TestReport) -> Check | None:
+    """The check that the report of a teardown carries; None for other reports."""
+    fields = getattr(shown, "check", None)
+    return fields and Check(**{**fields, "transcript": [Event(**event) for event in fields["transcript"]]})
 
 
 def _in_words(error: BaseException) -> str:
@@ -258,21 +333,32 @@ def _sockets(driver: Driver) -> dict[str, list[str]]:
 class _Recorder:
     """A pytest plug-in that collects the verdicts of a run and shows a line a lab."""
 
-    def __init__(self, driver: Driver, out: TextIO) -> None:
-        self.driver = driver
+    def __init__(self, endpoints: Mapping[str, Endpoint], results: Path, out: TextIO) -> None:
+        self.endpoints = endpoints
+        self.results = results
         self.out = out
         self.lively = out.isatty()
         self.coloured = self.lively and "NO_COLOR" not in os.environ
         self.result = CheckResult(began=datetime.now().astimezone().isoformat(" ", "seconds"))
-        self.result.hosts = {host.name: host.address for host in driver.hosts.values()}
+        self.result.hosts = {endpoint.name: endpoint.address for endpoint in endpoints.values()}
         self.interrupted = False
         self.broken = ""
-        self.expected: Counter[str] = Counter()
-        self.width = 0
+        self.expected: Counter[str] = Counter()  # checks of each lab
+        self.running: dict[str, str] = {}  # lab -> node id of its check that runs
+        self.labs: dict[str, LabResult] = {}
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Hand the driver to the fixtures."""
-        config.stash[_DRIVER] = self.driver
+        """Hand the setting to the fixtures, in this process ..."""
+        config.stash[SETTING] = Setting(lambda: Driver(self.endpoints), self.results)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """... and in a worker."""
+        endpoints = [
+            {name: str(value) if isinstance(value, Path) else value for name, value in vars(e).items()}
+            for e in self.endpoints.values()
+        ]
+        node.workerinput["labroom"] = {"endpoints": endpoints, "results": str(self.results)}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a file of checks that can't be read."""
@@ -280,28 +366,48 @@ class _Recorder:
             self.broken = str(report.longrepr).strip().rpartition("\n")[2]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note how many checks each lab has."""
-        self.expected = Counter(_lab(item.path) for item in session.items)
-        self.width = max(map(len, self.expected), default=0)
+        """Note how many checks each lab has, where this process runs them itself."""
+        self.expect([item.nodeid for item in session.items])
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> Generator[None, object, object]:
-        """Show which lab runs, and after its last check its verdict."""
-        name = _lab(item.path)
-        if not self.result.labs or self.result.labs[-1].name != name:
-            self.result.labs.append(LabResult(name))
-        lab = self.result.labs[-1]
-        if self.lively:
-            line = f"{name:{self.width}}  {len(lab.checks) + 1} of {self.expected[name]}: {_claim(item)}"
-            self.out.write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}")
-            self.out.flush()
-        done = yield
-        lab.checks.append(item.stash[_CHECK])
-        if nextitem is None or _lab(nextitem.path) != name:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
+        """Note how many checks each lab has, where workers run them."""
+        self.expect(ids)
+
+    def expect(self, ids: Sequence[str]) -> None:
+        """Note how many checks each lab has."""
+        if ids:
+            self.expected = Counter(_lab_of(nodeid) for nodeid in ids)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Show which checks run."""
+        self.running[_lab_of(nodeid)] = nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        self.show_running()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a check's verdict; after a lab's last check, show the lab's."""
+        check = verdict_of(report)
+        if report.when not in ("setup", "call", "teardown"):  # a worker was killed
+            check = Check(report.nodeid.rpartition("::")[2], report.nodeid, "fault", words=str(report.longrepr))
+        if not check:
+            return
+        name = _lab_of(report.nodeid)
+        lab = self.labs.setdefault(name, LabResult(name))
+        lab.checks.append(check)
+        if len(lab.checks) == self.expected[name]:
+            self.running.pop(name, None)
             self.show(lab)
-        return done
+            self.show_running()
+
+    def show_running(self) -> None:
+        """Show, on a terminal, which checks run: the last line, which the next replaces."""
+        if self.lively:
+            doing = [
+                f"{lab} {len(self.labs[lab].checks) if lab in self.labs else 0} of {self.expected[lab]}: {what}"
+                for lab, what in self.running.items()
+            ]
+            self.out.write(f"\r\033[K{'   '.join(doing)[: shutil.get_terminal_size().columns - 1]}")
+            self.out.flush()
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note Ctrl+C (pytest also calls here when files of checks can't be read)."""
@@ -321,12 +427,13 @@ class _Recorder:
         count = f"{passed} of {len(lab.checks)} checks"
         start = "\r\033[K" if self.lively else ""
         verdict = self.colour(lab.verdict, f"{says:10}")
-        print(
-            f"{start}{lab.name:{self.width}}  {verdict}  {count:>15}  {lab.seconds:5.1f} s", file=self.out, flush=True
-        )
+        width = max(map(len, self.expected))
+        print(f"{start}{lab.name:{width}}  {verdict}  {count:>15}  {lab.seconds:5.1f} s", file=self.out, flush=True)
 
     def finish(self, page: Path) -> None:
         """Show what did not pass, and the sum."""
+        if self.lively:
+            self.out.write("\r\033[K")
         told: Counter[str] = Counter()
         for lab in self.result.labs:
             for check in lab.checks:

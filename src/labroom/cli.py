@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
 from labroom import __version__, room, state
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
+
+REPORTS = room.CHECKOUT / "reports"
 
 _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3 the room or the machine;
 130 interrupted. Each error is one line that says what is wrong, and one that says what mends it."""
@@ -68,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--purge", action="store_true", help="remove the image and the keys too")
     check = verb("check", _check, "drive the labs across the room and say what happened")
     check.add_argument("labs", nargs="*", metavar="LAB", help="which (labroom list); all if none is named")
+    play = verb("play", _play, "run a lab for an audience, at lecture pace, a column a host")
+    play.add_argument("lab", metavar="LAB", help="which (labroom list)")
     verb("status", _status, "show the guests, their addresses and the forwarded ports")
     verb("list", _list, "show the labs")
     ssh = verb("ssh", _ssh, "log in to a guest, or run a command there")
@@ -193,9 +198,24 @@ def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
 
     labs = checks.chosen(labs)
     wanted = _running_room(options)
-    # Two at once would fight for the labs' ports. The lock lies where whoever may use the keys may write.
-    with state.locked(keys.folder(wanted.name) / "check.lock", f"checks labs in room {wanted.name}"):
-        return checks.run(keys.endpoints(wanted), labs, room.CHECKOUT / "reports").status
+    with _locked_for_labs(wanted):
+        return checks.run(keys.endpoints(wanted), labs, REPORTS).status
+
+
+def _play(options: argparse.Namespace) -> int:
+    from labroom import checks, keys, play
+
+    checks.chosen([options.lab])
+    wanted = _running_room(options)
+    with _locked_for_labs(wanted):
+        return play.run(keys.endpoints(wanted), options.lab, REPORTS)
+
+
+def _locked_for_labs(wanted: room.Room) -> AbstractContextManager[object]:
+    """Two at once would fight for the labs' ports. The lock lies where whoever may use the keys may write."""
+    from labroom import keys
+
+    return state.locked(keys.folder(wanted.name) / "check.lock", f"runs labs in room {wanted.name}")
 
 
 def _running_room(options: argparse.Namespace) -> room.Room:

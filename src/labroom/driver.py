@@ -18,6 +18,7 @@ import itertools
 import json
 import logging
 import os
+import posixpath
 import re
 import shlex
 import signal as signals
@@ -33,6 +34,7 @@ from typing import Any, TypeVar, cast
 
 import paramiko
 
+from labroom.capture import Capture
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault
 
@@ -49,6 +51,7 @@ POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it c
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
 FULL_DISK = 1 << 20  # bytes free; with less, a guest's disk counts as full
+PORTS = range(20000, 32000)  # below the ephemeral ports, 32768 and up (ip(7))
 PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms
 
 
@@ -128,7 +131,7 @@ class Completed:
 class Program:
     """A program running on a host, or ended. Made by `Host.start`."""
 
-    def __init__(self, host: Host, number: int, name: str, tty: bool) -> None:
+    def __init__(self, host: Host, number: int, name: str, tty: bool, quiet: bool) -> None:
         self.host = host
         self.name = name
         self.status: int | None = None
@@ -136,6 +139,7 @@ class Program:
         self._driver = host.driver
         self._number = number
         self._tty = tty
+        self._quiet = quiet
         self._text = {"stdout": "", "stderr": ""}
         self._consumed = {"stdout": 0, "stderr": 0}  # by expect
         self._reported = {"stdout": 0, "stderr": 0}  # as events
@@ -259,25 +263,25 @@ class Program:
             raise CheckFailed(f"{_short(text)!r} can't be sent to {self}: it {self._ending}{self._seen()}")
         self._flush()
         for line in text.removesuffix("\n").split("\n"):
-            self._event("stdin", line)
+            self._act("stdin", line)
         self.host.ask("write", program=self._number, text=text.encode().decode("latin-1"))
 
     def close_stdin(self) -> None:
         """End its standard input: close it; on a terminal, ^D."""
-        self._event("stdin", "(end of file)")
+        self._act("stdin", "(end of file)")
         self.host.ask("close", program=self._number)
 
     def interrupt(self) -> None:
         """Type ^C on its terminal; without one, send SIGINT to its first process."""
         if self._tty:
-            self._event("signal", "^C")
+            self._act("signal", "^C")
             self.host.ask("write", program=self._number, text="\x03")
         else:
             self.signal(signals.SIGINT)
 
     def signal(self, number: int) -> None:
         """Send a signal to its first process."""
-        self._event("signal", signals.Signals(number).name)
+        self._act("signal", signals.Signals(number).name)
         self.host.ask("signal", program=self._number, number=int(number))
 
     def stop(self) -> None:
@@ -328,6 +332,34 @@ class Program:
     def processes(self) -> list[Process]:
         """Its processes: the first one and all that descend from it."""
         return self.host.processes(self)
+
+    def wait_for_processes(
+        self, wanted: Callable[[list[Process]], object], what: str, timeout: float | None = None, *, otherwise: str = ""
+    ) -> list[Process]:
+        """Wait until its processes are as `wanted` says; answers them.
+
+        An orphan's new parent is not process 1 but the driver's agent, which is a subreaper (prctl(2)).
+
+        Args:
+            wanted: looks at the processes.
+            what: the state waited for, in words: "a zombie".
+            timeout: seconds; the driver's patience by default.
+            otherwise: what to say in plain words if it does not come.
+
+        Raises:
+            CheckFailed: it did not come so in time.
+            RoomFault: a host of the room does not answer.
+        """
+
+        def look() -> tuple[list[Process]] | None:
+            found = self.processes()
+            return (found,) if wanted(found) else None  # in a tuple, since an empty list would read as "not yet"
+
+        def missed(within: str) -> str:
+            there = ", ".join(f"{p.command} ({p.pid}, child of {p.ppid}, {p.state})" for p in self.processes())
+            return _words(otherwise, f"not seen{within}: {what}; {self}'s processes: {there or 'none'}")
+
+        return self._driver.wait_until(look, what, timeout, missed)[0]
 
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process: number -> target, such as `socket:[4711]`."""
@@ -385,8 +417,15 @@ class Program:
                     elif self._lines == LINE_LIMIT + 1:
                         self._event("note", f"more than {LINE_LIMIT} lines; the rest is not shown")
 
+    def _act(self, stream: str, text: str) -> None:
+        """What is done to it now."""
+        if not self._quiet:
+            self._driver.take_a_beat()
+        self._event(stream, text)
+
     def _event(self, stream: str, text: str) -> None:
-        self._driver.record(self.host.name, self.name, stream, text)
+        if not self._quiet:
+            self._driver.record(self.host.name, self.name, stream, text)
 
 
 class Host:
@@ -402,6 +441,7 @@ class Host:
         self._channel: paramiko.Channel | None = None
         self._fault: RoomFault | None = None  # why it is given up
         self._lost = False  # the connection broke during this check
+        self._scratch = ""
         self._last_words = ""  # of the agent, on its standard error
         self._connecting = threading.Lock()
         self._sending = threading.Lock()
@@ -414,26 +454,34 @@ class Host:
         program: str,
         *arguments: object,
         tty: bool = False,
-        pace: float = PACE,
+        pace: float | None = None,
         env: Mapping[str, str] | None = None,
+        directory: str | None = None,
     ) -> Program:
-        """Start a program of the lab under check, in the lab's folder.
+        """Start a program of the lab under check.
 
         Args:
             program: its name without `.py`; `../tcp_echo/line_client` for one of another lab.
             arguments: its arguments; turned into text.
             tty: give it a terminal (which does not echo) instead of three pipes.
-            pace: LAB_PACE, the factor of its pauses.
+            pace: LAB_PACE, the factor of its pauses; the driver's pace by default.
             env: more environment variables.
+            directory: where it runs; the lab's folder by default, in which it can't write.
 
         Raises:
             CheckFailed: there is no such program.
             RoomFault: the host can't be reached.
         """
-        argv = [f"{program}.py" if "/" in program else f"./{program}.py", *map(str, arguments)]
-        environment = {"LAB_PACE": str(pace), **(env or {})}
+        file = f"{program}.py" if "/" in program else f"./{program}.py"
+        if directory:
+            file = posixpath.normpath(f"{self.driver.lab_folder}/{file}")
+        self.driver.take_a_beat()
         return self.start_command(
-            argv, name=program.rpartition("/")[2], directory=self.driver.lab_folder, env=environment, tty=tty
+            [file, *map(str, arguments)],
+            name=program.rpartition("/")[2],
+            directory=directory or self.driver.lab_folder,
+            env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **(env or {})},
+            tty=tty,
         )
 
     def start_command(
@@ -444,13 +492,17 @@ class Host:
         directory: str | None = None,
         env: Mapping[str, str] | None = None,
         tty: bool = False,
+        quiet: bool = False,
     ) -> Program:
-        """Start any command, found on the host's PATH; see `start`. In the user's home unless told otherwise."""
+        """Start any command, found on the host's PATH; see `start`. In the user's home unless told otherwise.
+
+        With `quiet`, nothing of it is in the transcript.
+        """
         number = next(self.driver.numbers)
         name = name or argv[0].rpartition("/")[2]
         same = sum(1 for program in self.programs.values() if program.name.partition("#")[0] == name)
-        program = Program(self, number, f"{name}#{same + 1}" if same else name, tty)
-        self.driver.record(self.name, program.name, "start", shlex.join("…" if "\n" in word else word for word in argv))
+        program = Program(self, number, f"{name}#{same + 1}" if same else name, tty, quiet)
+        program._event("start", shlex.join("…" if "\n" in word else word for word in argv))
         self.programs[number] = program
         try:
             program.pid = self.ask(
@@ -464,7 +516,7 @@ class Host:
     def run(self, *argv: str, timeout: float | None = None) -> Completed:
         """Run a command to its end; its exit status is the caller's to judge."""
         program = self.start_command(argv)
-        program.close_stdin()
+        self.ask("close", program=program._number)
         status = program.wait(timeout)
         return Completed(status, program.stdout, program.stderr)
 
@@ -472,6 +524,39 @@ class Host:
         """The processes of one program, or of all that the driver started here."""
         found = self.ask("processes", program=program and program._number)
         return [Process(p["pid"], p["ppid"], p["state"], p["command"]) for p in found]
+
+    # -- files and packets --------------------------------------------------------------------------------------
+
+    @property
+    def scratch(self) -> str:
+        """A folder on this host for what the check's programs write: empty at first, removed at the check's end."""
+        if not self._scratch:
+            self._scratch = str(self.ask("scratch"))
+        return self._scratch
+
+    def read_file(self, path: str, start: int = 0) -> bytes:
+        """The bytes of a file, from byte `start` on.
+
+        Raises:
+            CheckFailed: it can't be read.
+        """
+        return cast(str, self.ask("read", path=path, start=start)).encode("latin-1")
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Make a file hold these bytes, and no others.
+
+        Raises:
+            CheckFailed: it can't be written.
+        """
+        self.ask("save", path=path, text=data.decode("latin-1"))
+
+    def capture(self, expression: str) -> Capture:
+        """Capture packets on all of this host's interfaces while the body of a `with` runs.
+
+        Args:
+            expression: which ones, as pcap-filter(7) has it: `tcp port 9090`.
+        """
+        return Capture(self, expression)
 
     # -- sockets ------------------------------------------------------------------------------------------------
 
@@ -487,19 +572,20 @@ class Host:
         """The TCP connections here with this port at either end, in whatever state but LISTEN."""
         return [s for s in self.sockets() if s.protocol == "tcp" and port in (s.local[1], s.remote[1]) and s.remote[1]]
 
-    def wait_for_listening(self, port: int, timeout: float | None = None) -> Socket:
-        """Wait until a TCP socket is in LISTEN on `port`.
+    def wait_for_listening(self, port: int, timeout: float | None = None, *, protocol: str = "tcp") -> Socket:
+        """Wait until a TCP socket is in LISTEN on `port`, or (protocol `udp`) a UDP socket is bound to it.
 
         Raises:
             CheckFailed: none is in time, or every program started here has ended without it.
             RoomFault: a host of the room does not answer.
         """
         self.driver.watched.add(port)
+        waiting = {"tcp": "LISTEN", "udp": "CLOSE"}[protocol]  # a UDP socket without a peer is in state CLOSE
 
         def look() -> Socket | None:
             over = self.programs and all(program.status is not None for program in self.programs.values())
             for found in self.sockets():
-                if found.state == "LISTEN" and found.local[1] == port:
+                if found.protocol == protocol and found.state == waiting and found.local[1] == port:
                     return found
             if over:
                 last = list(self.programs.values())[-1]
@@ -514,7 +600,7 @@ class Host:
             timeout,
             lambda within: (
                 f"no program came to listen on {self.name}'s port {port}{within}; "
-                + self._listed([s for s in self.sockets() if s.state == "LISTEN"])
+                + self._listed([s for s in self.sockets() if s.state == waiting])
             ),
         )
 
@@ -563,7 +649,7 @@ class Host:
         )
 
     def unused_port(self) -> int:
-        """A TCP port below the ephemeral range that no socket of this host uses, not even one in TIME_WAIT."""
+        """A port of the driver's `ports` that no socket of this host uses, not even one in TIME_WAIT."""
         used = {found.local[1] for found in self.sockets()}
         return next(port for port in self.driver.ports if port not in used)
 
@@ -724,6 +810,7 @@ class Host:
     def clean(self) -> list[str]:
         """Kill all that runs here; answers the command lines of processes that outlived the program they came from."""
         started, self.programs = self.programs, {}
+        scratch, self._scratch = self._scratch, ""
         if self._lost:
             self._lost = False  # the next check may try again
             return []
@@ -732,6 +819,8 @@ class Host:
         left = self.ask("kill", program=None)
         if left:
             raise RoomFault(f"on {self.name} these can't be killed: {', '.join(p['command'] for p in left)}")
+        if scratch:
+            self.ask("clear")
         return orphans
 
     def close(self) -> None:
@@ -795,23 +884,37 @@ class Driver:
         endpoints: how to reach each host, by name.
         labs: folder of the labs on the guests.
         patience: seconds until a wait is given up.
+        pace: LAB_PACE of the programs: 1 as in the lecture.
+        beat: seconds to wait before each thing done to a program, for an audience to follow.
+        ports: what `Host.unused_port` chooses from; drivers that work side by side must not share any.
     """
 
     def __init__(
-        self, endpoints: Mapping[str, Endpoint], *, labs: str = "/opt/labs", patience: float | None = None
+        self,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        labs: str = "/opt/labs",
+        patience: float | None = None,
+        pace: float = PACE,
+        beat: float = 0,
+        ports: Sequence[int] = PORTS,
     ) -> None:
+        self.pace = pace
+        self.beat = beat
         self.hosts = {name: Host(self, endpoint) for name, endpoint in endpoints.items()}
         self.labs = labs
         self.lab = ""
         self.patience = patience or PATIENCE * float(os.environ.get("LABROOM_PATIENCE", "1"))
         self.waiting = ""  # what for, in words
         self.transcript: list[Event] = []
+        self.audience: Callable[[Event], None] = lambda event: None  # is shown each event as it happens
+        self.captures: list[Capture] = []  # of this check
         self.conditions: list[Callable[[], None]] = []  # what must hold during every wait; they raise CheckFailed
         self.watched: set[int] = set()  # ports whose sockets this check has waited for
         self.changed = threading.Condition(threading.RLock())
         self.numbers = itertools.count(1)
-        # Below the ephemeral ports (32768 and up, ip(7)), and elsewhere each time: the last run left its TIME_WAITs.
-        self.ports = itertools.cycle(range(20000 + int(time.time() * 10) % 10000, 31000))
+        start = time.time_ns() // 1000 % len(ports)  # elsewhere each time: the last run left its TIME_WAITs
+        self.ports = itertools.cycle([*ports[start:], *ports[:start]])
         self._began = time.monotonic()
         self._happenings = 0  # counts what programs did
 
@@ -835,13 +938,26 @@ class Driver:
         """Begin a check of a lab: an empty transcript, time 0."""
         self.lab = lab
         self.transcript = []
+        self.captures = []
         self.watched = set()
         self._began = time.monotonic()
 
     def record(self, host: str, program: str, stream: str, text: str) -> None:
         """Add an event to the transcript."""
         with self.changed:
-            self.transcript.append(Event(time.monotonic() - self._began, host, program, stream, text))
+            event = Event(time.monotonic() - self._began, host, program, stream, text)
+            self.transcript.append(event)
+            self.audience(event)
+
+    def note(self, words: str) -> None:
+        """Explain in the transcript, and to the audience of a play, what is happening or comes next."""
+        self.take_a_beat()
+        self.record("", "", "note", words)
+
+    def take_a_beat(self) -> None:
+        """Before something is done in front of an audience: give it time to have read what is there."""
+        if self.beat:
+            time.sleep(self.beat)
 
     def happened(self) -> None:
         """Wake whoever waits: a program did something. The caller holds `changed`."""

@@ -47,10 +47,17 @@ class Check:
 
 @dataclass
 class LabResult:
-    """The checks of one lab."""
+    """The checks of one lab.
+
+    Attributes:
+        name: name of the lab.
+        checks: in the order in which they ran.
+        files: what they left, such as captures: paths below the report's folder.
+    """
 
     name: str
     checks: list[Check] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:
@@ -210,6 +217,7 @@ summary { cursor: pointer; color: var(--soft); }
 .transcript .stdin { color: var(--sent); }
 .transcript :is(.start, .signal, .exit, .note) { color: var(--soft); }
 pre { margin: 0; }
+img { max-width: 100%; background: #ffffff; }
 </style>
 </head>
 <body>
@@ -287,6 +295,16 @@ pre { margin: 0; }
 {% endfor %}
 </tbody>
 </table>
+{% for file in lab.files if file.endswith(".svg") %}
+<p><img src="{{ file }}" alt="{{ file }}"></p>
+{% endfor %}
+{% if lab.files %}
+<p class="soft">Kept:
+{% for file in lab.files %}
+  <a href="{{ file }}">{{ file.partition("/")[2] }}</a>{{ "," if not loop.last }}
+{% endfor %}
+</p>
+{% endif %}
 {% endfor %}
 </body>
 </html>

@@ -1,4 +1,10 @@
-"""What every check of a lab can use: the fixtures and the verdicts of `labroom.checks`."""
+"""What every check of a lab can use: the fixtures and the verdicts of `labroom.checks`, and the labs' C twins."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from labroom.checks import (
     alfa,
@@ -10,8 +16,11 @@ from labroom.checks import (
     outside,
     port,
     pytest_runtest_makereport,
+    results_folder,
     server,
+    setting,
 )
+from labroom.driver import Driver, Host, Program
 
 __all__ = [
     "alfa",
@@ -23,5 +32,42 @@ __all__ = [
     "outside",
     "port",
     "pytest_runtest_makereport",
+    "results_folder",
     "server",
+    "setting",
 ]
+
+TWINS = Path(__file__).parent / "c"
+COMPILE = [
+    *("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-pthread", "-g", "-Wall", "-Wextra", "-Werror"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+]
+
+
+@pytest.fixture
+def c_twin(check: Driver) -> Callable[..., Program]:
+    """Start the C twin of a lab program: `c_twin(alfa, "hello_client", server.address, port)`.
+
+    It is compiled on the guest, once for as long as its source stays the same.
+    """
+
+    def start(host: Host, name: str, *arguments: object, tty: bool = False, directory: str | None = None) -> Program:
+        source = (TWINS / f"{name}.c").read_bytes()
+        digest = hashlib.sha256(source + " ".join(COMPILE).encode()).hexdigest()[:12]
+        binary = f".cache/labroom/{name}-{digest}"
+        if host.run("test", "-x", binary).status:
+            host.write_file(f"{host.scratch}/{name}.c", source)
+            made = f"{host.scratch}/{name}"
+            gcc = host.run(*COMPILE, "-o", made, f"{made}.c", timeout=check.patience + 20)
+            assert gcc.status == 0, f"gcc on {host.name} does not compile {name}.c: {gcc.stderr}"
+            host.run("mkdir", "-p", ".cache/labroom")
+            host.run("mv", made, binary)
+        return host.start_command(
+            [f"~/{binary}", *map(str, arguments)],
+            name=f"{name}.c",
+            directory=directory,
+            env={"LAB_PACE": str(check.pace)},
+            tty=tty,
+        )
+
+    return start

@@ -1,0 +1,173 @@
+"""A play: a lab's story run for an audience at lecture pace, a column and a colour for each host.
+
+The story is the check of the lab that is marked `play`, so that what a class sees is also what is checked.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from labroom import checks, labs
+from labroom.driver import Driver, Event
+from labroom.endpoint import Endpoint
+from labroom.errors import MachineError
+from labroom.report import SIGNS, Check
+
+PACE = 1.0  # LAB_PACE, as in the lecture
+BEAT = 1.0  # seconds before each thing done to a program, so that a class can follow
+PATIENCE = 120.0  # seconds until a wait is given up: longer than any pause of a lab
+NARROW = 16  # columns of text, the least for a host
+_TIME = 7  # columns of the time
+
+_BOLD, _DIM, _RED, _PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[m"
+_HOSTS = ("\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[37m")
+
+
+class Stage:
+    """Shows events as they happen, each in the column of its host.
+
+    Args:
+        out: where to; its encoding decides how the columns are parted, and whether it is a terminal, on colour.
+        width: columns of text in all; that of the terminal by default, 120 for a file.
+    """
+
+    def __init__(self, out: TextIO, width: int | None = None) -> None:
+        self.out = out
+        self.width = width or shutil.get_terminal_size((120, 24)).columns
+        self.coloured = out.isatty() and "NO_COLOR" not in os.environ
+        self.bar = " │ " if (out.encoding or "").lower().startswith("utf") else " | "
+        self.hosts: list[str] = []
+        self.speakers: dict[str, str] = {}  # host -> program that spoke last there
+
+    def begin(self, claim: str, hosts: Mapping[str, str]) -> None:
+        """Begin a scene.
+
+        Args:
+            claim: what it shows.
+            hosts: name -> address of those that take part.
+        """
+        self.hosts = list(hosts)
+        self.speakers = {}
+        self.column = max(NARROW, (self.width - _TIME) // max(len(hosts), 1) - len(self.bar))
+        self.line(f"\n{claim}\n", _BOLD)
+        titles = [f"{name} {address}" for name, address in hosts.items()]
+        self.row("", titles if max(map(len, titles), default=0) <= self.column else list(hosts), _BOLD)
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if event.host not in self.hosts:  # a note
+            self.line(f"{event.time:{_TIME}.1f}{self.bar}{event.text}", _BOLD)
+            return
+        spoke = self.speakers.get(event.host)
+        name = f"[{event.program}] " if spoke is not None and spoke != event.program else ""
+        self.speakers[event.host] = event.program
+        sign = SIGNS[event.stream]
+        text = name + (f"{sign} " if sign.strip() else "") + _printable(event.text)
+        at = self.hosts.index(event.host)
+        style = {"stdout": "", "stdin": _BOLD, "stderr": _RED}.get(event.stream, _DIM)
+        for number, piece in enumerate(_wrapped(text, self.column)):
+            cells = [""] * len(self.hosts)
+            cells[at] = piece
+            self.row("" if number else f"{event.time:.1f}", cells, style)
+
+    def row(self, time: str, cells: Sequence[str], style: str) -> None:
+        """Show one row: a cell for each host."""
+        parts = [f"{time:>{_TIME}}"]
+        for number, cell in enumerate(cells):
+            padded = f"{cell:{self.column}}"
+            colour = _HOSTS[number % len(_HOSTS)] + style
+            parts.append(f"{colour}{padded}{_PLAIN}" if self.coloured and cell else padded)
+        print(self.bar.join(parts).rstrip(), file=self.out, flush=True)
+
+    def line(self, text: str, style: str) -> None:
+        """Show a line across all columns."""
+        print(f"{style}{text}{_PLAIN}" if self.coloured else text, file=self.out, flush=True)
+
+
+class _Director:
+    """A pytest plug-in that shows the checks marked `play` on a stage, and no others."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], stage: Stage, results: Path) -> None:
+        self.endpoints = endpoints
+        self.stage = stage
+        self.results = results
+        self.played: list[Check] = []
+        self.interrupted = False
+
+    def make_driver(self) -> Driver:
+        driver = Driver(self.endpoints, patience=PATIENCE, pace=PACE, beat=BEAT)
+        driver.audience = self.stage.show
+        return driver
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[checks.SETTING] = checks.Setting(self.make_driver, self.results)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.get_closest_marker("play")]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        named = getattr(item, "fixturenames", ())
+        hosts = {name: endpoint.address for name, endpoint in self.endpoints.items() if name in named}
+        self.stage.begin(checks.claim(item), hosts)
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        check = checks.verdict_of(report)
+        if check:
+            self.played.append(check)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
+
+
+def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO = sys.stdout) -> int:
+    """Run a lab's story for an audience.
+
+    Args:
+        endpoints: how to reach each host of the room, by name.
+        lab: name of the lab.
+        results: folder in which what it leaves (captures, pictures) gets a folder of the lab's name.
+        out: where it is shown.
+
+    Returns:
+        the exit status: 0; 1 if the lab did not do what it should; 3 if the room was at fault.
+
+    Raises:
+        UsageError: there is no such lab.
+        MachineError: the story can't be run.
+        KeyboardInterrupt: interrupted; nothing of it runs on the guests any more.
+    """
+    checks.chosen([lab])
+    shutil.rmtree(results / lab, ignore_errors=True)
+    stage = Stage(out)
+    stage.line(f"{lab}: {labs.titles().get(lab, '')}", _BOLD)
+    director = _Director(endpoints, stage, results)
+    status = checks.run_pytest([checks.CHECKS / f"test_{lab}.py"], director, f"--rootdir={checks.CHECKS}")
+    if director.interrupted:
+        raise KeyboardInterrupt
+    if not director.played:
+        raise MachineError(f"lab {lab} can't be played: {status!r}", f"pytest tests/labs/test_{lab}.py says more")
+    for check in director.played:
+        if check.verdict != "passed":
+            stage.line(f"\n{check.words}", _RED)
+    for file in sorted((results / lab).glob("*")):
+        stage.line(f"kept: {file}", _DIM)
+    verdicts = {check.verdict for check in director.played}
+    return 1 if "failed" in verdicts else 3 if "fault" in verdicts else 0
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, drop_whitespace=False, subsequent_indent="  ") or [""]
