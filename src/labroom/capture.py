@@ -109,7 +109,7 @@ class Capture:
         """All packets that it has seen so far, in order."""
         if self._tcpdump.status is None:
             self._fetch()
-        return list(_packets(self.file))
+        return list(packets(self.file))
 
     def wait_for(self, seen: Callable[[list[Packet]], object], what: str) -> list[Packet]:
         """Wait until the capture shows something; answers all packets until then.
@@ -141,7 +141,7 @@ class Capture:
         self.file += self.host.read_file(self._path, len(self.file))
 
 
-def _packets(file: bytes) -> Iterator[Packet]:
+def packets(file: bytes) -> Iterator[Packet]:
     """The packets in a capture file whose last record may be incomplete; other protocols are left out."""
     end = _FILE_HEADER
     while end + _RECORD_HEADER <= len(file):

@@ -673,6 +673,11 @@ class Host:
         """Whether the agent is there, as far as is known."""
         return self._channel is not None
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the check has started a program here, or has files here."""
+        return bool(self.programs or self._scratch)
+
     def connect(self) -> None:
         """Connect and start the agent, unless that is done. A host that could not be reached once is given up.
 
@@ -925,8 +930,8 @@ class Driver:
 
     @property
     def hosts_in_use(self) -> list[Host]:
-        """The hosts on which this check has started something, in the room's order."""
-        return [host for host in self.hosts.values() if host.programs]
+        """The hosts on which this check has started a program or has files, in the room's order."""
+        return [host for host in self.hosts.values() if host.in_use]
 
     def connect(self, names: Sequence[str]) -> None:
         """Connect to several hosts side by side; raises as `Host.connect` does."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from labroom import agent
-from labroom.driver import CheckFailed, Driver, Host
+from labroom.driver import CheckFailed, Driver, Event, Host
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault
 
@@ -50,6 +50,18 @@ connection, _ = listener.accept()
 input()
 print(connection.recv(100), flush=True)
 connection.close()
+input()
+""",
+    "where": """
+import os
+print(os.getcwd(), os.environ["LAB_PACE"])
+""",
+    "zombie": """
+import os
+if os.fork() == 0:
+    os._exit(0)
+input()
+os.wait()
 input()
 """,
     "quiet": """
@@ -256,6 +268,12 @@ def test_missing_program(alfa: Host) -> None:
         alfa.start("nothing")
 
 
+def test_pace_and_folder(room: Driver, alfa: Host) -> None:
+    says = alfa.start("where", directory=alfa.scratch)
+    says.expect(rf"{alfa.scratch} {room.pace}\n")
+    alfa.start("where", pace=0.5).expect(rf"{room.lab_folder} 0.5\n")
+
+
 def test_sending_to_an_ended_program(alfa: Host) -> None:
     hello = alfa.start("hello")
     hello.wait()
@@ -292,6 +310,15 @@ def test_nobody_listens(alfa: Host) -> None:
     alfa.start("quiet")
     with pytest.raises(CheckFailed, match=r"no program came to listen on alfa's port 9 within 0.1 s; alfa's sockets: "):
         alfa.wait_for_listening(9, timeout=0.1)
+
+
+def test_a_bound_udp_socket(alfa: Host) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        assert alfa.wait_for_listening(port, protocol="udp").local == ("127.0.0.1", port)
+        with pytest.raises(CheckFailed, match="no program came to listen"):
+            alfa.wait_for_listening(port, 0.1)
 
 
 def test_a_server_that_ends_is_not_waited_for(alfa: Host) -> None:
@@ -362,6 +389,71 @@ input()
         assert all(alive(pid) for pid in pids)
         driver.kill()
     eventually(lambda: not any(alive(pid) for pid in pids), "the programs to be gone")
+
+
+# -- processes and files ----------------------------------------------------------------------------------------
+
+
+def test_a_zombie_is_waited_for(alfa: Host) -> None:
+    program = alfa.start("zombie")
+    parent, zombie = program.wait_for_processes(lambda found: any(p.state == "Z" for p in found), "a zombie")
+    assert (parent.pid, zombie.ppid) == (program.pid, program.pid)
+    program.send("")
+    assert len(program.wait_for_processes(lambda found: len(found) == 1, "no zombie")) == 1
+    with pytest.raises(CheckFailed, match=r"no child died \(not seen within 0.1 s: a zombie; .*zombie.py \("):
+        program.wait_for_processes(lambda found: len(found) == 2, "a zombie", 0.1, otherwise="no child died")
+    program.send("")
+    program.expect_exit(0)
+    assert program.wait_for_processes(lambda found: not found, "no process") == []
+
+
+def test_files_and_a_folder_that_goes_with_the_check(alfa: Host, bravo: Host) -> None:
+    folder = Path(alfa.scratch)
+    alfa.write_file(f"{folder}/data", bytes(range(256)))
+    assert bravo.read_file(f"{folder}/data") == bytes(range(256))
+    assert alfa.read_file(f"{folder}/data", 250) == bytes(range(250, 256))
+    with pytest.raises(CheckFailed, match="/data/data: Not a directory"):
+        alfa.write_file(f"{folder}/data/data", b"")
+    assert alfa.scratch == str(folder)
+    assert bravo.scratch != str(folder)
+    alfa.driver.clean()
+    assert not folder.exists()
+    assert alfa.scratch != str(folder)
+
+
+def test_the_folder_goes_with_the_driver(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    scratch = Path(driver.hosts["alfa"].scratch)
+    assert scratch.is_dir()
+    driver.close()
+    eventually(lambda: not scratch.exists(), "the folder to be gone")
+
+
+# -- an audience ------------------------------------------------------------------------------------------------
+
+
+def test_an_audience_sees_each_event_and_has_time_to_read(sshd: Any, folder: Path) -> None:
+    driver = Driver({"alfa": sshd.endpoint}, labs=f"{folder}/labs", pace=1, beat=0.1)
+    seen: list[Event] = []
+    driver.audience = seen.append
+    driver.begin("lab")
+    driver.note("echo repeats what it is told")
+    echo = driver.hosts["alfa"].start("echo")
+    echo.expect("Say: ")
+    echo.send("hello")
+    echo.expect("You said: hello")
+    driver.close()
+    assert [(event.host, event.stream, event.text) for event in seen[:5]] == [
+        ("", "note", "echo repeats what it is told"),
+        ("alfa", "start", "./echo.py"),
+        ("alfa", "stdout", "Say: "),
+        ("alfa", "stdin", "hello"),
+        ("alfa", "stdout", "You said: hello"),
+    ]
+    note, start, _, send, _ = (event.time for event in seen[:5])
+    assert note >= 0.1
+    assert start - note >= 0.1
+    assert send - start >= 0.1
 
 
 # -- the room's faults ------------------------------------------------------------------------------------------
