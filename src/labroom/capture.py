@@ -91,7 +91,7 @@ class Capture:
             name="tcpdump",
             quiet=True,
         )
-        self.host.driver.record(self.host.name, "tcpdump", "start", f"tcpdump {self.expression}")
+        self.host.driver.record(self.host.name, "tcpdump", "note", f"captures {self.expression}")
         self._tcpdump.expect("listening on")
         self.host.driver.captures.append(self)
         return self

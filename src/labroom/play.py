@@ -25,7 +25,8 @@ PACE = 1.0  # LAB_PACE, as in the lecture
 BEAT = 1.0  # seconds before each thing done to a program, so that a class can follow
 PATIENCE = 120.0  # seconds until a wait is given up: longer than any pause of a lab
 NARROW = 16  # columns of text, the least for a host
-_TIME = 7  # columns of the time
+WAITING = "."  # in the column of a host whose programs run and say nothing now
+_TIME = 6  # columns of the time
 
 _BOLD, _DIM, _RED, _PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[m"
 _HOSTS = ("\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[37m")
@@ -46,6 +47,7 @@ class Stage:
         self.bar = " │ " if (out.encoding or "").lower().startswith("utf") else " | "
         self.hosts: list[str] = []
         self.speakers: dict[str, str] = {}  # host -> program that spoke last there
+        self.running: set[tuple[str, str]] = set()  # (host, program)
 
     def begin(self, claim: str, hosts: Mapping[str, str]) -> None:
         """Begin a scene.
@@ -56,6 +58,7 @@ class Stage:
         """
         self.hosts = list(hosts)
         self.speakers = {}
+        self.running = set()
         self.column = max(NARROW, (self.width - _TIME) // max(len(hosts), 1) - len(self.bar))
         self.line(f"\n{claim}\n", _BOLD)
         titles = [f"{name} {address}" for name, address in hosts.items()]
@@ -69,12 +72,17 @@ class Stage:
         spoke = self.speakers.get(event.host)
         name = f"[{event.program}] " if spoke is not None and spoke != event.program else ""
         self.speakers[event.host] = event.program
+        if event.stream == "start":
+            self.running.add((event.host, event.program))
+        elif event.stream == "exit":
+            self.running.discard((event.host, event.program))
         sign = SIGNS[event.stream]
         text = name + (f"{sign} " if sign.strip() else "") + _printable(event.text)
         at = self.hosts.index(event.host)
         style = {"stdout": "", "stdin": _BOLD, "stderr": _RED}.get(event.stream, _DIM)
         for number, piece in enumerate(_wrapped(text, self.column)):
-            cells = [""] * len(self.hosts)
+            busy = {host for host, _ in self.running}
+            cells = [WAITING if host in busy else "" for host in self.hosts]
             cells[at] = piece
             self.row("" if number else f"{event.time:.1f}", cells, style)
 
@@ -83,7 +91,7 @@ class Stage:
         parts = [f"{time:>{_TIME}}"]
         for number, cell in enumerate(cells):
             padded = f"{cell:{self.column}}"
-            colour = _HOSTS[number % len(_HOSTS)] + style
+            colour = _HOSTS[number % len(_HOSTS)] + (_DIM if cell == WAITING else style)
             parts.append(f"{colour}{padded}{_PLAIN}" if self.coloured and cell else padded)
         print(self.bar.join(parts).rstrip(), file=self.out, flush=True)
 
