@@ -1,0 +1,143 @@
+"""name_lookup across hosts: the guests ask the name service on the gateway, but /etc/hosts comes first.
+
+The room's name service knows every guest, the name www.lab.test of several addresses, and the alias echo.lab.test.
+"""
+
+import re
+import socket
+from collections.abc import Callable
+
+import dpkt
+import pytest
+
+from labroom.capture import Packet
+from labroom.driver import Driver, Host, Program
+
+NOBODY = "192.168.74.99"
+
+
+def look_up(host: Host, program: str, argument: str, status: int = 0) -> Program:
+    looked_up = host.start(program, argument)
+    looked_up.expect_exit(status)
+    return looked_up
+
+
+def addresses(looked_up: Program) -> set[str]:
+    """The addresses printed. Their order means nothing: a name server changes it from answer to answer."""
+    return set(re.findall(r"^Address \d+: (.*)", looked_up.stdout, re.MULTILINE))
+
+
+def answers(packets: list[Packet], name: str) -> list[dpkt.dns.DNS]:
+    """The name server's answers about this name."""
+    messages = [dpkt.dns.DNS(packet.payload) for packet in packets if packet.source[1] == 53]
+    return [message for message in messages if message.qd[0].name == name]
+
+
+@pytest.mark.play
+def test_the_gateway_answers(check: Driver, gateway: Host, alfa: Host) -> None:
+    """A lookup is a datagram to port 53 of the gateway, and one back, in which is all that the program prints."""
+    with gateway.capture(f"udp port 53 and host {alfa.address}") as wire:
+        check.note("a name of several addresses")
+        www = look_up(alfa, "host_by_name", "www.lab.test")
+        packets = wire.wait_for(
+            lambda packets: answers(packets, "www.lab.test"), "an answer to alfa about www.lab.test"
+        )
+        sent = {socket.inet_ntoa(record.ip) for record in answers(packets, "www.lab.test")[0].an}
+        assert sent == addresses(www), f"the gateway sent {sent}, alfa printed {www.lines}"
+        check.note("captured on the gateway: a query to its UDP port 53, and an answer with these addresses")
+
+        check.note("an alias leads to the official name")
+        look_up(alfa, "host_by_name", "echo.lab.test").expect("Official name: server.lab.test\n")
+
+        check.note("back from an address to its name")
+        look_up(alfa, "name_by_address", "192.168.74.128").expect("Official name: server.lab.test\n")
+        reverse = "128.74.168.192.in-addr.arpa"
+        packets = wire.wait_for(lambda packets: answers(packets, reverse), f"an answer to alfa about {reverse}")
+        sent = {record.ptrname for record in answers(packets, reverse)[0].an}
+        assert sent == {"server.lab.test"}, f"about {reverse}, the gateway sent {sent}"
+        check.note("captured on the gateway: a query for 128.74.168.192.in-addr.arpa, the address backwards")
+
+        check.note("a name that no host has")
+        look_up(alfa, "host_by_name", "nobody.lab.test", status=1).expect("gethostbyname: Unknown host\n")
+        wire.wait_for(
+            lambda packets: any(
+                answer.rcode == dpkt.dns.DNS_RCODE_NXDOMAIN for answer in answers(packets, "nobody.lab.test")
+            ),
+            "the answer NXDOMAIN to alfa about nobody.lab.test",
+        )
+
+
+def test_all_addresses(server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """Every guest is told the official name, address type 2 and all addresses of www."""
+    expected = {server.address, alfa.address, bravo.address}
+    for guest in alfa, bravo, charlie:
+        www = look_up(guest, "host_by_name", "www")
+        assert www.lines[:2] == ["Official name: www.lab.test", "Address type: 2"], f"{guest.name} printed {www.lines}"
+        assert addresses(www) == expected, f"www has the addresses {expected}; {guest.name} printed {www.lines}"
+
+
+def test_alias(server: Host, charlie: Host) -> None:
+    """echo.lab.test is an alias; the official name is server.lab.test, and the address is that."""
+    echo = look_up(charlie, "host_by_name", "echo.lab.test")
+    assert echo.lines == [
+        "Official name: server.lab.test",
+        "Alias 1: echo.lab.test",
+        "Address type: 2",
+        f"Address 1: {server.address}",
+    ], f"charlie printed {echo.lines}"
+
+
+def test_reverse(server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """The address of each guest leads back to its name."""
+    for guest in server, alfa, bravo:
+        found = look_up(charlie, "name_by_address", guest.address)
+        assert found.lines == [f"Official name: {guest.name}.lab.test"], f"{guest.address} has the name {found.lines}"
+
+
+def test_unknown(bravo: Host) -> None:
+    """A name or an address that nobody has is a message on standard error, and status 1."""
+    for program, argument, message in (
+        ("host_by_name", "nobody.lab.test", "gethostbyname: Unknown host\n"),
+        ("name_by_address", NOBODY, "gethostbyaddr: Unknown host\n"),
+    ):
+        unknown = look_up(bravo, program, argument, status=1)
+        assert (unknown.stdout, unknown.stderr) == ("", message), f"bravo printed {unknown.stdout!r} {unknown.stderr!r}"
+
+
+def test_hosts_file_first(gateway: Host, alfa: Host, bravo: Host) -> None:
+    """Alfa finds its own name in its /etc/hosts and asks nobody; bravo has to ask for it."""
+    with gateway.capture("udp port 53") as wire:
+        for guest in alfa, bravo:
+            found = look_up(guest, "host_by_name", "alfa.lab.test")
+            assert addresses(found) == {alfa.address}, f"{guest.name} printed {found.lines}"
+        packets = wire.wait_for(lambda packets: answers(packets, "alfa.lab.test"), "an answer about alfa.lab.test")
+    told = {packet.destination[0] for packet in packets if answers([packet], "alfa.lab.test")}
+    assert alfa.address not in told, "alfa asked for its own name, although that is in its /etc/hosts"
+    assert bravo.address in told, f"bravo did not ask for alfa's name: the name server answered {told}"
+
+
+def test_hosts_file_is_believed(charlie: Host) -> None:
+    """What /etc/hosts says of a name is believed, although the name server knows better."""
+    charlie.write_file(f"{charlie.scratch}/hosts", f"{NOBODY} www.lab.test\n".encode())
+    program = f"{charlie.driver.lab_folder}/host_by_name.py"
+    # For this one process another file lies over /etc/hosts (mount_namespaces(7)); the guest keeps its own.
+    mount = f"mount --bind {charlie.scratch}/hosts /etc/hosts && exec {program} www.lab.test"
+    misled = charlie.run("sudo", "unshare", "--mount", "sh", "-c", mount)
+    assert misled.stdout.splitlines() == ["Official name: www.lab.test", "Address type: 2", f"Address 1: {NOBODY}"], (
+        f"with www.lab.test in /etc/hosts, charlie printed {misled.stdout}{misled.stderr}"
+    )
+
+
+def test_in_c(alfa: Host, c_twin: Callable[..., Program]) -> None:
+    """In C, gethostbyname and gethostbyaddr find the same, and fail with the same words."""
+    for program, argument in (
+        *(("host_by_name", name) for name in ("www.lab.test", "echo", "nobody.lab.test")),
+        *(("name_by_address", address) for address in ("192.168.74.128", NOBODY)),
+    ):
+        in_c = c_twin(alfa, program, argument)
+        in_python = alfa.start(program, argument)
+        assert in_c.wait() == in_python.wait(), f"of {argument}, C makes {in_c.status}, Python {in_python.status}"
+        assert in_c.stderr == in_python.stderr, f"of {argument}, C says {in_c.stderr!r}, Python {in_python.stderr!r}"
+        assert addresses(in_c) == addresses(in_python), f"of {argument}, C says {in_c.lines}, Python {in_python.lines}"
+        names = [[line for line in found.lines if "name" in line or "Alias" in line] for found in (in_c, in_python)]
+        assert names[0] == names[1], f"of {argument}, C says {names[0]}, Python {names[1]}"
