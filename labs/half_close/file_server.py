@@ -75,15 +75,16 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--end",
+        metavar="HOW",
         choices=["SHUT_WR", "SHUT_RD", "SHUT_RDWR", "close", "nothing"],
         default="SHUT_WR",
-        help="what the server does after the file; SHUT_WR if not given",
+        help="what the server does after the file: SHUT_WR (if not given), SHUT_RD, SHUT_RDWR, close, nothing",
     )
     return parser.parse_args()
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError
     return int(text)
 

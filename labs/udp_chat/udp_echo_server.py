@@ -73,13 +73,15 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
-        raise ValueError
-    return int(text)
+    return number(text, 65535)
 
 
 def size(text: str) -> int:
-    if not 1 <= int(text) <= LONGEST:
+    return number(text, LONGEST)
+
+
+def number(text: str, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
         raise ValueError
     return int(text)
 
