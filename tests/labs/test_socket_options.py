@@ -1,0 +1,150 @@
+"""socket_options across hosts: options got and set, and what TCP_NODELAY does to small writes on the wire.
+
+Small writes are judged by the segments that leave the client, not by time: the server acknowledges late, so that what
+Nagle's algorithm holds back is held back for long enough.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from labroom.capture import Packet
+from labroom.driver import Driver, Host, Program
+
+LINE = b"ABCDEFGHI\n"
+TEN_SEGMENTS = [bytes([byte]) for byte in LINE]
+Start = Callable[..., Program]
+
+
+def values(program: Program) -> dict[str, list[int]]:
+    """What an option was as found, set to, and read back: name -> these three numbers."""
+    program.expect_exit(0)
+    lines = [line.split() for line in program.lines]
+    wording = [line[3:] for line in lines]
+    assert wording == [["as", "found"], ["set"], ["read", "back"]] * (len(lines) // 3), (
+        f"{program} said {program.lines}"
+    )
+    names = list(dict.fromkeys(line[0] for line in lines))
+    return {name: [int(line[2]) for line in lines if line[0] == name] for name in names}
+
+
+def write_line(server: Host, client: Host, port: int, *options: str, start: Start = Host.start) -> list[Packet]:
+    """Have the client send its line and close, while a capture runs on its guest; answers what that shows."""
+    with client.capture(f"tcp port {port}") as wire:
+        small_writes_client = start(client, "small_writes_client", server.address, port, *options)
+        small_writes_client.expect("^Message from server : 10 bytes\n", otherwise="the ten bytes did not all arrive")
+        small_writes_client.expect(r"^answered after [0-9.]+ ms\n")
+        small_writes_client.expect_exit(0)
+        wire.wait_for(lambda packets: any("FIN" in packet.flags for packet in packets), "a FIN")
+    return wire.packets
+
+
+def line_of(packets: list[Packet], port: int) -> list[bytes]:
+    """The client's data, segment by segment."""
+    return [packet.payload for packet in packets if packet.payload and packet.destination[1] == port]
+
+
+def shown(segments: list[bytes]) -> str:
+    r"""Segments as the audience of a play sees them: `A | BCDEFGHI\n`."""
+    return " | ".join(repr(segment.decode())[1:-1] for segment in segments)
+
+
+def check_merged(packets: list[Packet], port: int) -> None:
+    """Nagle's algorithm was at work: the second segment left after the first had been acknowledged, with more in it."""
+    segments = line_of(packets, port)
+    assert b"".join(segments) == LINE, f"the client's segments were {segments}: not the line, each byte once"
+    assert segments[0] == b"A", f"the first byte should leave at once, alone; the first segment was {segments[0]!r}"
+    assert len(segments) < len(TEN_SEGMENTS), "each write became a segment of its own: none waited for an ACK"
+    second = next(i for i, packet in enumerate(packets) if packet.payload == segments[1])
+    assert any(packet.source[1] == port and packet.ack == 2 for packet in packets[:second]), (
+        f"{segments[1]!r} left before the server had acknowledged {segments[0]!r}: it did not wait"
+    )
+
+
+def check_not_merged(packets: list[Packet], port: int) -> None:
+    """Each write became a segment of its own."""
+    segments = line_of(packets, port)
+    assert segments == TEN_SEGMENTS, f"with TCP_NODELAY each byte should leave alone; the segments were {segments}"
+
+
+def start_server(server: Host, port: int, start: Start = Host.start) -> Program:
+    small_writes_server = start(server, "small_writes_server", port)
+    server.wait_for_listening(port)
+    return small_writes_server
+
+
+def test_buffer_sizes(server: Host) -> None:
+    """SO_RCVBUF set to 8192 is read back as 16384, and so is SO_SNDBUF: Linux doubles what is set."""
+    sizes = values(server.start("buffer_sizes"))
+    assert sorted(sizes) == ["SO_RCVBUF", "SO_SNDBUF"]
+    for name, (found, wanted, read_back) in sizes.items():
+        assert found > 0, f"{name} is said to be {found} at first"
+        assert (wanted, read_back) == (8192, 16384), f"{name} was set to {wanted} and read back as {read_back}"
+
+
+def test_limits_of_buffer_sizes(server: Host) -> None:
+    """A size beyond the limits is no error: what is read back is the limit."""
+    smallest, largest = (values(server.start("buffer_sizes", size)) for size in (0, 2**31 - 1))
+    for name, sysctl in (("SO_SNDBUF", "wmem_max"), ("SO_RCVBUF", "rmem_max")):
+        limit = 2 * int(server.read_file(f"/proc/sys/net/core/{sysctl}"))
+        assert largest[name][2] == limit, f"{name} is {largest[name][2]}, twice net.core.{sysctl} is {limit}"
+        assert 0 < smallest[name][2] < 8192, f"{name} set to 0 was read back as {smallest[name][2]}"
+
+
+def test_options_got_and_set(server: Host) -> None:
+    """SO_KEEPALIVE, SO_REUSEADDR and TCP_NODELAY are off at first, and on once they are set."""
+    options = values(server.start("get_set_options"))
+    assert list(options) == ["SO_KEEPALIVE", "SO_REUSEADDR", "TCP_NODELAY"], f"the options were {list(options)}"
+    for name, (found, wanted, read_back) in options.items():
+        assert (found, wanted) == (0, 1), f"{name} was {found} as found and set to {wanted}"
+        assert read_back != 0, f"{name} was set, and read back as {read_back}"
+
+
+def test_options_of_a_udp_socket(server: Host) -> None:
+    """A UDP socket has the options of SOL_SOCKET; to ask it for TCP_NODELAY fails."""
+    program = server.start("get_set_options", "--udp")
+    program.expect("^SO_REUSEADDR : 1 read back\n")
+    program.expect("^getsockopt: (Operation not supported|Protocol not available)\n")
+    program.expect_exit(1)
+    assert "TCP_NODELAY" not in program.stdout, "a UDP socket is said to have a TCP_NODELAY"
+
+
+@pytest.mark.play
+def test_nagle(server: Host, alfa: Host, port: int, check: Driver) -> None:
+    """Of ten small writes Nagle's algorithm merges nine; with TCP_NODELAY each becomes a segment of its own."""
+    start_server(server, port)
+    check.note("ten writes of a byte each; the server delays its ACK")
+    merged = write_line(server, alfa, port)
+    check.note(f"on the wire: {shown(line_of(merged, port))}   While A was not acknowledged, the others waited")
+    check_merged(merged, port)
+
+    check.note("the same with TCP_NODELAY")
+    alone = write_line(server, alfa, port, "--no-delay")
+    check.note(f"on the wire: {shown(line_of(alone, port))}   Nothing waited")
+    check_not_merged(alone, port)
+
+    check.note("and with a single write")
+    segments = line_of(write_line(server, alfa, port, "--one-write"), port)
+    check.note(f"on the wire: {shown(segments)}   One segment, and again nothing waited")
+    assert segments == [LINE], f"one write should become one segment; they were {segments}"
+
+
+def test_server_survives_a_reset(server: Host, alfa: Host, port: int) -> None:
+    """A client that breaks its connection in the middle of a line doesn't end the server."""
+    small_writes_server = start_server(server, port)
+    reset = alfa.start("../tcp_close/closing_client", server.address, port, "--abort")
+    reset.send("send half a line")
+    reset.send("close")
+    reset.expect_exit(0)
+    small_writes_server.expect("^closed client")
+    client = alfa.start("small_writes_client", server.address, port)
+    client.expect("^Message from server : 10 bytes\n", otherwise="the server counts what another client has sent")
+
+
+@pytest.mark.parametrize("twin", ["server", "client"])
+def test_c_and_python(server: Host, alfa: Host, port: int, c_twin: Start, twin: str) -> None:
+    """A server in C and a client in Python put the same on the wire, and so the other way round."""
+    start_server(server, port, c_twin if twin == "server" else Host.start)
+    start = c_twin if twin == "client" else Host.start
+    check_merged(write_line(server, alfa, port, start=start), port)
+    check_not_merged(write_line(server, alfa, port, "--no-delay", start=start), port)
