@@ -26,10 +26,11 @@ def main() -> None:
 
 def lose_a_life(*_: object) -> None:
     global lives
-    say(f"Received SIGINT... {lives} Lives Left")
+    left = lives
     lives -= 1
     if lives == 0:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    say(f"Received SIGINT... {left} Lives Left")  # last, as the next SIGINT may interrupt a handler; not so in C
 
 
 def say(line: str) -> None:
