@@ -55,13 +55,13 @@ def c_twin(check: Driver) -> Callable[..., Program]:
         source = (TWINS / f"{name}.c").read_bytes()
         digest = hashlib.sha256(source + " ".join(COMPILE).encode()).hexdigest()[:12]
         binary = f".cache/labroom/{name}-{digest}"
-        if host.run("test", "-x", binary).status:
+        if host.start_command(["test", "-x", binary], quiet=True).wait():
             host.write_file(f"{host.scratch}/{name}.c", source)
-            made = f"{host.scratch}/{name}"
-            gcc = host.run(*COMPILE, "-o", made, f"{made}.c", timeout=check.patience + 20)
+            made = f"{binary}.{Path(host.scratch).name}"  # then moved: another worker may be at the same
+            host.start_command(["mkdir", "-p", ".cache/labroom"], quiet=True).wait()
+            gcc = host.run(*COMPILE, "-o", made, f"{host.scratch}/{name}.c", timeout=check.patience + 20)
             assert gcc.status == 0, f"gcc on {host.name} does not compile {name}.c: {gcc.stderr}"
-            host.run("mkdir", "-p", ".cache/labroom")
-            host.run("mv", made, binary)
+            host.start_command(["mv", made, binary], quiet=True).wait()
         return host.start_command(
             [f"~/{binary}", *map(str, arguments)],
             name=f"{name}.c",
