@@ -1,0 +1,143 @@
+/* thread_server PORT [--no-lock]: echo, a thread for each client; the threads count the messages of all. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void fail(const char *call)
+{
+    perror(call);
+    exit(1);
+}
+
+struct client {
+    int descriptor, port;
+};
+
+static long messages; /* the counter: of all clients, written by all threads */
+static bool locked = true;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void interrupted(int number)
+{
+    (void)number; /* makes pselect return */
+}
+
+static int to_port(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+    return *end == '\0' && 1 <= port && port <= 65535 ? (int)port : 0;
+}
+
+static int listen_on(int port)
+{
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (listener == -1)
+        fail("socket");
+    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
+        fail("setsockopt");
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((in_port_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) == -1)
+        fail("bind");
+    if (listen(listener, SOMAXCONN) == -1)
+        fail("listen");
+    return listener;
+}
+
+static bool send_all(int client, const char *message, size_t length)
+{
+    while (length > 0) {
+        ssize_t sent = send(client, message, length, MSG_NOSIGNAL);
+        if (sent == -1)
+            return false;
+        message += sent;
+        length -= (size_t)sent;
+    }
+    return true;
+}
+
+/* What `messages++` does, in its three steps, and printing between them. */
+static void count(int port, const char *message, size_t length)
+{
+    char line[1100];
+    if (locked)
+        pthread_mutex_lock(&lock);
+    long number = messages;
+    number++;
+    int start = snprintf(line, sizeof line, "message %ld from Client(%d): ", number, port);
+    memcpy(line + start, message, length);
+    line[(size_t)start + length] = '\n';
+    if (write(1, line, (size_t)start + length + 1) == -1) /* meanwhile other threads run */
+        fail("write");
+    messages = number;
+    if (locked)
+        pthread_mutex_unlock(&lock);
+}
+
+/* A thread: send back all that the client sends, until it leaves or breaks its connection. */
+static void *echo(void *argument)
+{
+    struct client client = *(struct client *)argument;
+    free(argument);
+    char message[1024];
+    ssize_t received;
+    do {
+        received = recv(client.descriptor, message, sizeof message, 0);
+        if (received <= 0)
+            break;
+        count(client.port, message, (size_t)received - (message[received - 1] == '\n'));
+    } while (send_all(client.descriptor, message, (size_t)received));
+    close(client.descriptor);
+    printf("Client(%d): is disconnected\n", client.port);
+    return NULL;
+}
+
+int main(int argc, char *argv[])
+{
+    locked = !(argc == 3 && strcmp(argv[2], "--no-lock") == 0);
+    int port = argc == 2 || !locked ? to_port(argv[1]) : 0;
+    if (port == 0) {
+        fprintf(stderr, "usage: thread_server PORT [--no-lock]\n");
+        return 2;
+    }
+    signal(SIGINT, interrupted);
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before); /* for the threads to come, too: let in by pselect alone */
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    int listener = listen_on(port);
+    for (;;) {
+        fd_set readable;
+        FD_ZERO(&readable);
+        FD_SET(listener, &readable);
+        if (pselect(listener + 1, &readable, NULL, NULL, NULL, &before) == -1)
+            break;
+        struct sockaddr_in peer;
+        struct client *client = malloc(sizeof *client); /* each thread frees its own */
+        if (client == NULL)
+            fail("malloc");
+        client->descriptor = accept(listener, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
+        if (client->descriptor == -1)
+            fail("accept");
+        client->port = ntohs(peer.sin_port);
+        printf("client %s:%d is connected...\n", inet_ntoa(peer.sin_addr), client->port);
+        pthread_t thread;
+        errno = pthread_create(&thread, NULL, echo, client);
+        if (errno != 0)
+            fail("pthread_create");
+        pthread_detach(thread);
+    }
+    printf("messages : %ld\n", messages);
+    return 0;
+}

@@ -1,0 +1,232 @@
+"""thread_server across hosts: a thread for each client, all in one process, and a counter that all of them write."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from labroom.driver import Driver, Host, Program
+
+CTRL_S, CTRL_Q = "\x13", "\x11"  # stop and resume the output of a terminal: whoever prints meanwhile is blocked
+CALLS = {"1": "write", "64": "write", "202": "futex", "98": "futex"}  # numbers on x86-64 and on arm64
+
+# Sends much and reads nothing, into a receive buffer of 4 KiB.
+SLOW_READER = """
+import socket, sys
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+server.connect((sys.argv[1], int(sys.argv[2])))
+server.sendall(bytes(16 << 20))
+"""
+
+# Sends 200 messages, each after the echo of the one before.
+BUSY = """
+import socket, sys
+server = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+for _ in range(200):
+    server.sendall(b"x")
+    server.recv(1)
+"""
+
+
+def start(server: Host, port: int, *options: str, tty: bool = False) -> Program:
+    thread_server = server.start("thread_server", port, *options, tty=tty)
+    server.wait_for_listening(port)
+    return thread_server
+
+
+def connect(to: Program, guest: Host, port: int, *, line_client: bool = False) -> Program:
+    """Start a client, nc for short, and wait until the server says that it is connected."""
+    client = (
+        guest.start("../tcp_echo/line_client", to.host.address, port)
+        if line_client
+        else guest.start_command(["nc", "-N", to.host.address, str(port)])  # -N: leaves when its input ends
+    )
+    to.expect(
+        rf"^client {guest.address}:\d+ is connected\.\.\.\n",
+        otherwise=f"the server did not say that {guest.name} is connected",
+    )
+    return client
+
+
+def answered(client: Program, words: str, otherwise: str = "") -> None:
+    client.send(words)
+    client.expect(f"{words}\n", otherwise=otherwise or f"{client.host.name} got no answer")
+
+
+def leave(client: Program) -> None:
+    client.close_stdin()
+    client.expect_exit(0)
+
+
+def threads(of: Program) -> list[str]:
+    """The ids of its threads, the main one first."""
+    return of.host.run("ls", f"/proc/{of.pid}/task").stdout.split()
+
+
+def send_at_once(thread_server: Program, clients: list[Program], blocked_in: tuple[str, str], note: str) -> list[int]:
+    """Have two clients send a message each while the server's terminal is stopped; answers the messages' numbers.
+
+    Args:
+        thread_server: has a terminal.
+        clients: two.
+        blocked_in: the system calls in which the clients' threads must have blocked before the terminal goes on.
+        note: what there is to say at that moment.
+    """
+    host = thread_server.host
+    serving = threads(thread_server)[1:]
+
+    def calls() -> list[str]:  # proc_pid_syscall(5)
+        numbers = [host.read_file(f"/proc/{thread_server.pid}/task/{t}/syscall").split()[0] for t in serving]
+        return sorted(CALLS.get(number.decode(), "another call") for number in numbers)
+
+    thread_server.write(CTRL_S)
+    for client in clients:
+        client.send(f"I am {client.host.name}")
+    host.driver.wait_until(
+        lambda: calls() == sorted(blocked_in),
+        "the threads to block",
+        None,
+        lambda within: f"the two threads are not in {' and '.join(blocked_in)}{within}, but in {' and '.join(calls())}",
+    )
+    host.driver.note(note)
+    thread_server.write(CTRL_Q)
+    for client in clients:
+        client.expect(f"I am {client.host.name}\n", otherwise=f"{client.host.name} got no answer after Ctrl+Q")
+    return [int(thread_server.expect(r"^message (\d+) from Client\(\d+\): I am \w+\n")[1]) for _ in clients]
+
+
+def total(thread_server: Program) -> int:
+    """End the server; answers the sum that it says."""
+    thread_server.interrupt()
+    counted = thread_server.expect(r"^messages : (\d+)\n", otherwise="the server did not say how many it has counted")
+    thread_server.expect_exit(0)
+    return int(counted[1])
+
+
+def test_a_thread_for_each_client(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
+    """Three clients from three guests are answered in any interleaving, by one process with a thread for each."""
+    thread_server = start(server, port)
+    clients = [connect(thread_server, guest, port) for guest in (alfa, bravo, charlie)]
+    for number, client in enumerate(itertools.chain(*itertools.permutations(clients)), start=1):
+        answered(client, "hello", f"{client.host.name} got no answer while the others were connected")
+        its_port = client.host.connections(port)[0].local[1]
+        thread_server.expect(rf"^message {number} from Client\({its_port}\): hello\n")
+    assert len(thread_server.processes()) == 1, "more than one process serves the clients"
+    assert len(threads(thread_server)) == 4, f"of three clients and main, the threads are {threads(thread_server)}"
+    for client in clients:
+        its_port = client.host.connections(port)[0].local[1]
+        leave(client)
+        thread_server.expect(rf"^Client\({its_port}\): is disconnected\n", otherwise=f"nobody saw {client} leave")
+    count = total(thread_server)
+    assert count == 18, f"three clients sent six messages each, and the server counted {count}"
+
+
+def test_nothing_is_left(server: Host, alfa: Host, bravo: Host, port: int) -> None:
+    """When a client has left, its thread and its descriptor are gone; those of the others stay."""
+    thread_server = start(server, port)
+    clients = [connect(thread_server, guest, port) for guest in (alfa, bravo)]
+    for client in clients:
+        answered(client, "hello")
+    leave(clients[0])
+    thread_server.expect("is disconnected\n")
+    server.driver.wait_until(
+        lambda: len(threads(thread_server)) == 2,
+        "one thread less",
+        None,
+        lambda within: f"alfa's thread is left{within}",
+    )
+    now = sorted(thread_server.descriptors())
+    assert now == [0, 1, 2, 3, 5], f"alfa has left, bravo is there, and the open descriptors are {now}"
+
+
+def test_a_slow_client_stops_nobody(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
+    """A client that says nothing, and one that never reads its echo, block their own threads and nobody else."""
+    thread_server = start(server, port)
+    connect(thread_server, alfa, port)
+    bravo.start_command(["python3", "-c", SLOW_READER, server.address, str(port)], name="slow_reader")
+    server.wait_for_connections(port, peer=bravo, unread=65536, otherwise="the slow reader's thread reads without end")
+    charlies = connect(thread_server, charlie, port)
+    answered(charlies, "hello", "charlie got no answer: the server waits for a client that does not read")
+
+
+def test_a_thread_is_no_process(server: Host, alfa: Host, bravo: Host, port: int) -> None:
+    """Kill one thread, and all are gone: what is killed is always the process."""
+    thread_server = start(server, port)
+    clients = [connect(thread_server, guest, port) for guest in (alfa, bravo)]
+    for client in clients:
+        answered(client, "hello")
+    server.run("kill", "-KILL", threads(thread_server)[1])
+    status = thread_server.wait(otherwise="the server outlived one of its threads")
+    assert status == -9, f"the server ended with status {status}, and not by SIGKILL"
+    for client in clients:
+        client.host.wait_for_connections(port, "CLOSE_WAIT", otherwise=f"{client.host.name} is still connected")
+
+
+@pytest.mark.play
+def test_lost_update(server: Host, alfa: Host, bravo: Host, port: int, check: Driver) -> None:
+    """Two threads read the counter before either writes it back: two messages count as one. A lock mends it."""
+    check.note("A thread reads the counter, prints the message with its number, and writes the counter back. No lock:")
+    thread_server = start(server, port, "--no-lock", tty=True)
+    clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
+    check.note("Ctrl+S stops the server's terminal: whoever prints is blocked.")
+    numbers = send_at_once(
+        thread_server,
+        clients,
+        ("write", "write"),
+        "Both threads are blocked in write: both have read the counter, neither has written it back. Now Ctrl+Q:",
+    )
+    assert numbers == [1, 1], (
+        f"without a lock, both threads read 0 and add 1; their messages have the numbers {numbers}"
+    )
+    count = total(thread_server)
+    assert count == 1, f"without a lock, an update is lost: two messages count as one; the server counted {count}"
+
+    check.note("The remedy: whoever reads the counter locks it before, and unlocks it when it is written back.")
+    thread_server = start(server, port, tty=True)
+    clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
+    numbers = send_at_once(
+        thread_server,
+        clients,
+        ("write", "futex"),
+        "One thread is blocked in write. The other waits for the lock, and has not read the counter yet.",
+    )
+    assert numbers == [1, 2], f"two messages have the numbers {numbers} although the counter is locked"
+    count = total(thread_server)
+    assert count == 2, f"the server counted {count} of two messages although the counter is locked"
+
+
+def test_the_lock_loses_nothing(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
+    """With the lock, three busy clients lose no message: the counter is right, each number is given once."""
+    thread_server = start(server, port)
+    busy = [
+        guest.start_command(["python3", "-c", BUSY, server.address, str(port)], name="busy")
+        for guest in (alfa, bravo, charlie)
+    ]
+    for client in busy:
+        client.expect_exit(0)
+    count = total(thread_server)
+    assert count == 600, f"three clients sent 200 messages each, and the server counted {count}"
+    numbers = [int(line.split()[1]) for line in thread_server.lines if line.startswith("message ")]
+    assert numbers == list(range(1, 601)), "the messages are not numbered from 1 to 600, each once"
+
+
+def test_c_client(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+    """A client in C is served by the server in Python."""
+    thread_server = start(server, port)
+    client = c_twin(alfa, "line_client", server.address, port)
+    answered(client, "from C")
+    client.send("END")
+    client.expect_exit(0)
+    thread_server.expect(r"^message 1 from Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
+
+
+def test_c_server(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+    """The server in C, with pthreads, serves clients in Python at once, and its mutex keeps the counter right."""
+    thread_server = c_twin(server, "thread_server", port, tty=True)
+    server.wait_for_listening(port)
+    clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
+    numbers = send_at_once(thread_server, clients, ("write", "futex"), "One thread waits for the mutex.")
+    assert numbers == [1, 2], f"two messages have the numbers {numbers} although the server in C has a mutex"
+    count = total(thread_server)
+    assert count == 2, f"two clients sent a message each, and the server in C counted {count}"
