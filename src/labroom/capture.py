@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import dpkt
+
+from labroom.errors import RoomFault
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -82,11 +85,12 @@ class Capture:
         """Start it, and wait until it sees packets."""
         number = sum(capture.host is self.host for capture in self.host.driver.captures) + 1
         self._path = f"{self.host.scratch}/capture{number}.pcap"
-        # Each packet is written as it comes. Root, as who captures may; -Z: and stays root, to write into our folder.
+        # Each packet is handed over at once, one in a slot of -s bytes, of which there are as many as -B KiB hold, and is
+        # written at once (-U). Root, as who captures may; -Z: and stays root, to write into our folder.
         self._tcpdump = self.host.start_command(
             [
                 *("sudo", "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-i", "any"),
-                *("-w", self._path, self.expression),
+                *("-s", "65600", "-B", "16384", "-w", self._path, self.expression),
             ],
             name="tcpdump",
             quiet=True,
@@ -99,10 +103,17 @@ class Capture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, and fetch the rest of it."""
+        """End it, and fetch the rest of it.
+
+        Raises:
+            RoomFault: packets were lost, so that nothing can be judged by it.
+        """
         self._tcpdump.interrupt()
         self._tcpdump.wait()
         self._fetch()
+        lost = re.search(r"^(\d+) packets dropped by kernel", self._tcpdump.stderr, re.MULTILINE)
+        if lost and int(lost[1]):
+            raise RoomFault(f"the capture on {self.host.name} lost {lost[1]} packets: this machine is overloaded")
 
     @property
     def packets(self) -> list[Packet]:
