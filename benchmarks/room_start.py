@@ -193,11 +193,11 @@ def quiet() -> Iterator[None]:
     yield
 
 
-def measure(wanted: list[Contest], engine: Engine | None, rounds: int) -> tuple[dict[str, Samples], list[float], str]:
+def measure(wanted: list[Contest], engine: Engine | None, rounds: int) -> dict[str, Samples]:
     """Measure all, in turns, after a round that does not count: it makes what is missing of images and keys.
 
     Returns:
-        For each contest what was measured; how long each run of all checks took; what the checks complained of.
+        For each contest what was measured.
     """
     found: dict[str, Samples] = {}
     for turn in range(rounds + 1):
@@ -211,19 +211,7 @@ def measure(wanted: list[Contest], engine: Engine | None, rounds: int) -> tuple[
                 action()
             if turn and image.ready(contest.room) is None:
                 raise BenchmarkError("roles or labs were changed meanwhile: the image is another one now")
-    checks: list[float] = []
-    complaint = ""
-    six = wanted[0]
-    labroom(six, "up")
-    for turn in range(rounds):
-        print(f"  checks: round {turn + 1} of {rounds}", flush=True)
-        try:
-            checks.append(seconds(lambda: labroom(six, "check")))
-        except BenchmarkError as error:
-            complaint = str(error)
-            break
-    labroom(six, "down")
-    return found, checks, complaint
+    return found
 
 
 # --- what is left behind -------------------------------------------------------------------------------------------
@@ -288,7 +276,7 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} s ({min(values):.2f}-{max(values):.2f})" if values else "-"
 
 
-def rows(found: dict[str, Samples], checks: list[float], complaint: str) -> list[Row]:
+def rows(found: dict[str, Samples]) -> list[Row]:
     """The table: every figure, and its target where issue 2 sets one."""
     table = []
     limits = {("six", "up"): 2.5, ("six", "up, all in order"): 0.5, ("six", "down"): 2.0}
@@ -333,8 +321,6 @@ def rows(found: dict[str, Samples], checks: list[float], complaint: str) -> list
             )
         if engine := samples["docker-compose engine cpu"]:
             table.append(Row(f"{name}: cpu of the engine, a guest", "-", f"{statistics.median(engine):.2f} s"))
-    met_checks = bool(checks) and not complaint and statistics.median(checks) <= 10
-    table.append(Row("six: all checks of the labs", spread(checks), "", "", "<= 10 s, all passed", met_checks))
     return table
 
 
@@ -393,16 +379,14 @@ def run(chosen: argparse.Namespace) -> int:
             engine = stack.enter_context(Engine(state.ROOT / "benchmark-docker"))
             engine.import_image(layers["guest"], nspawn.UID_BASE)
             version = engine.version()
-        found, checks, complaint = measure(wanted, engine, chosen.rounds)
+        found = measure(wanted, engine, chosen.rounds)
         no_more_interrupts()
-    table = rows(found, checks, complaint)
+    table = rows(found)
     print(f"\n{os.cpu_count()} processors, load {load_before:.1f} at the start, {platform.release()}, {version}")
     show(table)
-    if complaint:
-        print(f"\nthe checks: {complaint}")
     report = REPORTS / f"benchmark-room-start-{time.strftime('%Y%m%dT%H%M%S')}.json"
     machine = {"processors": os.cpu_count(), "kernel": platform.release(), "load": load_before, "docker": version}
-    data = {"machine": machine, "rounds": chosen.rounds, "samples": found, "checks": checks}
+    data = {"machine": machine, "rounds": chosen.rounds, "samples": found}
     report.write_text(json.dumps(data | {"table": [vars(row) for row in table]}, indent=1) + "\n")
     print(f"\nall samples: {report.relative_to(CHECKOUT)}")
     return 1 if any(row.met is False for row in table) else 0

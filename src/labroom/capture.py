@@ -85,7 +85,7 @@ class Capture:
         """Start it, and wait until it sees packets."""
         number = sum(capture.host is self.host for capture in self.host.driver.captures) + 1
         self._path = f"{self.host.scratch}/capture{number}.pcap"
-        # Each packet is handed over at once, one in a slot of -s bytes, of which there are as many as -B KiB hold, and is
+        # Each packet is handed over at once, in a slot of -s bytes, of which there are as many as -B KiB hold; and
         # written at once (-U). Root, as who captures may; -Z: and stays root, to write into our folder.
         self._tcpdump = self.host.start_command(
             [
