@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """How long do the checks of all labs take, and what is gained by running labs side by side?
 
-Times `./labroom check`, the whole command, as it is and with one lab after the other, in turns, in the default room, which
-has to be up. A round before the first warms up: it compiles the C programs on the guests.
+Times `./labroom check`, the whole command, as it is and with one lab after the other, in turns, in the default room,
+which has to be up. A round before the first warms up: it compiles the C programs on the guests.
 
-Run: .venv/bin/python benchmarks/check.py [-n ROUNDS]. Exit status: 0 the target is met, 1 it is missed, 3 it could not be
-measured, 130 interrupted. All figures go to reports/benchmark-check-<time>.json.
+Run: .venv/bin/python benchmarks/check.py [-n ROUNDS]. Exit status: 0 the target is met, 1 it is missed, 3 it could not
+be measured, 130 interrupted. All figures go to reports/benchmark-check-<time>.json.
 """
 
 import argparse
@@ -61,10 +61,10 @@ def main() -> int:
                     labs.setdefault(lab["name"], []).append(lab["seconds"])
                     counts[lab["name"]] = len(lab["checks"])
     print(f"\n{os.cpu_count()} processors, load {load:.1f} at the start; medians (and ranges) of {rounds} rounds\n")
-    for workers, took in samples.items():
+    for workers, times in samples.items():
         name = f"{workers} labs side by side" if workers > 1 else "one lab after the other"
-        print(f"{name:<28} {statistics.median(took):5.1f} s ({min(took):.1f}-{max(took):.1f})")
-    together, alone = (statistics.median(took) for took in samples.values())
+        print(f"{name:<28} {statistics.median(times):5.1f} s ({min(times):.1f}-{max(times):.1f})")
+    together, alone = (statistics.median(times) for times in samples.values())
     print(f"{'ratio':<28} {alone / together:5.2f}\n{'target':<28} {TARGET:5.1f} s\n")
     for lab, seconds in labs.items():
         print(f"{lab:<28} {statistics.median(seconds):5.1f} s, {counts[lab]:2} checks")
