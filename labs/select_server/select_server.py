@@ -2,7 +2,8 @@
 """select_server.py PORT [--show]: echo for many TCP clients at once, in one process.
 
 It shows select(): the server never waits for one client, but for whichever is ready. So no socket may block, and what
-a client hasn't taken yet is kept until select() says that it can take more. Ctrl+C ends it.
+a client hasn't taken yet is kept until select() says that it can take more. At each call select() is given all the
+descriptors again, and it can watch those below 1024 only. Ctrl+C ends it.
 """
 
 import argparse
@@ -36,63 +37,63 @@ def main() -> None:
         listener.listen(socket.SOMAXCONN)
     listener.setblocking(False)
 
-    owed: Dict[socket.socket, bytes] = {}  # each client, and what is still to be sent to it
+    owed: Dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
     while True:
         # A client that is owed something is not read from until it has taken it: it slows down itself, nobody else.
-        reading = [listener] + [client for client in owed if not owed[client]]
+        reading = [listener.fileno()] + [client for client in owed if not owed[client]]
         writing = [client for client in owed if owed[client]]
         with perror("select"):  # for a second at most: a Ctrl+C that comes just before it sleeps would not wake it
             readable, writable, _ = select.select(reading, writing, [], 1)
-        for sock in readable:
-            if sock is listener:
+        for descriptor in readable:
+            if descriptor == listener.fileno():
                 welcome(listener, owed, too_high)
             else:
-                read_from(sock, owed, arguments.show)
-        for sock in writable:
-            write_to(sock, owed)
+                read_from(descriptor, owed, arguments.show)
+        for descriptor in writable:
+            write_to(descriptor, owed)
 
 
-def welcome(listener: socket.socket, owed: Dict[socket.socket, bytes], too_high: int) -> None:
+def welcome(listener: socket.socket, owed: Dict[int, bytes], too_high: int) -> None:
     try:
-        client, _ = listener.accept()
+        client = listener.accept()[0].detach()  # the descriptor, as in C
     except OSError as error:  # it has left before we came to it
         print(f"accept: {error.strerror}", file=sys.stderr)
         return
-    if client.fileno() >= too_high:
-        print(f"refused client : {client.fileno()} is too high for FD_SETSIZE", file=sys.stderr)
-        client.close()
+    if client >= too_high:
+        print(f"refused client : {client} is too high for FD_SETSIZE", file=sys.stderr)
+        os.close(client)
         return
-    client.setblocking(False)
+    os.set_blocking(client, False)
     owed[client] = b""
-    say(b"connected client : %d" % client.fileno())
+    say(b"connected client : %d" % client)
 
 
-def read_from(client: socket.socket, owed: Dict[socket.socket, bytes], show: bool) -> None:
+def read_from(client: int, owed: Dict[int, bytes], show: bool) -> None:
     try:
-        message = client.recv(1024)
+        message = os.read(client, 1024)
     except OSError:  # it has broken the connection
         message = b""
     if not message:
         close(client, owed)
         return
     if show:
-        say(b"Message from client %d: " % client.fileno() + message.rstrip(b"\n"))
+        say(b"Message from client %d: " % client + message.rstrip(b"\n"))
     owed[client] = message
 
 
-def write_to(client: socket.socket, owed: Dict[socket.socket, bytes]) -> None:
+def write_to(client: int, owed: Dict[int, bytes]) -> None:
     try:
-        sent = client.send(owed[client])
+        written = os.write(client, owed[client])
     except OSError:
         close(client, owed)
         return
-    owed[client] = owed[client][sent:]
+    owed[client] = owed[client][written:]
 
 
-def close(client: socket.socket, owed: Dict[socket.socket, bytes]) -> None:
-    say(b"closed client : %d" % client.fileno())
+def close(client: int, owed: Dict[int, bytes]) -> None:
     del owed[client]
-    client.close()
+    os.close(client)
+    say(b"closed client : %d" % client)
 
 
 def say(line: bytes) -> None:
