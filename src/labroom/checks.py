@@ -212,13 +212,13 @@ def _connect(host: Host) -> None:
 
 
 @pytest.fixture
-def check(request: pytest.FixtureRequest, driver: Driver, results_folder: Path) -> Iterator[Driver]:
+def check(request: pytest.FixtureRequest, driver: Driver, setting: Setting) -> Iterator[Driver]:
     """One check: its transcript begins, and at its end its captures are kept and all that it has started is killed."""
     driver.begin(_lab(request.node.path))
     yield driver
     for number, capture in enumerate(driver.captures, start=1):
         name = f"{request.node.name.removeprefix('test_')}-{number}-{capture.host.name}.pcap"
-        (results_folder / name).write_bytes(capture.file)
+        (_results_folder(setting, request) / name).write_bytes(capture.file)
     left = driver.clean()
     request.node.stash[_CHECK].left_behind = left
 
@@ -226,6 +226,10 @@ def check(request: pytest.FixtureRequest, driver: Driver, results_folder: Path) 
 @pytest.fixture
 def results_folder(request: pytest.FixtureRequest, setting: Setting) -> Path:
     """The folder for what the checks of this lab leave: captures, pictures, figures. The report links to it."""
+    return _results_folder(setting, request)
+
+
+def _results_folder(setting: Setting, request: pytest.FixtureRequest) -> Path:
     folder = setting.results / _lab(request.node.path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
