@@ -37,8 +37,8 @@ def permissions_of(host: Host, file: str) -> str:
 def test_descriptor_flags_and_permissions(check: Driver, alfa: Host) -> None:
     """Open returns the lowest free descriptor, its flags say what may be done with it, the permissions say by whom."""
 
-    def on_terminal(program: str, *arguments: str, status: int = 0) -> Program:
-        return run(alfa, program, *arguments, status=status, tty=True)
+    def on_terminal(program: str, *arguments: str, status: int = 0, otherwise: str = "") -> Program:
+        return run(alfa, program, *arguments, status=status, tty=True, otherwise=otherwise)
 
     check.note("0, 1 and 2 are taken: the first file that is opened gets 3, the second one 4")
     opened = on_terminal("standard_descriptors", "notes", "more")
@@ -53,10 +53,10 @@ def test_descriptor_flags_and_permissions(check: Driver, alfa: Host) -> None:
     opened = on_terminal("open_flags", "notes", "O_RDWR", "O_APPEND")
     assert opened.lines[-1] == "content  ABCABC", f"ABC was not appended: {opened.lines}"
     check.note("a file that its own owner can neither read nor write")
-    refused = on_terminal("permissions", "notes", "--chmod", "6150", status=1)
+    refused = on_terminal("permissions", "notes", "--chmod", "6150", status=1, otherwise="its owner could read it")
     assert refused.saw("^open: Permission denied$"), f"---sr-s--- was not refused: {refused.lines}"
     check.note("chmod mends it")
-    on_terminal("permissions", "notes", "--chmod", "0644").expect("^open 3\n")
+    on_terminal("permissions", "notes", "--chmod", "0644", otherwise="after chmod its owner still could not read it")
 
 
 def test_the_kernel_returned_it(alfa: Host) -> None:
@@ -130,7 +130,8 @@ def test_create(bravo: Host) -> None:
     refused = run(bravo, "open_flags", "new", "O_RDWR", status=1, otherwise="open made a file without O_CREAT")
     assert refused.stderr == "open: No such file or directory\n", f"the reason was {refused.stderr!r}"
     run(bravo, "open_flags", "new", "O_RDWR", "O_CREAT")
-    assert bravo.read_file(f"{bravo.scratch}/new") == b"ABC"
+    content = bravo.read_file(f"{bravo.scratch}/new")
+    assert content == b"ABC", f"ABC was written to the new file, and {content!r} is in it"
 
 
 def test_flags_are_bits(charlie: Host) -> None:
@@ -161,8 +162,7 @@ def test_refused_to_its_owner(charlie: Host) -> None:
     """---sr-s--- is refused to its owner, who is not asked as one of the group; the superuser may; chmod mends it."""
     charlie.write_file(f"{charlie.scratch}/secret", DIGITS)
     charlie.run("chmod", "6150", f"{charlie.scratch}/secret")
-    assert permissions_of(charlie, "secret") == "---sr-s---"
-
+    assert permissions_of(charlie, "secret") == "---sr-s---", f"ls -l shows {permissions_of(charlie, 'secret')}"
     refused = run(charlie, "permissions", "secret", status=1, otherwise="its owner could read ---sr-s---")
     assert refused.lines[1:] == [
         "special     6 set-user-ID, set-group-ID",
