@@ -8,6 +8,7 @@ one first, and that htons() and htonl() turn a number of 2 or 4 bytes from one o
 import argparse
 import contextlib
 import os
+import re
 import socket
 import struct
 import sys
@@ -54,13 +55,15 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def uint16(text: str) -> int:
-    if not 0 <= int(text, 0) <= 0xFFFF:
-        raise ValueError
-    return int(text, 0)
+    return unsigned(text, 0xFFFF)
 
 
 def uint32(text: str) -> int:
-    if not 0 <= int(text, 0) <= 0xFFFFFFFF:
+    return unsigned(text, 0xFFFFFFFF)
+
+
+def unsigned(text: str, highest: int) -> int:
+    if not re.fullmatch("[0-9]+|0x[0-9a-fA-F]+", text) or int(text, 0) > highest:
         raise ValueError
     return int(text, 0)
 

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import ipaddress
 import os
+import re
 import signal
 import socket
 import struct
@@ -61,13 +62,13 @@ def host(text: str) -> str:
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError
     return int(text)
 
 
 def uint32(text: str) -> int:
-    if not 0 <= int(text, 0) <= 0xFFFFFFFF:
+    if not re.fullmatch("[0-9]+|0x[0-9a-fA-F]+", text) or int(text, 0) > 0xFFFFFFFF:
         raise ValueError
     return int(text, 0)
 

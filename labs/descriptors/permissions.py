@@ -8,6 +8,7 @@ only one group of them: the owner's if the file is yours. With --chmod, the mode
 import argparse
 import contextlib
 import os
+import re
 import signal
 import stat
 import sys
@@ -63,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def mode(text: str) -> int:
-    if not 0 <= int(text, 8) <= 0o7777:
+    if not re.fullmatch("0?[0-7]{1,4}", text):
         raise ValueError
     return int(text, 8)
 

@@ -22,7 +22,7 @@ def main() -> None:
 
     if arguments.close is not None:
         with perror("close"):
-            os.close(arguments.close)
+            os.close(int(arguments.close))
     for file in arguments.files:
         with perror("open"):
             descriptor = os.open(file, os.O_CREAT | os.O_RDONLY, 0o644)
@@ -46,14 +46,8 @@ def perror(call: str) -> Iterator[None]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, usage=argparse.SUPPRESS)  # a mistake gets one line
     parser.add_argument("files", metavar="FILE", nargs="*", help="a file to open, or to create")
-    parser.add_argument("--close", metavar="DESCRIPTOR", type=descriptor, help="close this one first: 0, 1 or 2")
+    parser.add_argument("--close", metavar="DESCRIPTOR", choices=("0", "1", "2"), help="close this first")
     return parser.parse_args()
-
-
-def descriptor(text: str) -> int:
-    if int(text) not in (0, 1, 2):
-        raise ValueError
-    return int(text)
 
 
 if __name__ == "__main__":
