@@ -1,50 +1,107 @@
-"""select_server across hosts: one process answers many clients, whichever is ready, and waits for none."""
+"""select_server across hosts: one process answers many clients, whichever is ready, and waits for none.
 
-import itertools
+The same checks for the server with select, poll, epoll, selectors and asyncio, and for the one with select in C.
+"""
+
+from collections.abc import Callable
+
+import pytest
 
 from labroom.driver import Driver, Host, Program
 
-# Sends until the server takes no more, then waits for a line before it reads all back. Prints how much went each way.
-SLOW_READER = """
-import select, socket, sys
-server = socket.socket()
-server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-server.connect((sys.argv[1], int(sys.argv[2])))
-server.setblocking(False)
+SERVERS = ["select_server", "poll_server", "epoll_server", "selectors_server", "asyncio_server"]
+NO_ANSWER = "got no answer: the server is busy with somebody else"
+
+# Misbehaves in several ways, one after another; after each, says whether a client that behaves is answered.
+TROUBLE = """
+import os, socket, struct, sys, threading
+address = sys.argv[1], int(sys.argv[2])
+
+def connect():
+    client = socket.socket()
+    client.settimeout(3)
+    client.connect(address)
+    return client
+
+def receive(client, length):
+    data = b""
+    while len(data) < length and (piece := client.recv(length - len(data))):
+        data += piece
+    return data
+
+def after(what):
+    other.sendall(b"hello")
+    try:
+        answer = receive(other, 5)
+    except OSError as error:
+        answer = error
+    print(f"after {what}: {answer}", flush=True)
+
+other = connect()
+silent = connect()
+after("silence")
+
+half = connect()
+half.sendall(b"half a messa")
+half.close()
+after("half a message")
+
+reset = connect()
+reset.sendall(bytes(100_000))
+reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+reset.close()
+after("a reset")
+
+slow = socket.socket()
+slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+slow.connect(address)
+slow.settimeout(0.1)
+data = os.urandom(1 << 20) * 8
 sent = 0
-while select.select([], [server], [], 0.1)[1]:
-    sent += server.send(b"x" * 65536)
-print("stuck after", sent, flush=True)
-input()
-server.setblocking(True)
-received = 0
-while received < sent:
-    received += len(server.recv(1 << 20))
-print("received", received, flush=True)
+try:
+    while sent < len(data):
+        sent += slow.send(data[sent : sent + 65536])
+except TimeoutError:
+    after("%d bytes and no reading" % sent)
+slow.settimeout(3)
+print("got back what it sent:", receive(slow, sent) == data[:sent], flush=True)
+
+flood = connect()
+threading.Thread(target=lambda: flood.sendall(data[: 1 << 23]), daemon=True).start()
+threading.Thread(target=lambda: receive(flood, 1 << 23), daemon=True).start()
+receive(flood, 100_000)
+after("a flood")
+os._exit(0)
 """
 
-# Opens more connections than select() can watch, and says how many of the last 40 are served.
+# Opens one connection after another, and says how many of them are answered; and when all have left, once more.
 CROWD = """
-import resource, socket, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-address = sys.argv[1], int(sys.argv[2])
-crowd = [socket.create_connection(address) for _ in range(1040)]
-answered = 0
-for client in crowd[-40:]:
+import socket, sys
+crowd = []
+
+def answered():
+    client = socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)
+    crowd.append(client)
     try:
         client.sendall(b"x")
-        answered += client.recv(1) == b"x"
+        return client.recv(1) == b"x"
     except ConnectionError:
-        pass
-print("answered", answered, flush=True)
-input()
+        return False
+
+print("answered", sum(answered() for _ in range(12)), flush=True)
+while crowd:
+    crowd.pop().close()
+while not answered():
+    pass
+print("and one more", flush=True)
 """
 
-
-def start_server(server: Host, port: int, *options: str) -> Program:
-    select_server = server.start("select_server", port, *options)
-    server.wait_for_listening(port)
-    return select_server
+# Uses up the descriptors 3 to 1021 and lets there be 1032 in all, then becomes the server.
+HIGH_DESCRIPTORS = """
+ulimit -n 1032
+for ((descriptor = 3; descriptor < 1022; descriptor++)); do eval "exec $descriptor</dev/null"; done
+exec "$@"
+"""
 
 
 def connect(client: Host, server: Host, port: int) -> Program:
@@ -53,89 +110,97 @@ def connect(client: Host, server: Host, port: int) -> Program:
 
 def answered(client: Program, words: str, otherwise: str = "") -> None:
     client.send(words)
-    client.expect(
-        f"^Message from server : {words}\n",
-        otherwise=otherwise or f"{client.host.name} got no answer: the server is busy with somebody else",
-    )
+    client.expect(f"^Message from server : {words}\n", otherwise=otherwise or f"{client.host.name} {NO_ANSWER}")
 
 
-def test_any_interleaving(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
-    """Three clients from three guests are answered in any interleaving, by one process."""
-    select_server = start_server(server, port)
-    clients = [connect(guest, server, port) for guest in (alfa, bravo, charlie)]
-    for round_number, order in enumerate(itertools.permutations(clients)):
-        for client in order:
-            answered(client, f"round {round_number}")
-    running = select_server.processes()
+def many_clients(
+    check: Driver, start_on: Callable[..., Program], program: str, server: Host, guests: list[Host], port: int
+) -> None:
+    check.note("One server process, without fork and without threads. Three clients connect, and say nothing.")
+    echo_server = start_on(server, program, port, "--show")
+    server.wait_for_listening(port)
+    clients = [connect(guest, server, port) for guest in guests]
+    for _ in clients:
+        echo_server.expect(r"^connected client : \d+\n", otherwise="a client has to wait for the silent ones")
+    check.note("Now they send, in any order. Each is answered at once, whoever else is silent.")
+    for number, words in ((2, "three"), (0, "one"), (2, "three again"), (0, "one again"), (1, "two")):
+        answered(clients[number], words)
+        descriptor = echo_server.expect(rf"^Message from client (\d+): {words}\n")[1]
+    running = echo_server.processes()
     assert len(running) == 1, f"the server answers by {len(running)} processes, not by one"
+    check.note("One leaves. Its descriptor is the lowest free one, so the next client gets it.")
+    clients[1].send("END")
+    echo_server.expect(f"^closed client : {descriptor}\n", otherwise="the server did not notice that a client left")
+    clients[1] = connect(guests[1], server, port)
+    echo_server.expect(f"^connected client : {descriptor}\n", otherwise="the descriptor is not used again")
+    for client in clients:
+        answered(client, "still there")
 
 
-def test_a_silent_client_stops_nobody(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """A client that connects and says nothing does not stop the others."""
-    select_server = start_server(server, port)
-    connect(alfa, server, port)
-    select_server.expect("connected client")
-    answered(connect(bravo, server, port), "hello", "bravo got no answer while alfa was connected and said nothing")
+@pytest.mark.parametrize("program", [pytest.param(SERVERS[0], marks=pytest.mark.play), *SERVERS[1:]])
+def test_many_clients(
+    check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int, program: str
+) -> None:
+    """Three clients from three guests are answered in any interleaving, by one process; descriptors are used again."""
+    many_clients(check, Host.start, program, server, [alfa, bravo, charlie], port)
 
 
-def test_a_slow_reader_stops_nobody(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """A client that sends much and reads nothing does not stop the others, and loses nothing."""
-    start_server(server, port)
-    slow = alfa.start_command(["python3", "-c", SLOW_READER, server.address, str(port)], name="slow_reader")
-    sent = slow.expect(r"stuck after (\d+)\n")[1]
-    answered(connect(bravo, server, port), "hello", "bravo got no answer while alfa did not read: its send blocks")
-    slow.send("now read")
-    slow.expect(f"received {sent}\n", otherwise=f"the slow reader sent {sent} bytes and did not get them all back")
+def test_many_clients_of_a_c_server(
+    check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int, c_twin: Callable[..., Program]
+) -> None:
+    """A select server in C answers three Python clients in any interleaving, by one process."""
+    many_clients(check, c_twin, SERVERS[0], server, [alfa, bravo, charlie], port)
 
 
-def test_coming_and_going(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """The server says which descriptor comes and goes, and uses it again."""
-    select_server = start_server(server, port)
-    first = connect(alfa, server, port)
-    descriptor = select_server.expect(r"^connected client : (\d+)\n")[1]
-    first.send("END")
-    select_server.expect(f"^closed client : {descriptor}\n", otherwise="the server did not notice that alfa left")
-    connect(bravo, server, port)
-    select_server.expect(f"^connected client : {descriptor}\n", otherwise="alfa's descriptor is not used again")
-    targets = select_server.descriptors()
-    assert targets[int(descriptor)].startswith("socket:"), f"descriptor {descriptor} is {targets[int(descriptor)]}"
+def test_c_clients(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+    """Two C clients are answered by the Python server, the one that came later first."""
+    server.start(SERVERS[0], port)
+    server.wait_for_listening(port)
+    first, second = (c_twin(alfa, "line_client", server.address, port) for _ in range(2))
+    server.wait_for_connections(port, count=2)
+    answered(second, "second")
+    answered(first, "first")
 
 
-def test_a_reset_stops_nobody(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """A client that is killed in the middle is closed, and the others are still answered."""
-    select_server = start_server(server, port)
-    other = connect(bravo, server, port)
-    answered(other, "before")
-    client = connect(alfa, server, port)
-    answered(client, "hello")
-    client.kill()
-    select_server.expect("closed client", otherwise="the server did not notice that alfa was killed")
-    answered(other, "after", "bravo got no answer after alfa was killed")
-
-
-def test_show(server: Host, alfa: Host, port: int) -> None:
-    """With --show the server prints each message, and from which descriptor."""
-    select_server = start_server(server, port, "--show")
-    client = connect(alfa, server, port)
-    descriptor = select_server.expect(r"^connected client : (\d+)\n")[1]
-    answered(client, "look at me")
-    select_server.expect(f"^Message from client {descriptor}: look at me\n")
-
-
-def test_more_than_fd_setsize(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """A descriptor of FD_SETSIZE (1024) or above is refused with a message; all others are served."""
-    select_server = start_server(server, port)
-    crowd = alfa.start_command(["python3", "-c", CROWD, server.address, str(port)], name="crowd")
-    served = int(crowd.expect(r"answered (\d+)\n", otherwise="the server did not survive 1040 clients")[1])
-    assert 0 < served < 24, (
-        f"1024 descriptors are no more than 1023 clients; of 1040 clients {1000 + served} were served"
-    )
-    select_server.expect("1024", otherwise="the server did not say that descriptor 1024 is refused")
-    crowd.send("leave")
-    crowd.expect_exit(0)
-    for state in ("ESTABLISHED", "CLOSE_WAIT"):  # until it has closed them all, bravo could be one too many itself
+@pytest.mark.parametrize("program", SERVERS)
+def test_trouble(server: Host, alfa: Host, port: int, program: str) -> None:
+    """Silence, half a message, a reset, a client that never reads and one that floods: nobody else has to wait."""
+    echo_server = server.start(program, port)
+    server.wait_for_listening(port)
+    before = echo_server.descriptors()
+    trouble = alfa.start_command(["python3", "-c", TROUBLE, server.address, str(port)], name="trouble")
+    for what in ("silence", "half a message", "a reset", r"\d+ bytes and no reading", "a flood"):
+        trouble.expect(f"^after {what}: b'hello'\n", otherwise=f"after {what}, another client got no answer")
+        if "no reading" in what:
+            trouble.expect("got back what it sent: True\n", otherwise="the slow reader did not get all its bytes back")
+    trouble.expect_exit(0)
+    for state in ("ESTABLISHED", "CLOSE_WAIT"):
         server.wait_for_connections(port, state, 0, otherwise="the server did not close the clients that left")
-    answered(connect(bravo, server, port), "hello", "bravo got no answer after the crowd had left")
+    left = sorted(echo_server.descriptors().keys() - before.keys())
+    assert not left, f"all clients have left, and the server still has the descriptors {left}"
+
+
+@pytest.mark.parametrize("program", SERVERS)
+def test_high_descriptors(server: Host, alfa: Host, port: int, program: str) -> None:
+    """With select, descriptors from FD_SETSIZE (1024) on are refused; the others have the limit of open files only."""
+    echo_server = server.start_command(
+        ["bash", "-c", HIGH_DESCRIPTORS, "bash", f"./{program}.py", str(port)],
+        name=program,
+        directory=server.driver.lab_folder,
+    )
+    server.wait_for_listening(port)
+    crowd = alfa.start_command(["python3", "-c", CROWD, server.address, str(port)], name="crowd")
+    served = int(crowd.expect(r"answered (\d+)\n", otherwise="the server did not survive a client too many")[1])
+    crowd.expect("^and one more\n", otherwise="alfa got no answer after the crowd had left")
+    server.ping()  # after which all that the server has printed is there
+    numbers = [int(line.split()[-1]) for line in echo_server.lines if line.startswith("connected")][:-1]
+    assert len(numbers) == served, f"{len(numbers)} clients were accepted, and {served} of them answered"
+    if program == "select_server":
+        assert numbers == [1023], f"select can watch descriptors below 1024 only; the server has taken {numbers}"
+        echo_server.expect("^refused client : 1024 is too high for FD_SETSIZE\n")
+    else:
+        assert numbers[-1] == 1030, f"with 1032 files, the clients' descriptors should go up to 1030: {numbers}"
+        echo_server.expect("^refused client : 1031 is too high for the limit of open files\n")
 
 
 def test_select_stdin(server: Host, check: Driver) -> None:
