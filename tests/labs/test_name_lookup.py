@@ -11,7 +11,7 @@ import dpkt
 import pytest
 
 from labroom.capture import Packet
-from labroom.driver import Driver, Host, Program
+from labroom.driver import Completed, Driver, Host, Program
 
 NOBODY = "192.168.74.99"
 
@@ -20,6 +20,13 @@ def look_up(host: Host, program: str, argument: str, status: int = 0) -> Program
     looked_up = host.start(program, argument)
     looked_up.expect_exit(status)
     return looked_up
+
+
+def with_own_file(host: Host, file: str, content: str, program: str, argument: str) -> Completed:
+    """Run a program that finds this in a file of /etc (mount_namespaces(7)); the guest's own file stays as it is."""
+    host.write_file(f"{host.scratch}/file", f"{content}\n".encode())
+    command = f"{host.driver.lab_folder}/{program}.py {argument}"
+    return host.run("sudo", "unshare", "--mount", "sh", "-c", f"mount --bind {host.scratch}/file {file} && {command}")
 
 
 def addresses(looked_up: Program) -> set[str]:
@@ -119,14 +126,21 @@ def test_hosts_file_first(gateway: Host, alfa: Host, bravo: Host) -> None:
 
 def test_hosts_file_is_believed(charlie: Host) -> None:
     """What /etc/hosts says of a name is believed, although the name server knows better."""
-    charlie.write_file(f"{charlie.scratch}/hosts", f"{NOBODY} www.lab.test\n".encode())
-    program = f"{charlie.driver.lab_folder}/host_by_name.py"
-    # For this one process another file lies over /etc/hosts (mount_namespaces(7)); the guest keeps its own.
-    mount = f"mount --bind {charlie.scratch}/hosts /etc/hosts && exec {program} www.lab.test"
-    misled = charlie.run("sudo", "unshare", "--mount", "sh", "-c", mount)
+    misled = with_own_file(charlie, "/etc/hosts", f"{NOBODY} www.lab.test", "host_by_name", "www.lab.test")
     assert misled.stdout.splitlines() == ["Official name: www.lab.test", "Address type: 2", f"Address 1: {NOBODY}"], (
-        f"with www.lab.test in /etc/hosts, charlie printed {misled.stdout}{misled.stderr}"
+        f"with {NOBODY} for www.lab.test in its /etc/hosts, charlie printed {misled.stdout}{misled.stderr}"
     )
+
+
+def test_no_name_server(server: Host, charlie: Host) -> None:
+    """Where no name server listens, the failure is another than of an unknown name; /etc/hosts still answers."""
+    nobody_listens = f"nameserver {server.address}"
+    failed = with_own_file(charlie, "/etc/resolv.conf", nobody_listens, "host_by_name", "www.lab.test")
+    assert (failed.status, failed.stderr) == (1, "gethostbyname: Host name lookup failure\n"), (
+        f"without a name server, charlie ended with status {failed.status} and said {failed.stderr!r}"
+    )
+    found = with_own_file(charlie, "/etc/resolv.conf", nobody_listens, "host_by_name", "charlie")
+    assert charlie.address in found.stdout, f"without a name server, charlie did not find itself: {found.stderr!r}"
 
 
 def test_in_c(alfa: Host, c_twin: Callable[..., Program]) -> None:
