@@ -66,6 +66,22 @@ def test_ten_lives(bravo: Host) -> None:
     assert len(sigint_lives.lines) == 11, f"it printed more than its ten lives: {sigint_lives.lines}"
 
 
+def test_signals_do_not_queue(bravo: Host) -> None:
+    """Three SIGINTs that come while the program is stopped are one: they cost it one life."""
+    sigint_lives = bravo.start("sigint_lives")
+    sigint_lives.expect("waits for Ctrl")
+    sigint_lives.stop()
+    for _ in range(3):
+        sigint_lives.signal(signal.SIGINT)
+    sigint_lives.resume()
+    sigint_lives.expect("10 Lives Left\n", otherwise="none of the three SIGINTs was received")
+    sigint_lives.interrupt()
+    sigint_lives.expect("Lives Left\n")
+    assert sigint_lives.lines[1:] == ["Received SIGINT... 10 Lives Left", "Received SIGINT... 9 Lives Left"], (
+        f"three SIGINTs and one more should cost two lives; it printed {sigint_lives.lines[1:]}"
+    )
+
+
 def test_ignored(bravo: Host) -> None:
     """While SIGINT is ignored, Ctrl+C changes nothing: it counts from 5 to 1 and exits with 1."""
     sigint_ignore = bravo.start("sigint_ignore", pace=0.06, tty=True)
