@@ -69,9 +69,11 @@ class Stage:
         if event.host not in self.hosts:  # a note
             self.line(f"{event.time:{_TIME}.1f}{self.bar}{event.text}", _BOLD)
             return
-        spoke = self.speakers.get(event.host)
-        name = f"[{event.program}] " if spoke is not None and spoke != event.program else ""
-        self.speakers[event.host] = event.program
+        name = ""
+        if event.stream != "note":
+            if self.speakers.setdefault(event.host, event.program) != event.program:
+                name = f"[{event.program}] "
+            self.speakers[event.host] = event.program
         if event.stream == "start":
             self.running.add((event.host, event.program))
         elif event.stream == "exit":
@@ -81,7 +83,7 @@ class Stage:
         at = self.hosts.index(event.host)
         style = {"stdout": "", "stdin": _BOLD, "stderr": _RED}.get(event.stream, _DIM)
         for number, piece in enumerate(_wrapped(text, self.column)):
-            busy = {host for host, _ in self.running}
+            busy = set() if number else {host for host, _ in self.running}
             cells = [WAITING if host in busy else "" for host in self.hosts]
             cells[at] = piece
             self.row("" if number else f"{event.time:.1f}", cells, style)
@@ -178,4 +180,4 @@ def _printable(text: str) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, drop_whitespace=False, subsequent_indent="  ") or [""]
+    return textwrap.wrap(text, width, subsequent_indent="  ") or [""]
