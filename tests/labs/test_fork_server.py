@@ -7,6 +7,8 @@ import pytest
 
 from labroom.driver import Driver, Host, Process, Program
 
+WRITE = ("1", "64")  # the number of the system call, on x86-64 and on arm64
+
 # Opens 50 connections, and leaves with all of them at once when it is told to.
 CROWD = """
 import socket, sys
@@ -92,6 +94,7 @@ def test_a_child_harms_nobody(server: Host, alfa: Host, bravo: Host, port: int) 
     fork_server = start(server, "fork_server", port)
     alfas = connect(fork_server, alfa, port)
     answered(alfas, "hello")
+    wait_for_children(fork_server, 1, "alfa is served by no process of its own")
     child = str(children(fork_server)[0].pid)
     server.run("kill", "-STOP", child)
     with alfas.silence("alfa was answered although its child is stopped: another process serves it"):
@@ -272,6 +275,11 @@ def wait_until_read(server: Host, recorder: Process, bytes_read: int) -> None:
     )
 
 
+def call(host: Host, process: Process) -> str:
+    """The number of the system call in which a process is blocked, or `running` (proc_pid_syscall(5))."""
+    return host.read_file(f"/proc/{process.pid}/syscall").split()[0].decode()
+
+
 def kill_recorder(recording: Program, recorder: Process) -> None:
     recording.host.run("kill", "-KILL", str(recorder.pid))
     recording.wait_for_processes(lambda found: recorder.pid not in [p.pid for p in found], "the recorder's end")
@@ -302,13 +310,14 @@ def test_no_flush(server: Host, alfa: Host, port: int) -> None:
     assert recorded(server) == "", f"nothing was flushed, and the file holds {recorded(server)!r}"
 
 
-def test_control_c_closes_the_record(server: Host, alfa: Host, port: int) -> None:
+@pytest.mark.parametrize("tty", [True, False])
+def test_control_c_closes_the_record(server: Host, alfa: Host, port: int, tty: bool) -> None:
     """On Ctrl+C all children end; the recorder reads to EOF and closes its file: no message is lost."""
-    recording, _ = start_recording(server, port, "--no-flush", tty=True)
+    recording, _ = start_recording(server, port, "--no-flush", tty=tty)
     client = connect(recording, alfa, port)
     answered(client, "not yet in the file")
     recording.interrupt()
-    recording.expect_exit(0)
+    recording.expect_exit(0, otherwise="after Ctrl+C somebody still has the pipe open, and the recorder reads on")
     assert recorded(server) == "not yet in the file\n", f"after Ctrl+C the file holds {recorded(server)!r}"
     recording.wait_for_processes(lambda found: not found, "nothing of it", otherwise="a child outlived the server")
 
@@ -353,10 +362,16 @@ def test_messages_are_not_mixed(server: Host, alfa: Host, bravo: Host, port: int
     """Children that write into a full pipe side by side don't mix their messages: up to PIPE_BUF, write is atomic."""
     recording, recorder = start_recording(server, port)
     server.run("kill", "-STOP", str(recorder.pid))
-    for guest, letter in ((alfa, "a"), (bravo, "b")):
-        connect(recording, guest, port).write(letter * 80000)
-    for guest in (alfa, bravo):  # 64 KiB are in the pipe, the rest waits
-        server.wait_for_connections(port, peer=guest, unread=10000, otherwise=f"{guest.name}'s child never had to wait")
+    for client, letter in [(connect(recording, guest, port), letter) for guest, letter in ((alfa, "a"), (bravo, "b"))]:
+        client.write(letter * 80000)
+    writers = [child for child in children(recording) if child.pid != recorder.pid]
+    assert len(writers) == 2, f"two clients are served by {len(writers)} children"
+    server.driver.wait_until(
+        lambda: all(call(server, child) in WRITE for child in writers),
+        "a full pipe",
+        None,
+        lambda within: f"the pipe is not full, although nobody reads from it: no child is blocked in write{within}",
+    )
     server.run("kill", "-CONT", str(recorder.pid))
     written = server.driver.wait_until(
         lambda: [recorded(server)] if recorded(server).count("a") + recorded(server).count("b") == 160000 else None,

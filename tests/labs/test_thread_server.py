@@ -8,7 +8,8 @@ import pytest
 from labroom.driver import Driver, Host, Program
 
 CTRL_S, CTRL_Q = "\x13", "\x11"  # stop and resume the output of a terminal: whoever prints meanwhile is blocked
-CALLS = {"1": "write", "64": "write", "202": "futex", "98": "futex"}  # numbers on x86-64 and on arm64
+# System calls by their numbers on x86-64 and on arm64.
+CALLS = {"1": "write", "64": "write", "44": "sendto", "206": "sendto", "202": "futex", "98": "futex"}
 
 # Sends much and reads nothing, into a receive buffer of 4 KiB.
 SLOW_READER = """
@@ -64,6 +65,24 @@ def threads(of: Program) -> list[str]:
     return of.host.run("ls", f"/proc/{of.pid}/task").stdout.split()
 
 
+def wait_for_calls(thread_server: Program, serving: list[str], *wanted: str) -> None:
+    """Wait until these threads are blocked in these system calls, one in each (proc_pid_syscall(5))."""
+    host = thread_server.host
+
+    def calls() -> list[str]:
+        numbers = [host.read_file(f"/proc/{thread_server.pid}/task/{t}/syscall").split()[0] for t in serving]
+        return sorted(CALLS.get(number.decode(), "another call") for number in numbers)
+
+    host.driver.wait_until(
+        lambda: calls() == sorted(wanted),
+        f"threads in {' and '.join(wanted)}",
+        None,
+        lambda within: (
+            f"the clients' threads are not in {' and '.join(wanted)}{within}, but in {' and '.join(calls())}"
+        ),
+    )
+
+
 def send_at_once(thread_server: Program, clients: list[Program], blocked_in: tuple[str, str], note: str) -> list[int]:
     """Have two clients send a message each while the server's terminal is stopped; answers the messages' numbers.
 
@@ -73,23 +92,12 @@ def send_at_once(thread_server: Program, clients: list[Program], blocked_in: tup
         blocked_in: the system calls in which the clients' threads must have blocked before the terminal goes on.
         note: what there is to say at that moment.
     """
-    host = thread_server.host
     serving = threads(thread_server)[1:]
-
-    def calls() -> list[str]:  # proc_pid_syscall(5)
-        numbers = [host.read_file(f"/proc/{thread_server.pid}/task/{t}/syscall").split()[0] for t in serving]
-        return sorted(CALLS.get(number.decode(), "another call") for number in numbers)
-
     thread_server.write(CTRL_S)
     for client in clients:
         client.send(f"I am {client.host.name}")
-    host.driver.wait_until(
-        lambda: calls() == sorted(blocked_in),
-        "the threads to block",
-        None,
-        lambda within: f"the two threads are not in {' and '.join(blocked_in)}{within}, but in {' and '.join(calls())}",
-    )
-    host.driver.note(note)
+    wait_for_calls(thread_server, serving, *blocked_in)
+    thread_server.host.driver.note(note)
     thread_server.write(CTRL_Q)
     for client in clients:
         client.expect(f"I am {client.host.name}\n", otherwise=f"{client.host.name} got no answer after Ctrl+Q")
@@ -111,7 +119,10 @@ def test_a_thread_for_each_client(server: Host, alfa: Host, bravo: Host, charlie
     for number, client in enumerate(itertools.chain(*itertools.permutations(clients)), start=1):
         answered(client, "hello", f"{client.host.name} got no answer while the others were connected")
         its_port = client.host.connections(port)[0].local[1]
-        thread_server.expect(rf"^message {number} from Client\({its_port}\): hello\n")
+        thread_server.expect(
+            rf"^message {number} from Client\({its_port}\): hello\n",
+            otherwise=f"the server did not count {client.host.name}'s message as number {number}",
+        )
     assert len(thread_server.processes()) == 1, "more than one process serves the clients"
     assert len(threads(thread_server)) == 4, f"of three clients and main, the threads are {threads(thread_server)}"
     for client in clients:
@@ -131,10 +142,10 @@ def test_nothing_is_left(server: Host, alfa: Host, bravo: Host, port: int) -> No
     leave(clients[0])
     thread_server.expect("is disconnected\n")
     server.driver.wait_until(
-        lambda: len(threads(thread_server)) == 2,
+        lambda: b"\nThreads:\t2\n" in server.read_file(f"/proc/{thread_server.pid}/status"),
         "one thread less",
         None,
-        lambda within: f"alfa's thread is left{within}",
+        lambda within: f"alfa has left, and its thread is still there{within}",
     )
     now = sorted(thread_server.descriptors())
     assert now == [0, 1, 2, 3, 5], f"alfa has left, bravo is there, and the open descriptors are {now}"
@@ -146,6 +157,7 @@ def test_a_slow_client_stops_nobody(server: Host, alfa: Host, bravo: Host, charl
     connect(thread_server, alfa, port)
     bravo.start_command(["python3", "-c", SLOW_READER, server.address, str(port)], name="slow_reader")
     server.wait_for_connections(port, peer=bravo, unread=65536, otherwise="the slow reader's thread reads without end")
+    wait_for_calls(thread_server, threads(thread_server)[2:], "sendto")
     charlies = connect(thread_server, charlie, port)
     answered(charlies, "hello", "charlie got no answer: the server waits for a client that does not read")
 
