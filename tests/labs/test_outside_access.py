@@ -1,8 +1,11 @@
 """outside_access across hosts: what the NAT gateway lets through, and who the other end then seems to be."""
 
 import re
+from collections.abc import Callable
 
-from labroom.driver import Host, Program
+import pytest
+
+from labroom.driver import Driver, Host, Program
 
 FORWARDED, NOT_FORWARDED = 18080, 18081
 REFUSED = "connect: (Connection refused|Connection timed out|No route to host|Network is unreachable)"
@@ -23,16 +26,56 @@ def answered(client: Program, words: str, otherwise: str) -> None:
     client.expect(f"^Message from server : {words}\n", otherwise=otherwise)
 
 
-def test_forwarded_port(server: Host, gateway: Host, outside: Host) -> None:
-    """The gateway's port 18080 answers outside with the echo of the server inside, which prints the client."""
-    select_server = start_server(server, FORWARDED)
-    client = connect(outside, gateway.source_address(outside), FORWARDED)
-    answered(client, "hello", "the gateway's port 18080 did not answer outside")
+@pytest.mark.play
+def test_in_by_a_forwarded_port(check: Driver, server: Host, gateway: Host, outside: Host) -> None:
+    """Outside reaches the server by the port that the gateway forwards, 18080, and by no other."""
+    address = gateway.source_address(outside)
+    with gateway.capture(f"tcp port {FORWARDED}") as wire:
+        check.note(f"A server inside. A client outside knows only the gateway, {address}.")
+        select_server = start_server(server, FORWARDED)
+        client = connect(outside, address, FORWARDED)
+        answered(client, "hello from outside", "the gateway's port 18080 did not answer outside")
+        packets = wire.wait_for(lambda packets: sum(p.flags == {"SYN"} for p in packets) == 2, "the SYN, twice")
     descriptor = select_server.expect(r"^connected client : (\d+)\n")[1]
-    select_server.expect(f"^Message from client {descriptor}: hello\n")
+    select_server.expect(f"^Message from client {descriptor}: hello from outside\n")
     server.wait_for_connections(
         FORWARDED, peer=outside, otherwise="the server does not see the address of the client outside"
     )
+    came, went = (p for p in packets if p.flags == {"SYN"})
+    replaced = [came.destination[0], went.destination[0]]
+    assert replaced == [address, server.address], (
+        f"the gateway should replace only the destination: {came}; then {went}"
+    )
+    assert came.source == went.source, f"the gateway should replace only the destination: {came}; then {went}"
+    check.note(f"Each packet was seen twice on the gateway: to {came.destination[0]}, then to {went.destination[0]}.")
+
+    check.note(f"Port {NOT_FORWARDED} isn't forwarded. A server listens on it, too, but outside can't reach it.")
+    start_server(server, NOT_FORWARDED)
+    refused = connect(outside, address, NOT_FORWARDED)
+    refused.expect(REFUSED, otherwise="the gateway did not refuse a port that is not forwarded")
+    refused.expect_exit(1)
+    answered(client, "still here", "the forwarded port does not answer outside any more")
+    server.wait_for_connections(NOT_FORWARDED, count=0, peer=outside)
+
+
+@pytest.mark.play
+def test_out_under_the_gateways_name(check: Driver, server: Host, gateway: Host, outside: Host, port: int) -> None:
+    """Guests reach out, and whom they reach sees the gateway's address."""
+    with gateway.capture(f"tcp port {port}") as wire:
+        check.note("The other way round: a server outside, a client inside.")
+        iterative_server = outside.start("../tcp_echo/iterative_server", port)
+        outside.wait_for_listening(port)
+        client = connect(server, outside.address, port)
+        answered(client, "hello from inside", "the server inside got no answer from outside")
+        packets = wire.wait_for(lambda packets: sum(p.flags == {"SYN"} for p in packets) == 2, "the SYN, twice")
+    seen = iterative_server.expect(r"^connected client : ([\d.]+):")[1]
+    expected = gateway.source_address(outside)
+    assert seen == expected, f"outside sees {seen}, not the gateway's {expected}: the guest is not masqueraded"
+    came, went = (p for p in packets if p.flags == {"SYN"})
+    replaced = [came.source[0], went.source[0]]
+    assert replaced == [server.address, expected], f"the gateway should replace only the source: {came}; then {went}"
+    assert came.destination == went.destination, f"the gateway should replace only the source: {came}; then {went}"
+    check.note(f"The gateway has put its own address in the place of the source: {came.source[0]} became {seen}.")
 
 
 def test_ssh_by_forwarded_ports(
@@ -50,16 +93,6 @@ def test_ssh_by_forwarded_ports(
         )
 
 
-def test_port_that_is_not_forwarded(server: Host, alfa: Host, gateway: Host, outside: Host) -> None:
-    """A port that is not forwarded refuses outside, although a server listens on it inside."""
-    start_server(server, NOT_FORWARDED)
-    answered(connect(alfa, server.address, NOT_FORWARDED), "hello", "alfa, inside, got no answer")
-    client = connect(outside, gateway.source_address(outside), NOT_FORWARDED)
-    client.expect(REFUSED, otherwise="the gateway did not refuse a port that is not forwarded")
-    client.expect_exit(1)
-    assert not server.wait_for_connections(NOT_FORWARDED, count=0, peer=outside)
-
-
 def test_no_way_in_past_the_gateway(server: Host, gateway: Host, outside: Host) -> None:
     """From outside, the server's own address is out of reach."""
     select_server = start_server(server, FORWARDED)
@@ -73,19 +106,20 @@ def test_no_way_in_past_the_gateway(server: Host, gateway: Host, outside: Host) 
     assert len(through) == 1, "outside opened a connection to the server's own address"
 
 
-def test_masquerade(server: Host, gateway: Host, outside: Host, port: int) -> None:
-    """Guests reach out, and whom they reach sees the gateway's address."""
-    iterative_server = outside.start("../tcp_echo/iterative_server", port)
-    outside.wait_for_listening(port)
-    client = connect(server, outside.address, port)
-    answered(client, "hello", "the server inside got no answer from outside")
-    seen = iterative_server.expect(r"^connected client : ([\d.]+):")[1]
-    expected = gateway.source_address(outside)
-    assert seen == expected, f"outside sees {seen}, not the gateway's {expected}: the guest is not masqueraded"
-
-
 def test_client_on_the_same_guest(server: Host) -> None:
     """The client may sit on the same guest as the server."""
     start_server(server, FORWARDED)
     for address in (server.address, "127.0.0.1"):
         answered(connect(server, address, FORWARDED), "hello", f"a client on the server got no answer from {address}")
+
+
+def test_c_programs(server: Host, gateway: Host, outside: Host, port: int, c_twin: Callable[..., Program]) -> None:
+    """A C client outside comes in by the forwarded port; a C server outside is reached from inside."""
+    start_server(server, FORWARDED)
+    client = c_twin(outside, "line_client", gateway.source_address(outside), FORWARDED)
+    answered(client, "안녕", "the C client outside got no answer from the gateway's port 18080")
+    c_twin(outside, "iterative_server", port)
+    outside.wait_for_listening(port)
+    answered(
+        connect(server, outside.address, port), "안녕", "the server inside got no answer from the C server outside"
+    )
