@@ -1,0 +1,470 @@
+"""What clients can do to the lab servers, on the loopback: whatever it is, a server goes on and leaves nothing behind.
+
+Most of it is said as properties: hypothesis invents what the clients do, and shows the shortest case that fails.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import select
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.lab_program import DEADLINE, PROGRAMS, Program, connect, free_port, parameters, receive, reset
+
+CONCURRENT = [  # many clients at once
+    "fork_server",
+    "recording_server",
+    "select_server",
+    "poll_server",
+    "epoll_server",
+    "selectors_server",
+    "asyncio_server",
+    "thread_server",
+]
+ITERATIVE = ["iterative_server"]  # one client after another
+ECHO = CONCURRENT + ITERATIVE
+IN_TURN = ["staged_server", "small_writes_server"]  # so, too, but they don't echo
+ONE_CLIENT = ["hello_server", "echo_server", "file_server"]
+OTHERS = ["closing_server", "udp_echo_server", "chat_server"]
+OWN_REASONS = ["end of file, no message", "type send TEXT, recv or close", "there are 10 members"]
+
+# The same cases in each run, and time enough for each: these are real processes.
+few, many = (settings(derandomize=True, deadline=None, print_blob=True, max_examples=count) for count in (15, 60))
+
+
+def test_every_server_is_tested_here() -> None:
+    kinds = {name: {parameter.kind for parameter in parameters(name)} for name in PROGRAMS}
+    servers = {name for name in PROGRAMS if "PORT" in kinds[name] and not {"HOST", "ADDRESS"} & kinds[name]}
+    assert servers == {*ECHO, *IN_TURN, *ONE_CLIENT, *OTHERS}
+
+
+class Server:
+    """A server for many clients, and what it holds while there are none."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.start(free_port())
+
+    def start(self, port: int) -> None:
+        """Start it on this port."""
+        self.port = port
+        options = {parameter.option for parameter in parameters(self.name)}
+        arguments = [*(["--port"] if "--port" in options else []), port, *(["--show"] if "--show" in options else [])]
+        self.program = Program(self.name, *arguments, stdout=subprocess.DEVNULL, folder=self.folder).listening(port)
+        self._at_first = self._held()
+
+    def _held(self) -> dict[str, object]:
+        program = self.program
+        return {"descriptors": program.descriptors, "children": program.children, "threads": program.threads}
+
+    @contextlib.contextmanager
+    def unharmed(self) -> Iterator[int]:
+        """Lend the server's port; then see that it holds what it held at first, and complains of nothing but clients.
+
+        A server that is harmed is replaced, so that the next case, by which hypothesis looks for a shorter one, can
+        tell something.
+        """
+        try:
+            yield self.port
+            self.program.wait_for(self._held, self._at_first, "what it holds after its clients")
+            assert not surprises(self.program.errors)
+        except BaseException:
+            self.end()
+            self.start(free_port())
+            raise
+
+    def end(self) -> None:
+        """End it, if it still runs, and its children."""
+        self.program.__exit__()
+
+
+def surprises(errors: bytes) -> list[str]:
+    """Return the lines of stderr that are not of the form `call: strerror`."""
+    reasons = {*map(os.strerror, errno.errorcode), *OWN_REASONS}
+    return [line for line in errors.decode().splitlines() if line.rpartition(": ")[2] not in reasons]
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server of this name, the same one for all tests of this module."""
+    server = Server(request.param, tmp_path_factory.mktemp(request.param))
+    yield server
+    server.end()
+
+
+echo_servers = pytest.mark.parametrize("server", ECHO, indirect=True)
+concurrent_servers = pytest.mark.parametrize("server", CONCURRENT, indirect=True)
+iterative_servers = pytest.mark.parametrize("server", ITERATIVE, indirect=True)
+
+
+# Servers that echo, for ever
+
+
+class Act(Enum):
+    """What a client does besides sending."""
+
+    WAIT = "until all that it has sent has come back"
+    FINISH = "say that this was all, read to the end, close"
+    CLOSE = "whatever may still come"
+    RESET = "break the connection"
+
+
+class Peer:
+    """A client of an echo server: what it has sent, and what of it has come back."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = connect(port)
+        self.sent, self.received = bytearray(), bytearray()
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    @property
+    def has_left(self) -> bool:
+        """Tell whether it has closed its socket."""
+        return self.socket.fileno() == -1
+
+    def send(self, message: bytes) -> None:
+        """Send all of it, and take what comes back meanwhile."""
+        self.sent += message
+        while message:
+            readable, writable, _ = select.select([self.socket], [self.socket], [], DEADLINE)
+            assert readable or writable, f"the server takes no more, with {len(message)} bytes still to be sent"
+            if readable:
+                assert self.receive(), "the server has closed the connection"
+            if writable:
+                message = message[self.socket.send(message) :]
+
+    def receive(self) -> bytes:
+        """Take what has come back, which must be what was sent."""
+        piece = self.socket.recv(65536)
+        self.received += piece
+        assert self.sent.startswith(self.received), f"{bytes(self.sent)!r} came back as {bytes(self.received)!r}"
+        return piece
+
+    def do(self, act: Act) -> None:
+        """Wait, or leave in one of the ways."""
+        if act is Act.RESET:
+            reset(self.socket)
+        if act is Act.FINISH:
+            self.socket.shutdown(socket.SHUT_WR)
+        if act in (Act.WAIT, Act.FINISH):
+            while len(self.received) < len(self.sent):
+                assert self.receive(), f"of {bytes(self.sent)!r} only {bytes(self.received)!r} came back"
+        if act is Act.FINISH:
+            assert not self.receive()
+        if act is not Act.WAIT:
+            self.socket.close()
+
+
+def see_echo(port: int, message: bytes = b"still there?") -> None:
+    """Be a client as servers wish them."""
+    with Peer(port) as peer:
+        peer.send(message)
+        peer.do(Act.FINISH)
+
+
+short_pieces = st.binary(min_size=1, max_size=20)
+pieces = short_pieces | st.builds(bytes.__mul__, short_pieces, st.integers(1, 500))
+
+
+@echo_servers
+@many
+@given(script=st.lists(st.tuples(st.integers(0, 4), pieces | st.sampled_from(Act)), max_size=30))
+@example([(0, Act.RESET), (1, b"hello")])
+@example([(0, bytes(100_000)), (0, Act.RESET), (1, b"hello")])
+@example([(0, bytes(100_000)), (0, Act.FINISH)])
+@example([(client, b"from %d" % client) for client in (0, 1, 2, 1, 0)])
+def test_each_client_gets_back_what_it_sent_whatever_the_others_do(
+    server: Server, script: list[tuple[int, bytes | Act]]
+) -> None:
+    with server.unharmed() as port, contextlib.ExitStack() as stack:
+        peers: dict[int, Peer] = {}  # in the order in which they connect
+        for client, act in script:
+            if server.name in ITERATIVE and client >= 3:
+                continue  # no more than that can wait before its door
+            if client not in peers:
+                peers[client] = stack.enter_context(Peer(port))
+            peer = peers[client]
+            if peer.has_left:
+                continue
+            if isinstance(act, bytes):
+                peer.send(act)
+            elif server.name in CONCURRENT or act in (Act.CLOSE, Act.RESET) or peer is first_of(peers):
+                peer.do(act)
+        for peer in peers.values():
+            if not peer.has_left:
+                peer.do(Act.FINISH)
+        see_echo(port)
+
+
+def first_of(peers: dict[int, Peer]) -> Peer:
+    """Return the one whom an iterative server serves: of those who are there, the one who came first."""
+    return next(peer for peer in peers.values() if not peer.has_left)
+
+
+@echo_servers
+def test_a_mebibyte_without_newline_comes_back(server: Server) -> None:
+    with server.unharmed() as port:
+        see_echo(port, bytes(range(128, 256)) * 8192)
+
+
+@concurrent_servers
+def test_clients_that_never_read_stop_only_themselves(server: Server) -> None:
+    with server.unharmed() as port, contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(port)) for _ in range(3)]
+        for peer in peers:
+            fill(peer)
+        see_echo(port)
+        for peer, act in zip(peers, (Act.CLOSE, Act.RESET, Act.FINISH), strict=True):  # the last reads, at last
+            peer.do(act)
+            see_echo(port)
+
+
+@iterative_servers
+@pytest.mark.parametrize("act", [Act.CLOSE, Act.RESET, Act.FINISH])
+def test_a_client_that_never_reads_stops_the_others_until_it_leaves(server: Server, act: Act) -> None:
+    with server.unharmed() as port, Peer(port) as peer:
+        fill(peer)
+        peer.do(act)
+        see_echo(port)
+
+
+def fill(peer: Peer) -> None:
+    """Send until the server takes no more, since nobody reads what it sends back."""
+    while select.select([], [peer.socket], [], 0.1)[1]:
+        message = b"%d " % len(peer.sent) * 10_000
+        peer.sent += message[: peer.socket.send(message)]
+        assert len(peer.sent) < 1 << 26, "the server goes on reading from a client that takes nothing"
+
+
+@concurrent_servers
+def test_200_clients_at_once(server: Server) -> None:
+    with server.unharmed() as port, contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(port)) for _ in range(200)]
+        for number, peer in enumerate(peers):
+            peer.send(b"I am number %d" % number)
+        for act in (Act.WAIT, Act.FINISH):
+            for peer in peers:
+                peer.do(act)
+
+
+@iterative_servers
+def test_200_clients_one_after_another(server: Server) -> None:
+    with server.unharmed() as port:
+        for number in range(200):
+            see_echo(port, b"I am number %d" % number)
+
+
+@echo_servers
+def test_ctrl_c_ends_a_server_with_clients_and_frees_its_port(server: Server) -> None:
+    with connect(server.port) as busy, connect(server.port) as idle:
+        busy.sendall(b"half a mess")
+        assert receive(busy, 11) == b"half a mess"
+        status, _, errors = server.program.interrupt()
+        assert (status, surprises(errors)) == (0, [])
+        assert closed_by_server(busy)
+        assert closed_by_server(idle)
+        server.end()
+        server.start(server.port)
+
+
+def closed_by_server(client: socket.socket) -> bool:
+    try:
+        return not client.recv(1)
+    except ConnectionResetError:
+        return True
+
+
+# Servers with an answer of their own, to one client after another or to only one
+
+ANSWERS: dict[str, Callable[[bytes], bytes]] = {
+    "echo_server": lambda sent: sent,
+    "file_server": lambda _: PROGRAMS["file_server"].read_bytes(),
+    "hello_server": lambda _: b"Hello World~\n",
+    "small_writes_server": lambda sent: b"ready\n" + b"".join(b"%d bytes\n" % len(line) for line in lines(sent)),
+    "staged_server": lambda _: b"Hello, I am server.",
+}
+
+
+def lines(text: bytes) -> list[bytes]:
+    return re.findall(rb"[^\n]*\n", text)
+
+
+def converse(port: int, pieces: list[bytes], leave: Act) -> bytes:
+    """Be a client that sends these pieces and leaves this way; return what it gets if it stays to the end."""
+    answer = b""
+    with connect(port) as client:
+        with contextlib.suppress(OSError):  # the server may end, or be through with this client, before it has all
+            for piece in pieces:
+                client.sendall(piece)
+            if leave is Act.FINISH:
+                client.shutdown(socket.SHUT_WR)
+        if leave is Act.RESET:
+            reset(client)
+        if leave is Act.FINISH:
+            with contextlib.suppress(ConnectionResetError):  # after its answer
+                while piece := client.recv(65536):
+                    answer += piece
+    return answer
+
+
+conversations = st.lists(short_pieces, max_size=30)
+leaves = st.sampled_from([Act.FINISH, Act.CLOSE, Act.RESET])
+
+
+@pytest.mark.parametrize("server", IN_TURN, indirect=True)
+@many
+@given(clients=st.lists(st.tuples(conversations, leaves), max_size=4))
+def test_each_client_gets_its_answer_in_turn(server: Server, clients: list[tuple[list[bytes], Act]]) -> None:
+    with server.unharmed() as port:
+        for pieces, leave in [*clients, ([b"still ", b"there?\n"], Act.FINISH)]:
+            answer = converse(port, pieces, leave)
+            if leave is Act.FINISH:
+                assert answer == ANSWERS[server.name](b"".join(pieces))
+
+
+@pytest.mark.parametrize("name", ONE_CLIENT)
+@few
+@given(pieces=conversations, leave=leaves)
+def test_a_server_of_one_client_ends_with_it(name: str, pieces: list[bytes], leave: Act) -> None:
+    port = free_port()
+    with Program(name, port, stdout=subprocess.DEVNULL).listening(port) as program:
+        answer = converse(port, pieces, leave)
+        status, _, errors = program.end()
+        assert (status, len(errors.splitlines()), surprises(errors)) in [(0, 0, []), (1, 1, [])]
+        if leave is Act.FINISH:
+            assert answer == ANSWERS[name](b"".join(pieces))
+            assert status == 0 or errors == b"recv: end of file, no message\n"
+
+
+calls = st.builds(b"send ".__add__, st.binary(max_size=100).filter(lambda text: b"\n" not in text))
+
+
+@few
+@given(pieces=conversations, leave=leaves, calls=st.lists(calls | st.sampled_from([b"recv", b"listen", b"close"])))
+def test_closing_server_makes_the_calls_that_are_typed(pieces: list[bytes], leave: Act, calls: list[bytes]) -> None:
+    port = free_port()
+    with Program("closing_server", port).listening(port) as program:
+        program.type(b"".join(call + b"\n" for call in calls) + b"close\n")
+        answer = converse(port, pieces, leave)
+        status, output, errors = program.end()
+        assert not surprises(errors)
+        if leave is Act.FINISH:
+            assert status == 0
+            made = calls[: calls.index(b"close")] if b"close" in calls else calls
+            assert answer == b"".join(call.removeprefix(b"send ") for call in made if call.startswith(b"send "))
+            assert output.endswith(b"close = 0\n")
+
+
+# Datagrams
+
+
+class Speaker:
+    """A client of a UDP server, with an address of its own."""
+
+    def __init__(self, number: int, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(DEADLINE)
+        self.socket.bind((f"127.0.0.{number + 1}", 0))
+        self.socket.connect(("127.0.0.1", port))
+        self.address, self.port = self.socket.getsockname()
+        self.expected: deque[bytes] = deque()
+
+    def hear(self) -> None:
+        """Receive all that is expected, and nothing else."""
+        while self.expected:
+            assert self.socket.recv(65536) == self.expected.popleft()
+
+
+@contextlib.contextmanager
+def speakers(count: int, port: int) -> Iterator[list[Speaker]]:
+    """Speakers who have heard, at the end, all that they should, and nothing else."""
+    with contextlib.ExitStack() as stack:
+        speakers = [Speaker(number, port) for number in range(count)]
+        for speaker in speakers:
+            stack.enter_context(speaker.socket)
+        yield speakers
+        for speaker in speakers:
+            speaker.hear()
+        assert not select.select([speaker.socket for speaker in speakers], [], [], 0)[0], "somebody hears too much"
+
+
+LONGEST = 65507  # bytes in a datagram
+datagrams = st.binary(max_size=20) | st.builds(
+    bytes.__mul__, st.binary(min_size=1, max_size=1), st.integers(0, LONGEST)
+)
+
+
+@pytest.mark.parametrize("server", ["udp_echo_server"], indirect=True)
+@many
+@given(script=st.lists(st.tuples(st.integers(0, 4), datagrams), max_size=30))
+@example([(0, b""), (1, bytes(LONGEST)), (0, b"hello")])
+def test_each_datagram_comes_back_to_where_it_came_from(server: Server, script: list[tuple[int, bytes]]) -> None:
+    with server.unharmed() as port, speakers(5, port) as clients:
+        under_way = 0
+        for number, datagram in script:
+            under_way += len(datagram)
+            if under_way > LONGEST:  # more might not find room in the server's buffer, and be lost
+                for client in clients:
+                    client.hear()
+                under_way = len(datagram)
+            clients[number].socket.send(datagram)
+            clients[number].expected.append(datagram)
+
+
+@few
+@given(size=st.integers(1, 100), message=st.binary(max_size=200))
+def test_a_datagram_longer_than_the_buffer_is_cut(size: int, message: bytes) -> None:
+    port = free_port()
+    with Program("udp_echo_server", port, "--buffer", size).listening(port), speakers(1, port) as (client,):
+        for datagram in (message, b"", b"hello"):
+            client.socket.send(datagram)
+            client.expected.append(datagram[:size])
+
+
+MEMBERS = 10
+
+
+@few
+@given(script=st.lists(st.tuples(st.integers(0, MEMBERS + 1), datagrams), max_size=50))
+@example([(number, b"hello from %d" % number) for number in range(MEMBERS + 2)])
+def test_each_member_of_the_chat_hears_all_the_others(script: list[tuple[int, bytes]]) -> None:
+    port = free_port()
+    with Program("chat_server", port).listening(port) as program, speakers(MEMBERS + 2, port) as clients:
+        members: list[Speaker] = []
+
+        def say(speaker: Speaker, message: bytes) -> None:
+            if speaker not in members and len(members) < MEMBERS:
+                members.append(speaker)
+            speaker.socket.send(message)
+            if speaker in members:
+                prefix = b"%s: %d>> " % (speaker.address.encode(), speaker.port)
+                for member in members:
+                    if member is not speaker:
+                        member.expected.append(prefix + message[: LONGEST - len("255.255.255.255: 65535>> ")])
+                        member.hear()
+
+        for number, message in script:
+            say(clients[number], message)
+        for speaker in members[:2]:  # when both are heard, the server is through with all that was said before
+            say(speaker, b"the end")
+        if members:
+            program.expect(b"nClient: %d\n" % len(members))
+        status, output, errors = program.interrupt()
+        assert (status, surprises(errors)) == (0, [])
+        assert program.output + output == b"".join(b"nClient: %d\n" % (n + 1) for n in range(len(members)))
