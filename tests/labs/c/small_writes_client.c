@@ -75,9 +75,16 @@ static double milliseconds(void)
 
 int main(int argc, char *argv[])
 {
-    bool no_delay = argc == 4 && strcmp(argv[3], "--no-delay") == 0;
-    bool one_write = argc == 4 && strcmp(argv[3], "--one-write") == 0;
-    if (argc != (no_delay || one_write ? 4 : 3) || !is_host(argv[1]) || !is_port(argv[2])) {
+    bool no_delay = false, one_write = false, wrong = argc < 3 || !is_host(argv[1]) || !is_port(argv[2]);
+    for (int i = 3; i < argc; i++) {
+        if (strcmp(argv[i], "--no-delay") == 0)
+            no_delay = true;
+        else if (strcmp(argv[i], "--one-write") == 0)
+            one_write = true;
+        else
+            wrong = true;
+    }
+    if (wrong) {
         fprintf(stderr, "usage: small_writes_client HOST PORT [--no-delay] [--one-write]\n");
         return 2;
     }
