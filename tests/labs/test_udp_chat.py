@@ -99,7 +99,10 @@ def test_small_buffer(server: Host, alfa: Host, port: int) -> None:
 def test_large_buffer(server: Host, alfa: Host, port: int) -> None:
     """With a buffer for the longest datagram nothing is cut, not even what takes two packets."""
     start(server, "udp_echo_server", port)
-    answered(alfa.start("udp_echo_client", server.address, port), "0123456789" * 200)
+    client = alfa.start("udp_echo_client", server.address, port)
+    client.send("0123456789" * 200)
+    came_back = client.expect("^Message from server : (.*)\n")[1]
+    assert came_back == "0123456789" * 200, f"2000 bytes were sent, and {len(came_back)} came back"
 
 
 def test_nobody_is_told_that_a_port_is_closed(server: Host, alfa: Host, port: int) -> None:
@@ -166,12 +169,13 @@ def test_chat(check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Hos
     says(second, "alfa has left", third)
 
     assert chat_server.lines == [f"nClient: {n}" for n in (1, 2, 3)], f"the server printed {chat_server.lines}"
-    heard = [line.partition(">> ")[2] for client in (first, second, third) for line in (*client.lines, "")]
-    assert heard == [
-        *("bravo is", "charlie, too", ""),
-        *("charlie, too", "hello, both", "END", ""),
-        *("hello, both", "END", "alfa has left", ""),
-    ], f"alfa, bravo and charlie heard {heard}"
+    for client, wanted in (
+        (first, ["bravo is", "charlie, too"]),
+        (second, ["charlie, too", "hello, both", "END"]),
+        (third, ["hello, both", "END", "alfa has left"]),
+    ):
+        heard = [line.partition(">> ")[2] for line in client.lines]
+        assert heard == wanted, f"{client.host.name} heard {heard}, not {wanted}"
 
 
 def test_datagrams_stay_apart(server: Host, alfa: Host, bravo: Host, port: int) -> None:
@@ -207,7 +211,7 @@ def test_the_eleventh(server: Host, alfa: Host, bravo: Host, charlie: Host, port
         for words in ("to all", "again"):  # at the second, the server has sent the first to everybody
             crowd.send(words)
             tenth.expect(f">> {words}\n", otherwise="charlie, the tenth member, did not hear the others")
-    assert "eleventh" not in tenth.stdout, "charlie heard bravo, the eleventh: who is no member must not be passed on"
+    assert "eleventh" not in tenth.stdout, "charlie heard bravo, who is no member: what the eleventh says was passed on"
     assert chat_server.lines[-1] == "nClient: 10", f"the server counts {chat_server.lines[-1]}"
 
 
@@ -260,13 +264,13 @@ def test_control_c(server: Host, port: int) -> None:
 
 
 def test_echo_in_c(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
-    """Echo client in C with the server in Python, and the reverse."""
+    """Echo client in C with the server in Python, and the reverse: the same answers, and the same errors."""
     echo_server = start(server, "udp_echo_server", port)
     in_c = c_twin(alfa, "udp_echo_client", server.address, port)
-    answered(in_c, "from C")
-    answered(in_c, "")
-    in_c.send("Q")
+    for line in ("from C", "", "Q"):
+        in_c.send(line)
     in_c.expect_exit(0)
+    assert in_c.lines == ["Message from server : from C", "Message from server : "], f"{in_c} printed {in_c.lines}"
     echo_server.interrupt()
     echo_server.expect_exit(0)
 
@@ -278,12 +282,15 @@ def test_echo_in_c(server: Host, alfa: Host, port: int, c_twin: Callable[..., Pr
     server_in_c = c_twin(server, "udp_echo_server", port, "--buffer", 11)
     server.wait_for_listening(port, protocol="udp")
     client = alfa.start("udp_echo_client", server.address, port, "--connect")
-    answered(client, "from Python")
-    client.send("from Python 3")
-    client.expect("^Message from server : from Python\n", otherwise="the C server's buffer of 11 bytes did not cut 13")
-    server_in_c.expect(f"^message from {alfa.address}:[0-9]+ : from Python\n")
+    for line in ("from Python", "and cut to eleven bytes", "Q"):
+        client.send(line)
+    client.expect_exit(0)
+    wanted = ["from Python", "and cut to "]
+    assert client.lines == [f"Message from server : {words}" for words in wanted], f"{client} printed {client.lines}"
     server_in_c.interrupt()
     server_in_c.expect_exit(0)
+    received = [line.partition(" : ")[2] for line in server_in_c.lines]
+    assert received == wanted, f"the server in C received {received}, not {wanted}"
 
 
 def test_chat_in_c(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
