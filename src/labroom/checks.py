@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -217,7 +218,8 @@ def check(request: pytest.FixtureRequest, driver: Driver, setting: Setting) -> I
     driver.begin(_lab(request.node.path))
     yield driver
     for number, capture in enumerate(driver.captures, start=1):
-        name = f"{request.node.name.removeprefix('test_')}-{number}-{capture.host.name}.pcap"
+        check = re.sub(r"\W+", "_", request.node.name.removeprefix("test_")).strip("_")
+        name = f"{check}-{number}-{capture.host.name}.pcap"
         (_results_folder(setting, request) / name).write_bytes(capture.file)
     left = driver.clean()
     request.node.stash[_CHECK].left_behind = left

@@ -71,7 +71,7 @@ class Stage:
             return
         name = ""
         if event.stream != "note":
-            if self.speakers.setdefault(event.host, event.program) != event.program:
+            if self.speakers.get(event.host) != event.program and event.stream != "start":
                 name = f"[{event.program}] "
             self.speakers[event.host] = event.program
         if event.stream == "start":

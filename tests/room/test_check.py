@@ -1,4 +1,4 @@
-"""`labroom check` on the default room, which has to be up: a lab's failure and a guest's are told apart."""
+"""`labroom check` and `play` on the default room, which has to be up: a lab's failure and a guest's are told apart."""
 
 import contextlib
 import os
@@ -39,6 +39,48 @@ def test_a_lab_that_fails_is_told_in_words_with_the_command_to_run_it_again() ->
     assert re.search(r"^tcp_hello +FAILED", done.stdout, re.MULTILINE)
     assert "Goodbye World~" in done.stdout  # the transcript
     assert "labroom check tcp_hello" in done.stdout
+
+
+@pytest.mark.usefixtures("wrong_server")
+def test_a_play_that_fails_is_told_in_words() -> None:
+    done = _labroom("play", "tcp_hello")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Goodbye World~" in done.stdout
+    assert done.stdout.count("Message from server") >= 1
+
+
+def test_a_play_shows_a_column_for_each_guest() -> None:
+    done = _labroom("play", "tcp_hello")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\033" not in done.stdout
+    assert re.search(r"^ +│ server 192\.168\.74\.128 +│ alfa 192\.168\.74\.129", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +\d+\.\d │ [. ] +│ Message from server : Hello World~", done.stdout, re.MULTILINE)
+
+
+def test_captures_are_kept_and_linked() -> None:
+    done = _labroom("check", "tcp_close")
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = list((CHECKOUT / "reports" / "tcp_close").glob("*.pcap"))
+    assert kept
+    assert all(file.stat().st_size > 24 for file in kept)  # more than the header, pcap-savefile(5)
+    page = (CHECKOUT / "reports" / "index.html").read_text()
+    assert all(f'href="tcp_close/{file.name}"' in page for file in kept)
+
+
+def test_control_c_ends_a_play_and_what_it_started() -> None:
+    playing = subprocess.Popen(
+        [*LABROOM, "play", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT
+    )
+    assert playing.stdout
+    for line in playing.stdout:
+        if "1_Socket End" in line:
+            break
+    assert any("staged_server" in line for line in _commands_on("server"))
+    playing.send_signal(signal.SIGINT)
+    _, errors = playing.communicate(timeout=30)
+    assert playing.returncode == 130
+    assert errors.splitlines()[-1] == "labroom: interrupted"
+    assert not any("staged_server" in line for line in _commands_on("server"))
 
 
 def test_a_guest_killed_while_a_check_runs_is_the_rooms_fault() -> None:

@@ -36,7 +36,8 @@ EVENTS = [
     Event(2.1, "server", "hello_server", "exit", "ended with status 0"),
     Event(2.2, "alfa", "hello_client", "stdout", "Message from server : Hello World~"),
     Event(2.3, "alfa", "hello_client", "stderr", "a bell: \a"),
-    Event(2.4, "alfa", "other", "stdin", "Q"),
+    Event(2.4, "alfa", "hello_client#2", "start", "./hello_client.py server 9090"),
+    Event(2.5, "alfa", "hello_client", "exit", "ended with status 0"),
 ]
 
 
@@ -60,7 +61,8 @@ def test_a_column_for_each_host_and_a_dot_where_a_program_waits() -> None:
         "   2.1 │ * ended with status 0                     │ .",
         "   2.2 │                                           │ Message from server : Hello World~",
         r"   2.3 │                                           │ ! a bell: \x07",
-        "   2.4 │                                           │ [other] < Q",
+        "   2.4 │                                           │ $ ./hello_client.py server 9090",
+        "   2.5 │                                           │ [hello_client] * ended with status 0",
         "",
     ]
 
