@@ -74,7 +74,7 @@ def test_addresses(charlie: Host) -> None:
 def test_a_malformed_address(charlie: Host) -> None:
     """A malformed address is an error, INADDR_NONE and 0, and no value."""
     for address in "192.168.0.256", "192.168.0.1.2", "lab":
-        refused = run(charlie, "address_conversion", address, status=2, otherwise=f"{address} is no address")
+        refused = run(charlie, "address_conversion", address, status=2, otherwise=f"{address} was taken for an address")
         assert refused.stdout == "", f"{address} is no address, and yet it became {refused.stdout!r}"
         error = "malformed: inet_addr = 0xffffffff (INADDR_NONE), inet_aton = 0\n"
         assert refused.stderr == error, f"of {address}, {refused} said {refused.stderr!r}"
@@ -103,5 +103,6 @@ def test_sockaddr_in(alfa: Host) -> None:
 def test_htons_forgotten(alfa: Host) -> None:
     """Without htons the kernel reads port 33315 instead of 9090."""
     filled = run(alfa, "sockaddr", "192.168.74.128", 9090, "--no-htons")
-    assert f"sin_port   : 02 00 82 23 00 00 00 00 {NO_BYTES}" in filled.lines, f"the port's bytes are {filled.lines[6]}"
+    line = f"sin_port   : 02 00 82 23 00 00 00 00 {NO_BYTES}"
+    assert line in filled.lines, f"without htons, the port should lie there as 82 23: {filled.lines[6]}"
     assert filled.saw("port 33315$"), f"the port was not turned, and the last line is {filled.lines[-1]!r}"
