@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def process_id(text: str) -> int:
-    if not 1 <= int(text) < 2**31:  # a pid_t; 0 and below are groups of processes
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) < 2**31):  # a pid_t; below 1: groups of processes
         raise ValueError
     return int(text)
 
@@ -45,7 +45,7 @@ def signal_number(text: str) -> int:
     for number in signal.Signals:
         if text.upper() in (number.name, number.name[len("SIG") :]):
             return number
-    if not 0 <= int(text) < signal.NSIG:
+    if not (text.isascii() and text.isdecimal() and int(text) < signal.NSIG):
         raise ValueError
     return int(text)
 

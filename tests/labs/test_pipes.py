@@ -29,7 +29,7 @@ def test_one_pipe_or_two(charlie: Host, check: Driver) -> None:
     charlie.start("pipe_one").expect_exit(0)
 
     check.note("Question and answer go through one pipe. The child pauses before it reads: it gets the answer.")
-    pace = max(check.pace, 0.1)
+    pace = max(check.pace, 0.15)
     pipe_shared = charlie.start("pipe_shared", pace=pace)
     pipe_shared.expect_exit(0)
     assert pipe_shared.lines == [QUESTION, ANSWER], f"pipe_shared printed {pipe_shared.lines}"
@@ -67,14 +67,14 @@ def test_one_with_the_write_end_kept(charlie: Host) -> None:
 
 def test_shared_with_a_pause(charlie: Host) -> None:
     """One pipe in both directions: as the child pauses, its parent gets the question, and it the answer."""
-    pipe_shared = charlie.start("pipe_shared", pace=0.1)
+    pipe_shared = charlie.start("pipe_shared", pace=0.15)
     pipe_shared.expect_exit(0, otherwise="question and answer were not exchanged")
     assert pipe_shared.lines == [QUESTION, ANSWER], f"pipe_shared printed {pipe_shared.lines}"
 
 
 def test_shared_without_a_pause(charlie: Host) -> None:
     """Without the pause the child reads its own question, and its parent waits for ever."""
-    pipe_shared = charlie.start("pipe_shared", "--no-pause", pace=0.1)
+    pipe_shared = charlie.start("pipe_shared", "--no-pause", pace=0.2)
     pipe_shared.expect(
         "^child prc result : Who are you[?]\n", otherwise="the child did not read its own question, without any pause"
     )

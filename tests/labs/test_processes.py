@@ -34,13 +34,14 @@ def test_from_fork_to_wait(alfa: Host, check: Driver) -> None:
     check.note("A child ends, and its parent sleeps instead of asking how: the child stays, as a zombie.")
     zombie = alfa.start("zombie", pace=max(check.pace, 0.1))  # time enough to look
     zombie.expect("I sleep")
-    wait_for_zombie(zombie)
-    ps = alfa.run("ps", "-o", "pid,ppid,stat,args", "--ppid", str(zombie.pid))
+    child = wait_for_zombie(zombie)
+    ps = alfa.run("ps", "-o", "pid,ppid,stat,args", "-p", str(child.pid))
     assert " Z" in ps.stdout, f"ps does not show a zombie: {ps.stdout}"
     assert "<defunct>" in ps.stdout, f"ps does not call it defunct: {ps.stdout}"
     check.note("Its parent ends: somebody else becomes its parent, and waits for it.")
     zombie.interrupt()
     zombie.wait_for_processes(lambda processes: not processes, "no process", otherwise="the zombie outlived its parent")
+    assert alfa.run("ps", "-o", "pid,ppid,stat,args", "-p", str(child.pid)).status == 1, "ps still shows the zombie"
 
     check.note("A parent that asks every 3 seconds (WNOHANG), and learns in the end with what its child has exited.")
     wait_poll = alfa.start("wait_poll")
@@ -49,8 +50,7 @@ def test_from_fork_to_wait(alfa: Host, check: Driver) -> None:
     wait_poll.expect_exit(0)
     check.note("Once more, but the child is killed. That is told apart from an exit.")
     wait_poll = alfa.start("wait_poll", pace=max(check.pace, 0.04))
-    child = wait_poll.expect(r"^child is process (\d+)\n")[1]
-    alfa.run("kill", "-KILL", child)
+    alfa.run("kill", "-KILL", wait_poll.expect(r"^child is process (\d+)\n")[1])
     wait_poll.expect("^child killed by signal 9\n")
     wait_poll.expect_exit(0)
 

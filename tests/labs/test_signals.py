@@ -84,7 +84,7 @@ def test_signals_do_not_queue(bravo: Host) -> None:
 
 def test_ignored(bravo: Host) -> None:
     """While SIGINT is ignored, Ctrl+C changes nothing: it counts from 5 to 1 and exits with 1."""
-    sigint_ignore = bravo.start("sigint_ignore", pace=0.06, tty=True)
+    sigint_ignore = bravo.start("sigint_ignore", pace=0.1, tty=True)
     sigint_ignore.expect("^5: sleep and awake\n")
     status = bravo.read_file(f"/proc/{sigint_ignore.pid}/status").decode()
     ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
