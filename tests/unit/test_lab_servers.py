@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import re
+import resource
 import select
 import socket
 import subprocess
@@ -39,7 +40,7 @@ OTHERS = ["closing_server", "udp_echo_server", "chat_server"]
 OWN_REASONS = ["end of file, no message", "type send TEXT, recv or close", "there are 10 members"]
 
 # The same cases in each run, and time enough for each: these are real processes.
-few, many = (settings(derandomize=True, deadline=None, print_blob=True, max_examples=count) for count in (15, 60))
+few, many = (settings(derandomize=True, deadline=None, print_blob=True, max_examples=count) for count in (10, 100))
 
 
 def test_every_server_is_tested_here() -> None:
@@ -142,11 +143,11 @@ class Peer:
         """Send all of it, and take what comes back meanwhile."""
         self.sent += message
         while message:
-            readable, writable, _ = select.select([self.socket], [self.socket], [], DEADLINE)
-            assert readable or writable, f"the server takes no more, with {len(message)} bytes still to be sent"
-            if readable:
+            events = ready(self.socket, select.POLLIN | select.POLLOUT, DEADLINE)
+            assert events, f"the server takes no more, with {len(message)} bytes still to be sent"
+            if events & ~select.POLLOUT:  # POLLHUP or POLLERR, too: recv() tells
                 assert self.receive(), "the server has closed the connection"
-            if writable:
+            if events & select.POLLOUT:
                 message = message[self.socket.send(message) :]
 
     def receive(self) -> bytes:
@@ -169,6 +170,13 @@ class Peer:
             assert not self.receive()
         if act is not Act.WAIT:
             self.socket.close()
+
+
+def ready(client: socket.socket, events: int, seconds: float) -> int:
+    """Wait until one of these events of poll() is there; return those that are."""
+    poll = select.poll()
+    poll.register(client, events)
+    return sum(events for _, events in poll.poll(seconds * 1000))
 
 
 def see_echo(port: int, message: bytes = b"still there?") -> None:
@@ -246,7 +254,7 @@ def test_a_client_that_never_reads_stops_the_others_until_it_leaves(server: Serv
 
 def fill(peer: Peer) -> None:
     """Send until the server takes no more, since nobody reads what it sends back."""
-    while select.select([], [peer.socket], [], 0.1)[1]:
+    while ready(peer.socket, select.POLLOUT, 0.1):
         message = b"%d " % len(peer.sent) * 10_000
         peer.sent += message[: peer.socket.send(message)]
         assert len(peer.sent) < 1 << 26, "the server goes on reading from a client that takes nothing"
@@ -268,6 +276,62 @@ def test_200_clients_one_after_another(server: Server) -> None:
     with server.unharmed() as port:
         for number in range(200):
             see_echo(port, b"I am number %d" % number)
+
+
+def test_more_descriptors_than_select_can_watch() -> None:
+    port = free_port()
+    with descriptors(1024):  # the usual limit, which the server has to raise itself
+        program = Program("select_server", port).listening(port)
+    with program, descriptors(4096), contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(port)) for _ in range(1020)]  # 4 to 1023
+        program.expect(b"connected client : 1023\n")
+        assert closed_by_server(stack.enter_context(connect(port)))
+        peers[-1].send(b"hello")
+        peers[-1].do(Act.WAIT)
+        peers[0].do(Act.CLOSE)
+        program.expect(b"closed client : 4\n")
+        stack.enter_context(connect(port))
+        program.expect(b"closed client : 4\nconnected client : 4\n")
+        assert program.interrupt()[::2] == (0, b"refused client : 1024 is too high for FD_SETSIZE\n")
+
+
+@pytest.mark.parametrize("name", ["poll_server", "epoll_server", "selectors_server", "asyncio_server"])
+def test_more_descriptors_than_select_could_watch(name: str) -> None:
+    port = free_port()
+    with descriptors(1024):
+        program = Program(name, port, stdout=subprocess.DEVNULL).listening(port)
+    with program, descriptors(4096), contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(port)) for _ in range(1100)]
+        for act in (Act.WAIT, Act.FINISH):
+            for number, peer in enumerate(peers):
+                peer.send(b"I am number %d" % number)
+                peer.do(act)
+        assert program.interrupt()[::2] == (0, b"")
+
+
+@contextlib.contextmanager
+def descriptors(limit: int) -> Iterator[None]:
+    """Let this process, and those that it starts, have so many descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_recorder_writes_every_message(tmp_path: Path) -> None:
+    port = free_port()
+    with Program("recording_server", port, stdout=subprocess.DEVNULL, folder=tmp_path).listening(port) as program:
+        messages = {b"message %d from client %d" % (number, client) for number in range(5) for client in range(20)}
+        with contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(Peer(port)) for _ in range(20)]
+            for number in range(5):
+                for client, peer in enumerate(peers):
+                    peer.send(b"message %d from client %d" % (number, client))
+                for peer in peers:
+                    peer.do(Act.WAIT)
+        record = tmp_path / "echomsg.txt"
+        program.wait_for(lambda: sorted(record.read_bytes().splitlines()), sorted(messages), "the record")
+        assert program.interrupt()[::2] == (0, b"")
 
 
 @echo_servers
@@ -401,7 +465,7 @@ def speakers(count: int, port: int) -> Iterator[list[Speaker]]:
         yield speakers
         for speaker in speakers:
             speaker.hear()
-        assert not select.select([speaker.socket for speaker in speakers], [], [], 0)[0], "somebody hears too much"
+            assert not ready(speaker.socket, select.POLLIN, 0), "somebody hears what isn't for them"
 
 
 LONGEST = 65507  # bytes in a datagram
