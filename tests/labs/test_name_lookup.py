@@ -1,6 +1,6 @@
 """name_lookup across hosts: the guests ask the name service on the gateway, but /etc/hosts comes first.
 
-The room's name service knows every guest, the name www.lab.test of several addresses, and the alias echo.lab.test.
+The room's name service knows every guest, the name www of several addresses, and the alias echo.
 """
 
 import re
@@ -13,7 +13,17 @@ import pytest
 from labroom.capture import Packet
 from labroom.driver import Completed, Driver, Host, Program
 
-NOBODY = "192.168.74.99"
+
+@pytest.fixture
+def domain(gateway: Host) -> str:
+    """The domain of the room's names."""
+    return gateway.run("hostname", "--domain").stdout.strip()
+
+
+@pytest.fixture
+def nobody(server: Host) -> str:
+    """An address of the private network that no guest has."""
+    return server.address.rpartition(".")[0] + ".99"
 
 
 def look_up(host: Host, program: str, argument: str, status: int = 0) -> Program:
@@ -41,101 +51,101 @@ def answers(packets: list[Packet], name: str) -> list[dpkt.dns.DNS]:
 
 
 @pytest.mark.play
-def test_the_gateway_answers(check: Driver, gateway: Host, alfa: Host) -> None:
+def test_the_gateway_answers(check: Driver, gateway: Host, server: Host, alfa: Host, domain: str) -> None:
     """A lookup is a datagram to port 53 of the gateway, and one back, in which is all that the program prints."""
     with gateway.capture(f"udp port 53 and host {alfa.address}") as wire:
         check.note("a name of several addresses")
-        www = look_up(alfa, "host_by_name", "www.lab.test")
+        www = look_up(alfa, "host_by_name", f"www.{domain}")
         packets = wire.wait_for(
-            lambda packets: answers(packets, "www.lab.test"), "an answer to alfa about www.lab.test"
+            lambda packets: answers(packets, f"www.{domain}"), f"an answer to alfa about www.{domain}"
         )
-        sent = {socket.inet_ntoa(record.ip) for record in answers(packets, "www.lab.test")[0].an}
+        sent = {socket.inet_ntoa(record.ip) for record in answers(packets, f"www.{domain}")[0].an}
         assert sent == addresses(www), f"the gateway sent {sent}, alfa printed {www.lines}"
         check.note("captured on the gateway: a query to its UDP port 53, and an answer with these addresses")
 
         check.note("an alias leads to the official name")
-        look_up(alfa, "host_by_name", "echo.lab.test").expect("Official name: server.lab.test\n")
+        look_up(alfa, "host_by_name", f"echo.{domain}").expect(f"Official name: server.{domain}\n")
 
         check.note("back from an address to its name")
-        look_up(alfa, "name_by_address", "192.168.74.128").expect("Official name: server.lab.test\n")
-        reverse = "128.74.168.192.in-addr.arpa"
+        look_up(alfa, "name_by_address", server.address).expect(f"Official name: server.{domain}\n")
+        reverse = ".".join(reversed(server.address.split("."))) + ".in-addr.arpa"
         packets = wire.wait_for(lambda packets: answers(packets, reverse), f"an answer to alfa about {reverse}")
         sent = {record.ptrname for record in answers(packets, reverse)[0].an}
-        assert sent == {"server.lab.test"}, f"about {reverse}, the gateway sent {sent}"
-        check.note("captured on the gateway: a query for 128.74.168.192.in-addr.arpa, the address backwards")
+        assert sent == {f"server.{domain}"}, f"about {reverse}, the gateway sent {sent}"
+        check.note(f"captured on the gateway: a query for {reverse}, the address backwards")
 
         check.note("a name that no host has")
-        look_up(alfa, "host_by_name", "nobody.lab.test", status=1).expect("gethostbyname: Unknown host\n")
+        look_up(alfa, "host_by_name", f"nobody.{domain}", status=1).expect("gethostbyname: Unknown host\n")
         wire.wait_for(
             lambda packets: any(
-                answer.rcode == dpkt.dns.DNS_RCODE_NXDOMAIN for answer in answers(packets, "nobody.lab.test")
+                answer.rcode == dpkt.dns.DNS_RCODE_NXDOMAIN for answer in answers(packets, f"nobody.{domain}")
             ),
-            "the answer NXDOMAIN to alfa about nobody.lab.test",
+            f"the answer NXDOMAIN to alfa about nobody.{domain}",
         )
 
 
-def test_all_addresses(server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
+def test_all_addresses(server: Host, alfa: Host, bravo: Host, charlie: Host, domain: str) -> None:
     """Every guest is told the official name, address type 2 and all addresses of www."""
     expected = {server.address, alfa.address, bravo.address}
     for guest in alfa, bravo, charlie:
         www = look_up(guest, "host_by_name", "www")
-        assert www.lines[:2] == ["Official name: www.lab.test", "Address type: 2"], f"{guest.name} printed {www.lines}"
+        assert www.lines[:2] == [f"Official name: www.{domain}", "Address type: 2"], f"{guest.name} printed {www.lines}"
         assert addresses(www) == expected, f"www has the addresses {expected}; {guest.name} printed {www.lines}"
 
 
-def test_alias(server: Host, charlie: Host) -> None:
-    """echo.lab.test is an alias; the official name is server.lab.test, and the address is that."""
-    echo = look_up(charlie, "host_by_name", "echo.lab.test")
+def test_alias(server: Host, charlie: Host, domain: str) -> None:
+    """The alias echo leads to the official name of server, and to its address."""
+    echo = look_up(charlie, "host_by_name", f"echo.{domain}")
     assert echo.lines == [
-        "Official name: server.lab.test",
-        "Alias 1: echo.lab.test",
+        f"Official name: server.{domain}",
+        f"Alias 1: echo.{domain}",
         "Address type: 2",
         f"Address 1: {server.address}",
-    ], f"of echo.lab.test, charlie printed {echo.lines}"
+    ], f"of echo.{domain}, charlie printed {echo.lines}"
 
 
-def test_reverse(server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
+def test_reverse(server: Host, alfa: Host, bravo: Host, charlie: Host, domain: str) -> None:
     """The address of each guest leads back to its name."""
     for guest in server, alfa, bravo:
         found = look_up(charlie, "name_by_address", guest.address)
-        assert found.lines == [f"Official name: {guest.name}.lab.test"], f"{guest.address} has the name {found.lines}"
+        assert found.lines == [f"Official name: {guest.name}.{domain}"], f"{guest.address} has the name {found.lines}"
 
 
-def test_unknown(bravo: Host) -> None:
+def test_unknown(bravo: Host, domain: str, nobody: str) -> None:
     """A name or an address that nobody has is a message on standard error, and status 1."""
     for program, argument, message in (
-        ("host_by_name", "nobody.lab.test", "gethostbyname: Unknown host\n"),
-        ("name_by_address", NOBODY, "gethostbyaddr: Unknown host\n"),
+        ("host_by_name", f"nobody.{domain}", "gethostbyname: Unknown host\n"),
+        ("name_by_address", nobody, "gethostbyaddr: Unknown host\n"),
     ):
         unknown = look_up(bravo, program, argument, status=1)
         assert unknown.stderr == message, f"of {argument}, bravo said {unknown.stderr!r}"
         assert not unknown.stdout, f"nobody has {argument}, and bravo printed {unknown.lines}"
 
 
-def test_hosts_file_first(gateway: Host, alfa: Host, bravo: Host) -> None:
+def test_hosts_file_first(gateway: Host, alfa: Host, bravo: Host, domain: str) -> None:
     """Alfa finds its own name in its /etc/hosts and asks nobody; bravo has to ask for it."""
     with gateway.capture("udp port 53") as wire:
         for guest in alfa, bravo:
-            found = look_up(guest, "host_by_name", "alfa.lab.test")
-            assert addresses(found) == {alfa.address}, f"of alfa.lab.test, {guest.name} printed {found.lines}"
-        packets = wire.wait_for(lambda packets: answers(packets, "alfa.lab.test"), "an answer about alfa.lab.test")
-    told = {packet.destination[0] for packet in packets if answers([packet], "alfa.lab.test")}
+            found = look_up(guest, "host_by_name", f"alfa.{domain}")
+            assert addresses(found) == {alfa.address}, f"of alfa.{domain}, {guest.name} printed {found.lines}"
+        packets = wire.wait_for(lambda packets: answers(packets, f"alfa.{domain}"), f"an answer about alfa.{domain}")
+    told = {packet.destination[0] for packet in packets if answers([packet], f"alfa.{domain}")}
     assert alfa.address not in told, "alfa asked for its own name, although that is in its /etc/hosts"
     assert bravo.address in told, f"bravo did not ask for alfa's name: the name server answered {told}"
 
 
-def test_hosts_file_is_believed(charlie: Host) -> None:
+def test_hosts_file_is_believed(charlie: Host, domain: str, nobody: str) -> None:
     """What /etc/hosts says of a name is believed, although the name server knows better."""
-    misled = with_own_file(charlie, "/etc/hosts", f"{NOBODY} www.lab.test", "host_by_name", "www.lab.test")
-    assert misled.stdout.splitlines() == ["Official name: www.lab.test", "Address type: 2", f"Address 1: {NOBODY}"], (
-        f"with {NOBODY} for www.lab.test in its /etc/hosts, charlie printed {misled.stdout}{misled.stderr}"
+    misled = with_own_file(charlie, "/etc/hosts", f"{nobody} www.{domain}", "host_by_name", f"www.{domain}")
+    assert misled.stdout.splitlines() == [f"Official name: www.{domain}", "Address type: 2", f"Address 1: {nobody}"], (
+        f"with {nobody} for www.{domain} in its /etc/hosts, charlie printed {misled.stdout}{misled.stderr}"
     )
 
 
-def test_no_name_server(server: Host, charlie: Host) -> None:
+def test_no_name_server(server: Host, charlie: Host, domain: str) -> None:
     """Where no name server listens, the failure is another than of an unknown name; /etc/hosts still answers."""
     nobody_listens = f"nameserver {server.address}"
-    failed = with_own_file(charlie, "/etc/resolv.conf", nobody_listens, "host_by_name", "www.lab.test")
+    failed = with_own_file(charlie, "/etc/resolv.conf", nobody_listens, "host_by_name", f"www.{domain}")
     assert (failed.status, failed.stderr) == (1, "gethostbyname: Host name lookup failure\n"), (
         f"without a name server, charlie ended with status {failed.status} and said {failed.stderr!r}"
     )
@@ -143,11 +153,11 @@ def test_no_name_server(server: Host, charlie: Host) -> None:
     assert charlie.address in found.stdout, f"without a name server, charlie did not find itself: {found.stderr!r}"
 
 
-def test_in_c(alfa: Host, c_twin: Callable[..., Program]) -> None:
+def test_in_c(server: Host, alfa: Host, c_twin: Callable[..., Program], domain: str, nobody: str) -> None:
     """In C, gethostbyname and gethostbyaddr find the same, and fail with the same words."""
     for program, argument in (
-        *(("host_by_name", name) for name in ("www.lab.test", "echo", "nobody.lab.test")),
-        *(("name_by_address", address) for address in ("192.168.74.128", NOBODY)),
+        *(("host_by_name", name) for name in (f"www.{domain}", "echo", f"nobody.{domain}")),
+        *(("name_by_address", address) for address in (server.address, nobody)),
     ):
         in_c = c_twin(alfa, program, argument)
         in_python = alfa.start(program, argument)
