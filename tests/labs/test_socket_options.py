@@ -40,8 +40,9 @@ def write_line(server: Host, client: Host, port: int, *options: str, start: Star
 
 
 def line_of(packets: list[Packet], port: int) -> list[bytes]:
-    """The client's data, segment by segment."""
-    return [packet.payload for packet in packets if packet.payload and packet.destination[1] == port]
+    """The client's data, segment by segment; what it repeats, as the server's ACK is late, counts once."""
+    segments = {packet.seq: packet.payload for packet in packets if packet.payload and packet.destination[1] == port}
+    return list(segments.values())
 
 
 def shown(segments: list[bytes]) -> str:
