@@ -224,8 +224,10 @@ def test_both_processes_end(server: Host, alfa: Host, bravo: Host, charlie: Host
         (charlie, Program.interrupt, 130),
         (server, lambda client: client.signal(signal.SIGTERM), 143),
     ]
-    for number, (guest, leave, status) in enumerate(ways, start=1):
-        client = guest.start("chat_client", server.address, port, tty=leave is Program.interrupt)
+    clients = [
+        guest.start("chat_client", server.address, port, tty=leave is Program.interrupt) for guest, leave, _ in ways
+    ]
+    for number, (client, (_, leave, status)) in enumerate(zip(clients, ways, strict=True), start=1):
         client.send("hello")
         chat_server.expect(f"^nClient: {number}\n")
         parents = sorted(process.ppid == client.pid for process in client.processes())
@@ -253,9 +255,10 @@ def test_a_killed_parent_leaves_an_orphan(server: Host, alfa: Host, port: int) -
 
 def test_control_c(server: Host, port: int) -> None:
     """Ctrl+C ends both servers with status 0."""
-    for program in ("udp_echo_server", "chat_server"):
-        started = server.start(program, port, tty=True)
-        server.wait_for_listening(port, protocol="udp")
+    ports = {port: "udp_echo_server", server.unused_port(): "chat_server"}
+    servers = [server.start(program, its_port, tty=True) for its_port, program in ports.items()]
+    for its_port, started in zip(ports, servers, strict=True):
+        server.wait_for_listening(its_port, protocol="udp")
         started.interrupt()
         started.expect_exit(0)
 
