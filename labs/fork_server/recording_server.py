@@ -158,13 +158,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError
     return int(text)
 
 
 def positive(text: str) -> int:
-    if int(text) < 1:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= sys.maxsize):
         raise ValueError
     return int(text)
 

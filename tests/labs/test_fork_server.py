@@ -65,6 +65,12 @@ def wait_for_children(of: Program, count: int, otherwise: str, state: str = "") 
     )
 
 
+def stop(of: Program, child: int) -> None:
+    """Stop one of its children, and wait until it is stopped: it may still read what comes before that."""
+    of.host.run("kill", "-STOP", str(child))
+    of.wait_for_processes(lambda found: (child, "T") in [(p.pid, p.state) for p in found], "a stopped child")
+
+
 def show_processes(of: Program) -> str:
     """What ps shows of a program and its children."""
     return of.host.run("ps", "-o", "pid,stat,args", "--pid", str(of.pid), "--ppid", str(of.pid)).stdout
@@ -95,14 +101,14 @@ def test_a_child_harms_nobody(server: Host, alfa: Host, bravo: Host, port: int) 
     alfas = connect(fork_server, alfa, port)
     answered(alfas, "hello")
     wait_for_children(fork_server, 1, "alfa is served by no process of its own")
-    child = str(children(fork_server)[0].pid)
-    server.run("kill", "-STOP", child)
+    child = children(fork_server)[0].pid
+    stop(fork_server, child)
     with alfas.silence("alfa was answered although its child is stopped: another process serves it"):
         alfas.write("anybody there")
         server.wait_for_connections(port, peer=alfa, unread=len("anybody there"))
         bravos = connect(fork_server, bravo, port)
         answered(bravos, "hello", "bravo got no answer while alfa's child was stopped")
-    server.run("kill", "-KILL", child)
+    server.run("kill", "-KILL", str(child))
     alfas.wait(otherwise="alfa's connection did not end when the child that served it was killed")
     answered(bravos, "hello again", "bravo got no answer after alfa's child had been killed")
 
@@ -361,7 +367,7 @@ def test_the_recorder_stops(server: Host, alfa: Host, bravo: Host, port: int, ch
 def test_messages_are_not_mixed(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """Children that write into a full pipe side by side don't mix their messages: up to PIPE_BUF, write is atomic."""
     recording, recorder = start_recording(server, port)
-    server.run("kill", "-STOP", str(recorder.pid))
+    stop(recording, recorder.pid)
     for client, letter in [(connect(recording, guest, port), letter) for guest, letter in ((alfa, "a"), (bravo, "b"))]:
         client.write(letter * 80000)
     writers = [child for child in children(recording) if child.pid != recorder.pid]
