@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""load_client.py HOST PORT --clients N --seconds S [--think T]: be N clients of an echo server, and measure it.
+"""load_client.py HOST PORT [--clients N] [--seconds S] [--think T]: be N clients of an echo server, and measure it.
 
 It shows what the design of a server means to its clients: how many requests it answers, and how long they wait. Each
 client connects, sends a line, waits for its echo, thinks for T seconds, sends the next line on the same connection, and
@@ -183,19 +183,20 @@ def host(text: str) -> str:
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError
     return int(text)
 
 
 def count(text: str) -> int:
-    if not 1 <= int(text) <= 2000:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 2000):
         raise ValueError
     return int(text)
 
 
 def seconds(text: str) -> float:
-    if not 0 <= float(text) <= 60:
+    digits = text.replace(".", "", 1)
+    if not (digits.isascii() and digits.isdecimal() and float(text) <= 60):
         raise ValueError
     return float(text)
 
