@@ -9,8 +9,10 @@ the same number: two messages are counted as one. Ctrl+C ends the server and say
 import argparse
 import contextlib
 import os
+import resource
 import signal
 import socket
+import sys
 import threading
 from typing import ContextManager, Iterator, Tuple
 
@@ -30,14 +32,22 @@ def main() -> None:
         listener.listen(socket.SOMAXCONN)
 
     lock: ContextManager[object] = contextlib.nullcontext() if arguments.no_lock else threading.Lock()
+    last_descriptor = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
     while True:
         client, (address, client_port) = accept(listener)
+        if client.fileno() == last_descriptor:  # all are in use: without this one, the next accept() would fail
+            refuse(client, "accept: Too many open files")
+            continue
         say(f"client {address}:{client_port} is connected...".encode())
         try:  # pthread_create() and pthread_detach()
             threading.Thread(target=echo, args=(client, f"Client({client_port})".encode(), lock), daemon=True).start()
         except RuntimeError:
-            os.write(2, b"pthread_create: Resource temporarily unavailable\n")
-            client.close()
+            refuse(client, "pthread_create: Resource temporarily unavailable")
+
+
+def refuse(client: socket.socket, reason: str) -> None:
+    client.close()
+    print(reason, file=sys.stderr)
 
 
 def accept(listener: socket.socket) -> Tuple[socket.socket, Tuple[str, int]]:
@@ -87,7 +97,7 @@ def perror(call: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        os.write(2, f"{call}: {error.strerror}\n".encode())
+        print(f"{call}: {error.strerror}", file=sys.stderr, flush=True)
         os._exit(1)  # not sys.exit(), which ends just the thread that calls it
 
 

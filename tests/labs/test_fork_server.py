@@ -188,32 +188,19 @@ def test_client_left_open(server: Host, alfa: Host, bravo: Host, port: int) -> N
         client.wait(otherwise=f"{client} did not read to the end even when the server was gone")
 
 
-def test_client_closed(server: Host, alfa: Host, port: int) -> None:
-    """If the parent closes the client's socket, the child's close is the last one: the client reads to the end."""
-    fork_server = start(server, "fork_server", port)
-    client = connect(fork_server, alfa, port)
-    answered(client, "hello")
-    client.close_stdin()
-    client.expect_exit(0, otherwise="the client waits for the end: a process of the server has its socket open")
-    wait_for_children(fork_server, 0, "the child did not end with its client")
-    kept = sorted(fork_server.descriptors())
-    assert kept == [0, 1, 2, 3], f"without clients, the server should have the descriptors 0 to 3; it has {kept}"
-
-
-def orphan(server: Host, alfa: Host, port: int, *options: str) -> Program:
-    """Start a server, connect alfa, and kill the parent alone; answers alfa's client, whom the child still serves."""
-    fork_server = start(server, "fork_server", port, *options)
-    client = connect(fork_server, alfa, port)
-    answered(client, "hello")
+def kill_parent(fork_server: Program, alfas: Program) -> None:
+    """Kill the parent alone: alfa's child lives on, and serves it."""
+    answered(alfas, "hello")
     fork_server.signal(signal.SIGKILL)
     fork_server.wait()
-    answered(client, "hello again", "alfa's child did not live on when its parent was killed")
-    return client
+    answered(alfas, "hello again", "alfa's child did not live on when its parent was killed")
 
 
 def test_listener_left_open(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """If a child leaves the listening socket open, the port stays in use when the server is gone."""
-    alfas = orphan(server, alfa, port, "--leave-listener-open")
+    fork_server = start(server, "fork_server", port, "--leave-listener-open")
+    alfas = connect(fork_server, alfa, port)
+    kill_parent(fork_server, alfas)
     again = server.start("fork_server", port)
     again.expect("^bind: Address already in use\n", otherwise="the port was free, though a child has it in LISTEN")
     again.expect_exit(1)
@@ -226,11 +213,25 @@ def test_listener_left_open(server: Host, alfa: Host, bravo: Host, port: int) ->
     start(server, "fork_server", port)
 
 
-def test_listener_closed(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """If each child closes the listening socket, the server can be started again while a child still serves."""
-    alfas = orphan(server, alfa, port)
+def test_each_closes_what_it_does_not_use(server: Host, alfa: Host, bravo: Host, port: int) -> None:
+    """If all is closed, clients read to the end, and the server can be started again while a child still serves."""
+    fork_server = start(server, "fork_server", port)
+    bravos = connect(fork_server, bravo, port)
+    bravos.close_stdin()
+    bravos.expect_exit(0, otherwise="bravo waits for the end: a process of the server has its socket open")
+    alfas = connect(fork_server, alfa, port)
+    server.driver.wait_until(
+        lambda: sorted(fork_server.descriptors()) == [0, 1, 2, 3],
+        "four descriptors",
+        None,
+        lambda within: (
+            f"the server, while a child serves, has the descriptors {sorted(fork_server.descriptors())}{within}"
+        ),
+    )
+    kill_parent(fork_server, alfas)
     again = start(server, "fork_server", port)
-    answered(connect(again, bravo, port), "hello", "bravo got no answer from the server that was started again")
+    bravos = connect(again, bravo, port)
+    answered(bravos, "hello", "bravo got no answer from the server that was started again")
     answered(alfas, "and again", "alfa got no answer from its child any more")
     leave(alfas)
 
@@ -370,8 +371,8 @@ def test_messages_are_not_mixed(server: Host, alfa: Host, bravo: Host, port: int
     stop(recording, recorder.pid)
     for client, letter in [(connect(recording, guest, port), letter) for guest, letter in ((alfa, "a"), (bravo, "b"))]:
         client.write(letter * 80000)
+    wait_for_children(recording, 3, "there are not three children: a recorder, and one for each of two clients")
     writers = [child for child in children(recording) if child.pid != recorder.pid]
-    assert len(writers) == 2, f"two clients are served by {len(writers)} children"
     server.driver.wait_until(
         lambda: all(call(server, child) in WRITE for child in writers),
         "a full pipe",
