@@ -39,11 +39,11 @@ def echo(client: socket.socket) -> None:
     while True:
         try:
             message = client.recv(1024)
+            if not message:
+                return
             client.sendall(message)
         except OSError as error:
             print(f"client: {error.strerror}", file=sys.stderr)
-            return
-        if not message:
             return
         say(b"message from client : " + message.rstrip(b"\n"))
 
