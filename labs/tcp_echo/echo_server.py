@@ -56,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError
     return int(text)
 

@@ -60,7 +60,7 @@ def host(text: str) -> str:
 
 
 def port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError
     return int(text)
 
