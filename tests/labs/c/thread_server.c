@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,6 +117,9 @@ int main(int argc, char *argv[])
     sigaddset(&blocked, SIGINT);
     pthread_sigmask(SIG_BLOCK, &blocked, &before); /* for the threads to come, too: let in by pselect alone */
     setvbuf(stdout, NULL, _IOLBF, 0);
+    struct rlimit descriptors;
+    getrlimit(RLIMIT_NOFILE, &descriptors);
+    int last_descriptor = (int)descriptors.rlim_cur - 1;
     int listener = listen_on(port);
     for (;;) {
         fd_set readable;
@@ -124,18 +128,27 @@ int main(int argc, char *argv[])
         if (pselect(listener + 1, &readable, NULL, NULL, NULL, &before) == -1)
             break;
         struct sockaddr_in peer;
+        int descriptor = accept(listener, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
+        if (descriptor == -1)
+            fail("accept");
+        if (descriptor == last_descriptor) { /* all are in use: without this one, the next accept would fail */
+            fprintf(stderr, "accept: Too many open files\n");
+            close(descriptor);
+            continue;
+        }
         struct client *client = malloc(sizeof *client); /* each thread frees its own */
         if (client == NULL)
             fail("malloc");
-        client->descriptor = accept(listener, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
-        if (client->descriptor == -1)
-            fail("accept");
-        client->port = ntohs(peer.sin_port);
+        *client = (struct client){descriptor, ntohs(peer.sin_port)};
         printf("client %s:%d is connected...\n", inet_ntoa(peer.sin_addr), client->port);
         pthread_t thread;
         errno = pthread_create(&thread, NULL, echo, client);
-        if (errno != 0)
-            fail("pthread_create");
+        if (errno != 0) {
+            perror("pthread_create");
+            close(descriptor);
+            free(client);
+            continue;
+        }
         pthread_detach(thread);
     }
     printf("messages : %ld\n", messages);
