@@ -145,10 +145,25 @@ def test_connected_at_once_served_one_by_one(server: Host, alfa: Host, bravo: Ho
     assert said == names, f"they connected in the order {names} and were served in the order {said}"
 
 
-def test_every_call_is_announced(server: Host, alfa: Host) -> None:
-    """Server and client announce every call before and after it, in the lecture's order."""
-    staged_server = start_server(server)
-    all_announced(staged_server, alfa.start("staged_client", "Alfa", "--host", server.address, pace=0))
+def test_every_call_is_announced(check: Driver, server: Host, alfa: Host) -> None:
+    """Server and client announce every call before and after it, and pause for a second times LAB_PACE each time."""
+    with server.capture(f"tcp port {PORT}") as wire:
+        staged_server = start_server(server, pace=None)
+        all_announced(staged_server, alfa.start("staged_client", "Alfa", "--host", server.address))
+        packets = wire.wait_for(lambda packets: sum("FIN" in p.flags for p in packets) == 2, "a FIN of each side")
+    here = (server.address, PORT)
+    connected = next(p.time for p in packets if p.source != here and p.ack == 1)
+    greeting = next(p.time for p in packets if p.source == here and p.payload)
+    answer = next(p.time for p in packets if p.source != here and p.payload)
+    left, closed = (p.time for p in packets if "FIN" in p.flags)
+    for what, begin, end, pauses in (
+        ("from the client's connect to the server's send", connected, greeting, 2),  # 4_Accept End, 5_Send Start
+        ("from the server's send to the client's", greeting, answer, 5),  # 3_Recv End, 3 s, 4_Send Start
+        ("from the client's send to its close", answer, left, 1),  # 4_Send End
+        ("from the client's close to the server's", left, closed, 1),  # 6_Recv End
+    ):
+        took, least = end - begin, pauses * check.pace
+        assert took >= least, f"{what} it took {took:.3f} s on the wire; with the lecture's pauses {least:.3f} s"
 
 
 def test_c_client(server: Host, bravo: Host, c_twin: Callable[..., Program]) -> None:
@@ -163,28 +178,6 @@ def test_c_server(server: Host, charlie: Host, c_twin: Callable[..., Program]) -
     server.wait_for_listening(PORT)
     all_announced(staged_server, charlie.start("staged_client", "Charlie", pace=0))
     informed(staged_server, [charlie])
-
-
-def test_the_pauses(check: Driver, server: Host, alfa: Host) -> None:
-    """Each announcement is followed by a pause of one second, the server's words by one of three, times LAB_PACE."""
-    with server.capture(f"tcp port {PORT}") as wire:
-        start_server(server, pace=None)
-        alfa.start("staged_client", "Alfa", "--host", server.address).expect_exit(0)
-        packets = wire.wait_for(lambda packets: sum("FIN" in p.flags for p in packets) == 2, "a FIN of each side")
-    here = (server.address, PORT)
-    connected = next(p.time for p in packets if p.source != here and p.ack == 1)
-    greeting, answer = (
-        next(p.time for p in packets if p.payload and (p.source == here) is its) for its in (True, False)
-    )
-    left, closed = (p.time for p in packets if "FIN" in p.flags)
-    for what, begin, end, pauses in (
-        ("from the client's connect to the server's send", connected, greeting, 2),  # 4_Accept End, 5_Send Start
-        ("from the server's send to the client's", greeting, answer, 5),  # 3_Recv End, 3 s, 4_Send Start
-        ("from the client's send to its close", answer, left, 1),  # 4_Send End
-        ("from the client's close to the server's", left, closed, 1),  # 6_Recv End
-    ):
-        took, least = end - begin, pauses * check.pace
-        assert took >= least, f"{what} it took {took:.3f} s on the wire; with the lecture's pauses {least:.3f} s"
 
 
 def test_control_c(server: Host) -> None:
