@@ -60,9 +60,13 @@ def leave(client: Program) -> None:
     client.expect_exit(0)
 
 
-def threads(of: Program) -> list[int]:
-    """The ids of its threads: the main one, whose id is that of the process, and those of the clients as they came."""
-    return sorted(int(number) for number in of.host.run("ls", f"/proc/{of.pid}/task").stdout.split())
+def serving_threads(of: Program, count: int) -> list[int]:
+    """The ids of the threads that serve its clients, in the order in which these came; the main thread is not one."""
+    ids = sorted(int(number) for number in of.host.run("ls", f"/proc/{of.pid}/task").stdout.split())
+    assert len(ids) == count + 1, (
+        f"{count} clients are connected, and the process has {len(ids)} threads, main included"
+    )
+    return ids[1:]
 
 
 def call(of: Program, thread: int) -> str:
@@ -91,7 +95,7 @@ def send_at_once(thread_server: Program, clients: list[Program], second_blocked_
         note: what there is to say when it is so.
     """
     first, second = clients
-    serving = threads(thread_server)[1:]
+    serving = serving_threads(thread_server, len(clients))
     sent = 0
 
     def blocked() -> bool:
@@ -136,7 +140,7 @@ def test_a_thread_for_each_client(server: Host, alfa: Host, bravo: Host, charlie
             otherwise=f"the server did not count {client.host.name}'s message as number {number}",
         )
     assert len(thread_server.processes()) == 1, "more than one process serves the clients"
-    assert len(threads(thread_server)) == 4, f"of three clients and main, the threads are {threads(thread_server)}"
+    serving_threads(thread_server, 3)
     for client in clients:
         its_port = client.host.connections(port)[0].local[1]
         leave(client)
@@ -169,7 +173,7 @@ def test_a_slow_client_stops_nobody(server: Host, alfa: Host, bravo: Host, charl
     connect(thread_server, alfa, port)
     bravo.start_command(["python3", "-c", SLOW_READER, server.address, str(port)], name="slow_reader")
     server.wait_for_connections(port, peer=bravo, unread=30000, otherwise="the slow reader's thread reads without end")
-    wait_for_call(thread_server, threads(thread_server)[2], "sendto", bravo)
+    wait_for_call(thread_server, serving_threads(thread_server, 2)[1], "sendto", bravo)
     charlies = connect(thread_server, charlie, port)
     answered(charlies, "hello", "charlie got no answer: the server waits for a client that does not read")
 
@@ -180,7 +184,7 @@ def test_a_thread_is_no_process(server: Host, alfa: Host, bravo: Host, port: int
     clients = [connect(thread_server, guest, port) for guest in (alfa, bravo)]
     for client in clients:
         answered(client, "hello")
-    server.run("kill", "-KILL", str(threads(thread_server)[1]))
+    server.run("kill", "-KILL", str(serving_threads(thread_server, 2)[0]))
     status = thread_server.wait(otherwise="the server outlived one of its threads")
     assert status == -9, f"the server ended with status {status}, and not by SIGKILL"
     for client in clients:
