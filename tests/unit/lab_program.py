@@ -113,9 +113,9 @@ class Program:
             assert piece, f"{self.name} never printed {text!r}, only {self.output[-500:]!r}, {self.errors!r}"
             self.output += piece
 
-    def wait_for(self, look: Callable[[], object], expected: object, what: str) -> None:
+    def wait_for(self, look: Callable[[], object], expected: object, what: str, seconds: float = DEADLINE) -> None:
         """Look again and again until it is as expected; a program that ends before is a failure."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + seconds
         while self.process.poll() is None and (seen := look()) != expected:
             assert time.monotonic() < deadline, f"{self.name}: {what}: {seen}, not {expected}"
             time.sleep(0.002)  # between two looks at a state, never instead of one
@@ -123,9 +123,12 @@ class Program:
 
     def listening(self, port: int) -> "Program":
         """Wait until the program listens on the TCP port, or is bound to the UDP port."""
-        self.wait_for(
-            lambda: port_state(port, LISTEN) or port_state(port, UNCONNECTED, "udp"), True, f"listening on {port}"
-        )
+        states = ((LISTEN, "tcp"), (UNCONNECTED, "udp"))
+        try:
+            self.wait_for(lambda: any(port_state(port, *state) for state in states), True, f"listening on {port}")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def type(self, text: bytes) -> None:
@@ -139,9 +142,9 @@ class Program:
         output, _ = self.process.communicate(typed, timeout=DEADLINE)
         return self.process.returncode, output or b"", self.errors
 
-    def interrupt(self) -> tuple[int, bytes, bytes]:
-        """Press Ctrl+C, which reaches the program and its children; return what end() returns."""
-        os.killpg(self.process.pid, signal.SIGINT)
+    def interrupt(self, *, alone: bool = False) -> tuple[int, bytes, bytes]:
+        """Press Ctrl+C, which interrupts its children, too, or only it alone; return what end() returns."""
+        (os.kill if alone else os.killpg)(self.process.pid, signal.SIGINT)
         return self.end()
 
 

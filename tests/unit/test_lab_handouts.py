@@ -84,8 +84,6 @@ def test_python_3_8_and_its_standard_library_are_enough(name: str) -> None:
     imports |= {str(node.module) for node in tree if isinstance(node, ast.ImportFrom)}
     assert {module.partition(".")[0] for module in imports} <= sys.stdlib_module_names
     subscripted = {ast.unparse(node.value) for node in tree if isinstance(node, ast.Subscript)}
-    assert not subscripted & {"dict", "frozenset", "list", "set", "tuple", "type"}, (
-        "as types, new in Python 3.9"
-    )
+    assert not subscripted & {"dict", "frozenset", "list", "set", "tuple", "type"}, "as types, new in Python 3.9"
     attributes = {node.attr for node in tree if isinstance(node, ast.Attribute)}
     assert not attributes & {"removeprefix", "removesuffix", "to_thread", "waitstatus_to_exitcode"}, "new in Python 3.9"
