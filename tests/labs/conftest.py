@@ -48,15 +48,16 @@ COMPILE = [
 def c_twin(check: Driver) -> Callable[..., Program]:
     """Start the C twin of a lab program: `c_twin(alfa, "hello_client", server.address, port)`.
 
-    It is compiled on the guest, once for as long as its source stays the same.
+    It is compiled on the guest, once for as long as its source and lab.h stay the same.
     """
 
     def start(host: Host, name: str, *arguments: object, tty: bool = False, directory: str | None = None) -> Program:
-        source = (TWINS / f"{name}.c").read_bytes()
-        digest = hashlib.sha256(source + " ".join(COMPILE).encode()).hexdigest()[:12]
+        sources = {file: (TWINS / file).read_bytes() for file in ("lab.h", f"{name}.c")}
+        digest = hashlib.sha256(b"".join(sources.values()) + " ".join(COMPILE).encode()).hexdigest()[:12]
         binary = f".cache/labroom/{name}-{digest}"
         if host.start_command(["test", "-x", binary], quiet=True).wait():
-            host.write_file(f"{host.scratch}/{name}.c", source)
+            for file, content in sources.items():
+                host.write_file(f"{host.scratch}/{file}", content)
             made = f"{binary}.{Path(host.scratch).name}"  # then moved: another worker may be at the same
             host.start_command(["mkdir", "-p", ".cache/labroom"], quiet=True).wait()
             gcc = host.run(*COMPILE, "-o", made, f"{host.scratch}/{name}.c", timeout=check.patience + 20)

@@ -1,33 +1,10 @@
 /* recording_server PORT [--stop-after N] [--no-flush]: the fork server, with a process that records all messages. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <limits.h>
 
-static void fail(const char *call)
-{
-    perror(call);
-    exit(1);
-}
+#include "lab.h"
 
 static pid_t recorder;
 static int ends[2]; /* of the pipe: read, write */
-
-static void reap(int number)
-{
-    int before = errno;
-    (void)number;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
-    errno = before;
-}
 
 /* SIGINT: end the children; the recorder, which ignores that, ends when nobody is left who could write to the pipe. */
 static void end(int number)
@@ -38,41 +15,6 @@ static void end(int number)
     close(ends[1]);
     waitpid(recorder, NULL, 0);
     _exit(0);
-}
-
-static int to_port(const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-    return *end == '\0' && 1 <= port && port <= 65535 ? (int)port : 0;
-}
-
-static int listen_on(int port)
-{
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener == -1)
-        fail("socket");
-    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
-        fail("setsockopt");
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((in_port_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) == -1)
-        fail("bind");
-    if (listen(listener, SOMAXCONN) == -1)
-        fail("listen");
-    return listener;
-}
-
-static bool send_all(int client, const char *message, size_t length)
-{
-    while (length > 0) {
-        ssize_t sent = send(client, message, length, MSG_NOSIGNAL);
-        if (sent == -1)
-            return false;
-        message += sent;
-        length -= (size_t)sent;
-    }
-    return true;
 }
 
 /* The recorder: read line by line from the pipe, to EOF (stop_after 0) or so many, and write to the file. */
@@ -102,7 +44,7 @@ static void echo(int client, int port)
         received = recv(client, message, sizeof message - 1, 0);
         if (received <= 0)
             break;
-        size_t length = (size_t)received - (message[received - 1] == '\n');
+        size_t length = without_newline(message, (size_t)received);
         message[length] = '\n';
         printf("Client(%d): ", port);
         fwrite(message, 1, length + 1, stdout);
@@ -121,14 +63,12 @@ int main(int argc, char *argv[])
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--no-flush") == 0)
             flush = false;
-        else if (strcmp(argv[i], "--stop-after") != 0 || ++i == argc || (stop_after = atol(argv[i])) < 1)
+        else if (strcmp(argv[i], "--stop-after") != 0 || ++i == argc || !(stop_after = to_number(argv[i], LONG_MAX)))
             port = 0;
     }
-    if (port == 0) {
-        fprintf(stderr, "usage: recording_server PORT [--stop-after N] [--no-flush]\n");
-        return 2;
-    }
-    int listener = listen_on(port);
+    if (port == 0)
+        return usage("recording_server PORT [--stop-after N] [--no-flush]");
+    int listener = listen_on(port, SOMAXCONN);
     FILE *file = fopen("echomsg.txt", "w");
     if (file == NULL)
         fail("fopen");
@@ -153,9 +93,7 @@ int main(int argc, char *argv[])
         fail("sigaction");
     for (;;) {
         struct sockaddr_in peer;
-        int client = accept(listener, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
-        if (client == -1)
-            fail("accept");
+        int client = accept_from(listener, &peer);
         int client_port = ntohs(peer.sin_port);
         printf("client %s:%d is connected...\n", inet_ntoa(peer.sin_addr), client_port);
         fflush(stdout); /* or the child would have it in its buffer, too */

@@ -1,15 +1,9 @@
 /* select_server PORT [--show]: echo for many TCP clients at once, in one process; it waits for whichever is ready. */
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "lab.h"
 
 static struct {
     char bytes[1024];
@@ -17,41 +11,6 @@ static struct {
 } owed[FD_SETSIZE];             /* to each client, by descriptor */
 static fd_set reading, writing; /* whom we watch: a client is in one of the two */
 static int highest;             /* of all descriptors watched */
-
-static void fail(const char *call)
-{
-    perror(call);
-    exit(1);
-}
-
-static void interrupted(int number)
-{
-    (void)number;
-    _exit(0);
-}
-
-static int to_port(const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-    return *end == '\0' && 1 <= port && port <= 65535 ? (int)port : 0;
-}
-
-static int listen_on(int port, int backlog)
-{
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener == -1)
-        fail("socket");
-    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
-        fail("setsockopt");
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((in_port_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) == -1)
-        fail("bind");
-    if (listen(listener, backlog) == -1)
-        fail("listen");
-    return listener;
-}
 
 static void welcome(int listener)
 {
@@ -92,8 +51,7 @@ static void read_from(int client, bool show)
         while (length > 0 && owed[client].bytes[length - 1] == '\n')
             length--;
         printf("Message from client %d: ", client);
-        fwrite(owed[client].bytes, 1, (size_t)length, stdout);
-        printf("\n");
+        print_line(owed[client].bytes, (size_t)length);
     }
 }
 
@@ -116,11 +74,9 @@ int main(int argc, char *argv[])
 {
     bool show = argc == 3 && strcmp(argv[2], "--show") == 0;
     int port = argc == 2 || show ? to_port(argv[1]) : 0;
-    if (port == 0) {
-        fprintf(stderr, "usage: select_server PORT [--show]\n");
-        return 2;
-    }
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupted}, NULL);
+    if (port == 0)
+        return usage("select_server PORT [--show]");
+    signal(SIGINT, quit);
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     /* One descriptor more than select can watch: on it a client too many is accepted, only to be refused. */

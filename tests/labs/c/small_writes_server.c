@@ -1,49 +1,7 @@
 /* small_writes_server PORT: receive lines from TCP clients, one after another, and answer each line with its size. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-static void fail(const char *call)
-{
-    perror(call);
-    exit(1);
-}
-
-static void interrupted(int number)
-{
-    (void)number;
-    _exit(0);
-}
-
-static int to_port(const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-    return *end == '\0' && 1 <= port && port <= 65535 ? (int)port : 0;
-}
-
-static int listen_on(int port)
-{
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener == -1)
-        fail("socket");
-    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
-        fail("setsockopt");
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((in_port_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) == -1)
-        fail("bind");
-    if (listen(listener, 5) == -1)
-        fail("listen");
-    return listener;
-}
+#include "lab.h"
 
 /* Whether all of an answer could be sent. */
 static bool answer(int client, size_t size)
@@ -77,22 +35,17 @@ static void serve(int client)
 int main(int argc, char *argv[])
 {
     int port = argc == 2 ? to_port(argv[1]) : 0;
-    if (port == 0) {
-        fprintf(stderr, "usage: small_writes_server PORT\n");
-        return 2;
-    }
-    signal(SIGINT, interrupted);
+    if (port == 0)
+        return usage("small_writes_server PORT");
+    signal(SIGINT, quit);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    int listener = listen_on(port);
+    int listener = listen_on(port, 5);
     for (;;) {
-        struct sockaddr_in address;
-        socklen_t length = sizeof address;
-        int client = accept(listener, (struct sockaddr *)&address, &length);
-        if (client == -1)
-            fail("accept");
-        printf("connected client : %s:%d\n", inet_ntoa(address.sin_addr), ntohs(address.sin_port));
+        struct sockaddr_in peer;
+        int client = accept_from(listener, &peer);
+        printf("connected client : %s:%d\n", inet_ntoa(peer.sin_addr), ntohs(peer.sin_port));
         serve(client);
         close(client);
-        printf("closed client : %s:%d\n", inet_ntoa(address.sin_addr), ntohs(address.sin_port));
+        printf("closed client : %s:%d\n", inet_ntoa(peer.sin_addr), ntohs(peer.sin_port));
     }
 }

@@ -1,37 +1,9 @@
 /* staged_client NAME [--host HOST] [--port PORT]: announce every call of a TCP client of the staged server. */
-#include <arpa/inet.h>
 #include <getopt.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "lab.h"
 
 static const char *name = NULL, *host = "server", *port = "3240";
-static double pace = 1;
-
-static void fail(const char *call)
-{
-    perror(call);
-    exit(1);
-}
-
-static bool is_host(const char *text)
-{
-    struct in_addr address; /* digits and dots: meant as an address, so it must be one */
-    return strspn(text, "0123456789.") < strlen(text) || inet_pton(AF_INET, text, &address) == 1;
-}
-
-static bool is_port(const char *text)
-{
-    char *end;
-    long number = strtol(text, &end, 10);
-    return *end == '\0' && 1 <= number && number <= 65535;
-}
 
 static bool parse(int argc, char *argv[])
 {
@@ -48,14 +20,7 @@ static bool parse(int argc, char *argv[])
             return false;
     }
     name = argv[optind];
-    return optind == argc - 1 && is_host(host) && is_port(port);
-}
-
-static void wait_seconds(double seconds)
-{
-    seconds *= pace;
-    struct timespec pause = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (time_t)seconds) * 1e9)};
-    nanosleep(&pause, NULL);
+    return optind == argc - 1 && is_host(host) && to_port(port);
 }
 
 /* Announce a call or its return, then pause for a second. */
@@ -65,7 +30,7 @@ static void stage(const char *line)
     wait_seconds(1);
 }
 
-static int connect_to(const struct addrinfo *found)
+static int start(const struct sockaddr_in *address)
 {
     stage("1_Socket Start");
     int server = socket(AF_INET, SOCK_STREAM, 0);
@@ -74,7 +39,7 @@ static int connect_to(const struct addrinfo *found)
     stage("1_Socket End");
 
     stage("2_Connect Start(Connecting...)");
-    if (connect(server, found->ai_addr, found->ai_addrlen) == -1)
+    if (connect(server, (const struct sockaddr *)address, sizeof *address) == -1)
         fail("connect");
     stage("2_Connect End(Connected!!!)");
     struct sockaddr_in mine, theirs;
@@ -111,21 +76,11 @@ static void talk(int server)
 
 int main(int argc, char *argv[])
 {
-    if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: staged_client NAME [--host HOST] [--port PORT]\n");
-        return 2;
-    }
-    if (getenv("LAB_PACE") != NULL)
-        pace = atof(getenv("LAB_PACE"));
+    if (!parse(argc, argv))
+        return usage("staged_client NAME [--host HOST] [--port PORT]");
     setvbuf(stdout, NULL, _IOLBF, 0);
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
-    int error = getaddrinfo(host, port, &hints, &found);
-    if (error != 0) {
-        fprintf(stderr, "getaddrinfo: %s\n", gai_strerror(error));
-        return 1;
-    }
-    int server = connect_to(found);
-    freeaddrinfo(found);
+    struct sockaddr_in address = address_of(host, port);
+    int server = start(&address);
     talk(server);
     close(server); /* tells the server that this was all */
     return 0;

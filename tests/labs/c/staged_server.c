@@ -1,41 +1,11 @@
 /* staged_server [--port PORT]: announce every call of a TCP server that serves one client after another. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
-static double pace = 1;
-
-static void fail(const char *call)
-{
-    perror(call);
-    exit(1);
-}
-
-static void interrupted(int number)
-{
-    (void)number;
-    _exit(0);
-}
-
-static int to_port(const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-    return *end == '\0' && 1 <= port && port <= 65535 ? (int)port : 0;
-}
+#include "lab.h"
 
 /* Announce a call or its return, then pause for a second. */
 static void stage(const char *line)
 {
     printf("S : %s\n", line);
-    struct timespec pause = {.tv_sec = (time_t)pace, .tv_nsec = (long)((pace - (time_t)pace) * 1e9)};
-    nanosleep(&pause, NULL);
+    wait_seconds(1);
 }
 
 static int start(int port)
@@ -49,10 +19,7 @@ static int start(int port)
     stage("1_Socket End");
 
     stage("2_Bind Start");
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((in_port_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) == -1)
-        fail("bind");
+    bind_to(listener, port);
     stage("2_Bind End");
 
     stage("3_Listen Start");
@@ -66,9 +33,7 @@ static void serve(int listener, int number)
 {
     stage("4_Accept Start(Waiting for a client...)(Exit for Ctrl+C(SIGINT))");
     struct sockaddr_in peer;
-    int client = accept(listener, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
-    if (client == -1)
-        fail("accept");
+    int client = accept_from(listener, &peer);
     stage("4_Accept End(Connected!)");
     printf("*****[Connecting Information]*****\n");
     printf("S : Listening Descriptor = %d\n", listener);
@@ -99,13 +64,9 @@ static void serve(int listener, int number)
 int main(int argc, char *argv[])
 {
     int port = argc == 1 ? 3240 : argc == 3 && strcmp(argv[1], "--port") == 0 ? to_port(argv[2]) : 0;
-    if (port == 0) {
-        fprintf(stderr, "usage: staged_server [--port PORT]\n");
-        return 2;
-    }
-    if (getenv("LAB_PACE") != NULL)
-        pace = atof(getenv("LAB_PACE"));
-    signal(SIGINT, interrupted);
+    if (port == 0)
+        return usage("staged_server [--port PORT]");
+    signal(SIGINT, quit);
     setvbuf(stdout, NULL, _IOLBF, 0);
     int listener = start(port);
     for (int number = 0;; number++)

@@ -1,23 +1,9 @@
 /* thread_server PORT [--no-lock]: echo, a thread for each client; the threads count the messages of all. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-static void fail(const char *call)
-{
-    perror(call);
-    exit(1);
-}
+#include "lab.h"
 
 struct client {
     int descriptor, port;
@@ -30,41 +16,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void interrupted(int number)
 {
     (void)number; /* makes pselect return */
-}
-
-static int to_port(const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-    return *end == '\0' && 1 <= port && port <= 65535 ? (int)port : 0;
-}
-
-static int listen_on(int port)
-{
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener == -1)
-        fail("socket");
-    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
-        fail("setsockopt");
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((in_port_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) == -1)
-        fail("bind");
-    if (listen(listener, SOMAXCONN) == -1)
-        fail("listen");
-    return listener;
-}
-
-static bool send_all(int client, const char *message, size_t length)
-{
-    while (length > 0) {
-        ssize_t sent = send(client, message, length, MSG_NOSIGNAL);
-        if (sent == -1)
-            return false;
-        message += sent;
-        length -= (size_t)sent;
-    }
-    return true;
 }
 
 /* What `messages++` does, in its three steps, and printing between them. */
@@ -96,7 +47,7 @@ static void *echo(void *argument)
         received = recv(client.descriptor, message, sizeof message, 0);
         if (received <= 0)
             break;
-        count(client.port, message, (size_t)received - (message[received - 1] == '\n'));
+        count(client.port, message, without_newline(message, (size_t)received));
     } while (send_all(client.descriptor, message, (size_t)received));
     close(client.descriptor);
     printf("Client(%d): is disconnected\n", client.port);
@@ -107,10 +58,8 @@ int main(int argc, char *argv[])
 {
     locked = !(argc == 3 && strcmp(argv[2], "--no-lock") == 0);
     int port = argc == 2 || !locked ? to_port(argv[1]) : 0;
-    if (port == 0) {
-        fprintf(stderr, "usage: thread_server PORT [--no-lock]\n");
-        return 2;
-    }
+    if (port == 0)
+        return usage("thread_server PORT [--no-lock]");
     signal(SIGINT, interrupted);
     sigset_t blocked, before;
     sigemptyset(&blocked);
@@ -120,7 +69,7 @@ int main(int argc, char *argv[])
     struct rlimit descriptors;
     getrlimit(RLIMIT_NOFILE, &descriptors);
     int last_descriptor = (int)descriptors.rlim_cur - 1;
-    int listener = listen_on(port);
+    int listener = listen_on(port, SOMAXCONN);
     for (;;) {
         fd_set readable;
         FD_ZERO(&readable);
@@ -128,9 +77,7 @@ int main(int argc, char *argv[])
         if (pselect(listener + 1, &readable, NULL, NULL, NULL, &before) == -1)
             break;
         struct sockaddr_in peer;
-        int descriptor = accept(listener, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
-        if (descriptor == -1)
-            fail("accept");
+        int descriptor = accept_from(listener, &peer);
         if (descriptor == last_descriptor) { /* all are in use: without this one, the next accept would fail */
             fprintf(stderr, "accept: Too many open files\n");
             close(descriptor);
