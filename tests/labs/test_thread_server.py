@@ -60,13 +60,23 @@ def leave(client: Program) -> None:
     client.expect_exit(0)
 
 
-def serving_threads(of: Program, count: int) -> list[int]:
-    """The ids of the threads that serve its clients, in the order in which these came; the main thread is not one."""
-    ids = sorted(int(number) for number in of.host.run("ls", f"/proc/{of.pid}/task").stdout.split())
-    assert len(ids) == count + 1, (
-        f"{count} clients are connected, and the process has {len(ids)} threads, main included"
+def wait_for_clients_threads(of: Program, count: int) -> None:
+    """Wait until it has so many threads besides the main one (proc_pid_status(5))."""
+    status = f"/proc/{of.pid}/status"
+    of.host.driver.wait_until(
+        lambda: f"\nThreads:\t{count + 1}\n" in of.host.read_file(status).decode(),
+        f"{count} threads besides the main one",
+        None,
+        lambda within: (
+            f"{count} clients are connected, and the process did not come to have {count} threads for them{within}"
+        ),
     )
-    return ids[1:]
+
+
+def serving_threads(of: Program, count: int) -> list[int]:
+    """The ids of the threads that serve so many clients, in the order in which these came."""
+    wait_for_clients_threads(of, count)
+    return sorted(int(number) for number in of.host.run("ls", f"/proc/{of.pid}/task").stdout.split())[1:]
 
 
 def call(of: Program, thread: int) -> str:
@@ -105,6 +115,7 @@ def send_at_once(thread_server: Program, clients: list[Program], second_blocked_
             sent += 1
         return call(thread_server, serving[0]) == "write"
 
+    first.host.driver.note("Ctrl+S stops the server's terminal: whoever prints is blocked.")
     thread_server.write(CTRL_S)
     first.host.driver.wait_until(
         blocked, "a thread in write", None, lambda within: f"Ctrl+S blocks no thread in write{within}"
@@ -140,7 +151,7 @@ def test_a_thread_for_each_client(server: Host, alfa: Host, bravo: Host, charlie
             otherwise=f"the server did not count {client.host.name}'s message as number {number}",
         )
     assert len(thread_server.processes()) == 1, "more than one process serves the clients"
-    serving_threads(thread_server, 3)
+    wait_for_clients_threads(thread_server, 3)
     for client in clients:
         its_port = client.host.connections(port)[0].local[1]
         leave(client)
@@ -157,12 +168,7 @@ def test_nothing_is_left(server: Host, alfa: Host, bravo: Host, port: int) -> No
         answered(client, "hello")
     leave(clients[0])
     thread_server.expect("is disconnected\n")
-    server.driver.wait_until(
-        lambda: b"\nThreads:\t2\n" in server.read_file(f"/proc/{thread_server.pid}/status"),
-        "one thread less",
-        None,
-        lambda within: f"alfa has left, and its thread is still there{within}",
-    )
+    wait_for_clients_threads(thread_server, 1)
     now = sorted(thread_server.descriptors())
     assert now == [0, 1, 2, 3, 5], f"alfa has left, bravo is there, and the open descriptors are {now}"
 
@@ -197,7 +203,6 @@ def test_lost_update(server: Host, alfa: Host, bravo: Host, port: int, check: Dr
     check.note("A thread reads the counter, prints the message with its number, and writes the counter back. No lock:")
     thread_server = start(server, port, "--no-lock", tty=True)
     clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
-    check.note("Ctrl+S stops the server's terminal: whoever prints is blocked.")
     numbers = send_at_once(
         thread_server,
         clients,
