@@ -176,7 +176,15 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO 
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    """The text with control characters as a terminal shows those typed: ^S."""
+    return "".join(
+        character
+        if character.isprintable()
+        else f"^{chr(ord(character) ^ 64)}"
+        if character.isascii()
+        else repr(character)[1:-1]
+        for character in text
+    )
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -60,7 +60,7 @@ def test_a_column_for_each_host_and_a_dot_where_a_program_waits() -> None:
         "   2.0 │ .                                         │ $ ./hello_client.py server 9090",
         "   2.1 │ * ended with status 0                     │ .",
         "   2.2 │                                           │ Message from server : Hello World~",
-        r"   2.3 │                                           │ ! a bell: \x07",
+        "   2.3 │                                           │ ! a bell: ^G",
         "   2.4 │                                           │ $ ./hello_client.py server 9090",
         "   2.5 │                                           │ [hello_client] * ended with status 0",
         "",
