@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,11 @@ class Program:
     @property
     def children(self) -> list[int]:
         """The program's child processes, zombies too."""
-        return sorted(int(pid) for thread in self._threads for pid in (thread / "children").read_text().split())
+        children: list[int] = []
+        for thread in self._threads:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                children += map(int, (thread / "children").read_text().split())
+        return sorted(children)
 
     @property
     def threads(self) -> int:
@@ -146,6 +150,15 @@ class Program:
         """Press Ctrl+C, which interrupts its children, too, or only it alone; return what end() returns."""
         (os.kill if alone else os.killpg)(self.process.pid, signal.SIGINT)
         return self.end()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the program meanwhile, as Ctrl+Z does."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        self.wait_for(lambda: stat.read_text().rpartition(") ")[2][0], "T", "state")
+        yield
+        os.kill(self.process.pid, signal.SIGCONT)
 
 
 def free_port() -> int:

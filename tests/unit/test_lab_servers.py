@@ -413,6 +413,28 @@ conversations = st.builds(
 )
 
 
+@pytest.mark.parametrize("server", [*ECHO, *IN_TURN], indirect=True)
+def test_clients_that_have_left_before_the_server_comes_to_them(server: Server) -> None:
+    with server.unharmed() as port:
+        with server.program.stopped():
+            for leave in (reset, socket.socket.close, reset):
+                client = connect(port)
+                client.sendall(b"hello\n")
+                leave(client)
+        last = Client([b"still ", b"there?\n"], 0, Act.FINISH)
+        last.converse(port, ANSWERS.get(server.name, ANSWERS["echo_server"])(last.sent))
+
+
+@pytest.mark.parametrize("name", ONE_CLIENT)
+def test_a_client_that_has_left_before_the_server_comes_to_it(name: str) -> None:
+    port = free_port()
+    with Program(name, port).listening(port) as program:
+        with program.stopped():
+            reset(connect(port))
+        status, _, errors = program.end()
+        assert (status, len(errors.splitlines()), surprises(errors)) == (1, 1, [])
+
+
 @pytest.mark.parametrize("server", IN_TURN, indirect=True)
 @many
 @given(clients=st.lists(conversations, max_size=4))
@@ -458,9 +480,9 @@ def test_closing_server_makes_the_calls_that_are_typed(client: Client, calls: li
 class Speaker:
     """A client of a UDP server, with an address of its own."""
 
-    def __init__(self, number: int, port: int) -> None:
+    def __init__(self, number: int, program: Program, port: int) -> None:
+        self.program = program
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.settimeout(SOON)
         self.socket.bind((f"127.0.0.{number + 1}", 0))
         self.socket.connect(("127.0.0.1", port))
         self.address, self.port = self.socket.getsockname()
@@ -469,14 +491,15 @@ class Speaker:
     def hear(self) -> None:
         """Receive all that is expected, and nothing else."""
         while self.expected:
+            self.program.wait_for(lambda: bool(ready(self.socket, select.POLLIN, 0.1)), True, "a datagram comes", SOON)
             assert self.socket.recv(65536) == self.expected.popleft()
 
 
 @contextlib.contextmanager
-def speakers(count: int, port: int) -> Iterator[list[Speaker]]:
+def speakers(count: int, program: Program, port: int) -> Iterator[list[Speaker]]:
     """Speakers who have heard, at the end, all that they should, and nothing else."""
     with contextlib.ExitStack() as stack:
-        speakers = [Speaker(number, port) for number in range(count)]
+        speakers = [Speaker(number, program, port) for number in range(count)]
         for speaker in speakers:
             stack.enter_context(speaker.socket)
         yield speakers
@@ -496,7 +519,7 @@ datagrams = st.binary(max_size=20) | st.builds(
 @given(script=st.lists(st.tuples(st.integers(0, 4), datagrams), max_size=30))
 @example([(0, b""), (1, bytes(LONGEST)), (0, b"hello")])
 def test_each_datagram_comes_back_to_where_it_came_from(server: Server, script: list[tuple[int, bytes]]) -> None:
-    with server.unharmed() as port, speakers(5, port) as clients:
+    with server.unharmed() as port, speakers(5, server.program, port) as clients:
         under_way = 0
         for number, datagram in script:
             under_way += len(datagram)
@@ -512,7 +535,8 @@ def test_each_datagram_comes_back_to_where_it_came_from(server: Server, script: 
 @given(size=st.integers(1, 100), message=st.binary(max_size=200))
 def test_a_datagram_longer_than_the_buffer_is_cut(size: int, message: bytes) -> None:
     port = free_port()
-    with Program("udp_echo_server", port, "--buffer", size).listening(port), speakers(1, port) as (client,):
+    program = Program("udp_echo_server", port, "--buffer", size).listening(port)
+    with program, speakers(1, program, port) as (client,):
         for datagram in (message, b"", b"hello"):
             client.socket.send(datagram)
             client.expected.append(datagram[:size])
@@ -526,7 +550,8 @@ MEMBERS = 10
 @example([(number, b"hello from %d" % number) for number in range(MEMBERS + 2)])
 def test_each_member_of_the_chat_hears_all_the_others(script: list[tuple[int, bytes]]) -> None:
     port = free_port()
-    with Program("chat_server", port).listening(port) as program, speakers(MEMBERS + 2, port) as clients:
+    program = Program("chat_server", port).listening(port)
+    with program, speakers(MEMBERS + 2, program, port) as clients:
         members: list[Speaker] = []
 
         def say(speaker: Speaker, message: bytes) -> None:
