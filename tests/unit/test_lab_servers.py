@@ -43,7 +43,7 @@ OWN_REASONS = ["end of file, no message", "type send TEXT, recv or close", "ther
 SOON = 5.0  # seconds for what follows at once
 
 # The same cases in each run, and time enough for each: these are real processes.
-few, many = (settings(derandomize=True, deadline=None, print_blob=True, max_examples=count) for count in (10, 100))
+few, many = (settings(derandomize=True, deadline=None, print_blob=True, max_examples=count) for count in (10, 60))
 
 
 def test_every_server_is_tested_here() -> None:
@@ -280,6 +280,26 @@ def test_200_clients_one_after_another(server: Server) -> None:
     with server.unharmed() as port:
         for number in range(200):
             see_echo(port, b"I am number %d" % number)
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_more_clients_than_descriptors_are_served_or_refused(name: str, tmp_path: Path) -> None:
+    port = free_port()
+    with descriptors(20):
+        program = Program(name, port, stdout=subprocess.DEVNULL, folder=tmp_path).listening(port)
+    with program:
+        at_first = program.descriptors
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(connect(port)) for _ in range(30)]
+            for client in clients:
+                client.sendall(b"hello")
+            assert [closed_by_server(client) for client in clients[:10]] == [False] * 10
+            for client in clients[10:]:
+                closed_by_server(client)
+        program.wait_for(lambda: program.descriptors, at_first, "its descriptors after its clients", SOON)
+        see_echo(port)
+        assert program.interrupt()[0] == 0
+        assert not surprises(program.errors)
 
 
 def test_more_descriptors_than_select_can_watch() -> None:
@@ -548,6 +568,7 @@ MEMBERS = 10
 @few
 @given(script=st.lists(st.tuples(st.integers(0, MEMBERS + 1), datagrams), max_size=50))
 @example([(number, b"hello from %d" % number) for number in range(MEMBERS + 2)])
+@example([(0, b""), (1, bytes(LONGEST))])
 def test_each_member_of_the_chat_hears_all_the_others(script: list[tuple[int, bytes]]) -> None:
     port = free_port()
     program = Program("chat_server", port).listening(port)
