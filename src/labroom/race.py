@@ -30,7 +30,7 @@ DESIGNS: dict[str, tuple[str, ...]] = {
     "epoll": ("select_server/epoll_server.py", "--show"),
     "asyncio": ("select_server/asyncio_server.py", "--show"),
 }
-COUNTS = (1, 4, 16, 64, 256)  # clients; a fork server has a process for each, and a guest has room for 400
+COUNTS = (1, 4, 16, 64, 128, 256)  # clients; a fork server has a process for each, and a guest has room for 400
 
 # Colours that people tell apart who don't see all colours (Okabe and Ito, 2008), and a marker for each all the same.
 _STYLES = {
@@ -177,7 +177,7 @@ def _draw(results: Sequence[Result], folder: Path) -> None:
         {"svg.fonttype": "none", "font.size": 15, "axes.spines.top": False, "axes.spines.right": False}
     ):
         figure = Figure(figsize=(16, 8))
-        figure.subplots_adjust(left=0.06, right=0.88, bottom=0.18, top=0.84, wspace=0.46)
+        figure.subplots_adjust(left=0.06, right=0.86, bottom=0.18, top=0.84, wspace=0.48)
         figure.suptitle("One echo server, many clients: which design answers, and how soon?", size=22)
         figure.text(0.5, 0.02, _caption(results), ha="center", size=11, color="#555555", linespacing=1.5)
         answered, waiting = figure.subplots(1, 2)
@@ -239,11 +239,11 @@ def _plot(axes: Axes, results: Sequence[Result], value: Callable[[Result], float
 def _caption(results: Sequence[Result]) -> str:
     """What was measured, where and when."""
     first = results[0]
-    loads = " or ".join(dict.fromkeys(result.load for result in results))
+    loads = ", ".join(dict.fromkeys(result.load for result in results))
     rounds = max(result.round for result in results)
     return (
-        f"The labs' servers, one at a time, on guest {first.server}; all clients on {loads}. "
+        f"The labs' servers, one at a time, on guest {first.server}; the clients on {loads}. "
         f"A client asks again {first.think * 1000:g} ms after an answer.\n"
-        f"{first.seconds:.2g} s a point{f', median of {rounds} rounds' if rounds > 1 else ''}. "
+        f"{first.seconds:.2g} s a point{f', the median of {rounds} rounds' if rounds > 1 else ''}. "
         f"A request without an answer counts with the time it has waited. {datetime.now().astimezone():%Y-%m-%d}"
     )
