@@ -458,6 +458,7 @@ def processes() -> Iterator[dict[str, Any]]:
 
 def sockets() -> Iterator[dict[str, Any]]:
     """All TCP and UDP sockets, IPv4 ones that an IPv6 socket serves as IPv4."""
+    seen = set()  # the kernel lists one twice if others come while it is read
     for protocol in ("tcp", "tcp6", "udp", "udp6"):
         try:
             with open("/proc/net/" + protocol) as file:
@@ -467,6 +468,10 @@ def sockets() -> Iterator[dict[str, Any]]:
         for row in rows:
             fields = row.split()
             send, receive = fields[4].split(":")
+            socket_id = (protocol, fields[1], fields[2], fields[9])
+            if socket_id in seen:
+                continue
+            seen.add(socket_id)
             yield {
                 "protocol": protocol[:3],
                 "local": address(fields[1]),
