@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -144,9 +145,9 @@ def run(
 def _start(server: Host, design: str, port: int) -> Program:
     """Start a server; what it prints is thrown away on its host, for it would be more than the load itself."""
     program, *options = DESIGNS[design]
+    command = shlex.join([program, str(port), *options])
     started = server.start_command(
-        ["sh", "-c", 'exec "$@" >/dev/null', "sh", f"{server.driver.labs}/{program}", str(port), *options],
-        name=f"{design}_server",
+        ["sh", "-c", f"exec {command} >/dev/null"], name=f"{design}_server", directory=server.driver.labs
     )
     server.wait_for_listening(port)
     return started

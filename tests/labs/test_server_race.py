@@ -36,7 +36,7 @@ def test_race(check: Driver, server: Host, alfa: Host, bravo: Host, results_fold
     race.write(results, results_folder)
 
     for result in results:
-        met = f"of {result.clients} clients the {result.design} server answered {result.answered}"
+        met = f"Of {result.clients} clients the {result.design} server answered {result.answered}"
         assert as_designed(result), met
         assert not result.wrong, f"{result.wrong} clients of the {result.design} server got back what they had not sent"
         if result.design == "iterative" and result.clients > 1:
