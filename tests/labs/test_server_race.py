@@ -36,9 +36,9 @@ def test_race(check: Driver, server: Host, alfa: Host, bravo: Host, results_fold
     race.write(results, results_folder)
 
     for result in results:
-        met = f"Of {result.clients} clients the {result.design} server answered {result.answered}"
-        assert as_designed(result), met
+        met = f"The {result.design} server answered {result.answered} of {result.clients} clients"
         assert not result.wrong, f"{result.wrong} clients of the {result.design} server got back what they had not sent"
+        assert as_designed(result), met
         if result.design == "iterative" and result.clients > 1:
             assert result.wait_median >= result.seconds * 1000, f"{met}, and yet half of them had their answer in time"
         if result.clients == max(counts):
