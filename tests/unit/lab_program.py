@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import itertools
 import os
 import re
 import select
@@ -77,6 +78,11 @@ class Program:
         return os.pread(self._errors.fileno(), 1 << 20, 0)
 
     @property
+    def state(self) -> str:
+        """R if it runs, S if it sleeps, T if it is stopped."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
+
+    @property
     def sockets(self) -> list[int]:
         """Those of its descriptors that are sockets."""
         return [number for number, file in self.descriptors.items() if file.startswith("socket:")]
@@ -126,10 +132,14 @@ class Program:
         assert self.process.poll() is None, f"{self.name} has ended: {self.process.returncode}, {self.errors!r}"
 
     def listening(self, port: int) -> "Program":
-        """Wait until the program listens on the TCP port, or is bound to the UDP port."""
+        """Wait until the program has its TCP port open, or is bound to its UDP port, and sleeps: waits for clients."""
         states = ((LISTEN, "tcp"), (UNCONNECTED, "udp"))
+
+        def waits() -> bool:
+            return any(port_state(port, *state) for state in states) and self.state == "S"
+
         try:
-            self.wait_for(lambda: any(port_state(port, *state) for state in states), True, f"listening on {port}")
+            self.wait_for(waits, True, f"waiting on port {port}")
         except BaseException:
             self.__exit__()
             raise
@@ -155,17 +165,21 @@ class Program:
     def stopped(self) -> Iterator[None]:
         """Stop the program meanwhile, as Ctrl+Z does."""
         os.kill(self.process.pid, signal.SIGSTOP)
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        self.wait_for(lambda: stat.read_text().rpartition(") ")[2][0], "T", "state")
+        self.wait_for(lambda: self.state, "T", "state")
         yield
         os.kill(self.process.pid, signal.SIGCONT)
 
 
+_candidates = itertools.count(os.getpid() * 100)  # not those that another run of the tests begins with
+
+
 def free_port() -> int:
-    """Return a TCP port that is free now; nobody else uses UDP ports here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free now, and stays so: it is below those that the kernel gives to clients."""
+    while True:
+        port = 20000 + next(_candidates) % 12000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - as the labs do
+            return port
 
 
 def port_state(port: int, state: str, protocol: str = "tcp") -> bool:
