@@ -545,7 +545,10 @@ datagrams = st.binary(max_size=20) | st.builds(
 )
 
 
-@pytest.mark.parametrize("server", ["udp_echo_server"], indirect=True)
+udp_echo_server = pytest.mark.parametrize("server", ["udp_echo_server"], indirect=True)
+
+
+@udp_echo_server
 @many
 @given(script=st.lists(st.tuples(st.integers(0, 4), datagrams), max_size=30))
 @example([(0, b""), (1, bytes(LONGEST)), (0, b"hello")])
@@ -560,6 +563,33 @@ def test_each_datagram_comes_back_to_where_it_came_from(server: Server, script: 
                 under_way = len(datagram)
             clients[number].socket.send(datagram)
             clients[number].expected.append(datagram)
+
+
+@udp_echo_server
+def test_datagrams_from_200_addresses(server: Server) -> None:
+    with server.unharmed() as port, speakers(200, server.program, port) as clients:
+        for first in range(0, 200, 50):  # so many find room in the server's buffer
+            for number in range(first, first + 50):
+                clients[number].expected.append(b"I am number %d" % number)
+                clients[number].socket.send(b"I am number %d" % number)
+            for client in clients:
+                client.hear()
+
+
+@udp_echo_server
+def test_a_flood_of_datagrams_from_one_who_has_left(server: Server) -> None:
+    with server.unharmed() as port:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            for _ in range(1000):
+                client.sendto(bytes(1000), ("127.0.0.1", port))
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+
+            def answered() -> bool:
+                client.sendto(b"still there?", ("127.0.0.1", port))  # is lost, too, while the server's buffer is full
+                return bool(ready(client, select.POLLIN, 0.1))
+
+            server.program.wait_for(answered, True, "answers")
+            assert client.recv(65536) == b"still there?"
 
 
 @few
