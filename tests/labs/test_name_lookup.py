@@ -122,6 +122,16 @@ def test_unknown(bravo: Host, domain: str, nobody: str) -> None:
         assert not unknown.stdout, f"nobody has {argument}, and bravo printed {unknown.lines}"
 
 
+def test_output_that_fails(alfa: Host) -> None:
+    """Where the answer can't be written, that is said, and the status is 1."""
+    for program, argument in ("host_by_name", "alfa"), ("name_by_address", alfa.address):
+        command = f"exec {alfa.driver.lab_folder}/{program}.py {argument} >/dev/full"
+        failed = alfa.run("sh", "-c", command)
+        assert (failed.status, failed.stderr) == (1, "write: No space left on device\n"), (
+            f"{program} ended with status {failed.status} and said {failed.stderr!r}"
+        )
+
+
 def test_hosts_file_first(gateway: Host, alfa: Host, bravo: Host, domain: str) -> None:
     """Alfa finds its own name in its /etc/hosts and asks nobody; bravo has to ask for it."""
     with gateway.capture("udp port 53") as wire:
