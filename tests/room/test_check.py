@@ -83,6 +83,27 @@ def test_control_c_ends_a_play_and_what_it_started() -> None:
     assert not any("staged_server" in line for line in _commands_on("server"))
 
 
+def test_control_c_ends_labs_that_are_checked_side_by_side() -> None:
+    checking = subprocess.Popen(
+        [*LABROOM, "check", "tcp_stages", "udp_chat"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=CHECKOUT,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while not any("staged_" in line for line in _commands_on("server")):
+        assert checking.poll() is None, checking.communicate()[1]
+        assert time.monotonic() < deadline
+    os.killpg(checking.pid, signal.SIGINT)  # as a terminal does
+    _, errors = checking.communicate(timeout=30)
+    assert checking.returncode == 130, errors
+    assert errors.splitlines()[-1] == "labroom: interrupted"
+    left = [line for guest in ("server", "alfa", "bravo", "charlie") for line in _commands_on(guest) if ".py" in line]
+    assert not left
+
+
 def test_a_guest_killed_while_a_check_runs_is_the_rooms_fault() -> None:
     checking = subprocess.Popen(
         [*LABROOM, "check", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT
