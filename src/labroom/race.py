@@ -178,7 +178,7 @@ def _draw(results: Sequence[Result], folder: Path) -> None:
         {"svg.fonttype": "none", "font.size": 15, "axes.spines.top": False, "axes.spines.right": False}
     ):
         figure = Figure(figsize=(16, 8))
-        figure.subplots_adjust(left=0.06, right=0.86, bottom=0.18, top=0.84, wspace=0.48)
+        figure.subplots_adjust(left=0.06, right=0.86, bottom=0.18, top=0.84, wspace=0.54)
         figure.suptitle("One echo server, many clients: which design answers, and how soon?", size=22)
         figure.text(0.5, 0.02, _caption(results), ha="center", size=11, color="#555555", linespacing=1.5)
         answered, waiting = figure.subplots(1, 2)
