@@ -120,7 +120,7 @@ class Capture:
         """All packets that it has seen so far, in order."""
         if self._tcpdump.status is None:
             self._fetch()
-        return list(packets(self.file))
+        return list(packets_in(self.file))
 
     def wait_for(self, seen: Callable[[list[Packet]], object], what: str) -> list[Packet]:
         """Wait until the capture shows something; answers all packets until then.
@@ -152,7 +152,7 @@ class Capture:
         self.file += self.host.read_file(self._path, len(self.file))
 
 
-def packets(file: bytes) -> Iterator[Packet]:
+def packets_in(file: bytes) -> Iterator[Packet]:
     """The packets in a capture file whose last record may be incomplete; other protocols are left out."""
     end = _FILE_HEADER
     while end + _RECORD_HEADER <= len(file):

@@ -218,9 +218,9 @@ def check(request: pytest.FixtureRequest, driver: Driver, setting: Setting) -> I
     driver.begin(_lab(request.node.path))
     yield driver
     for number, capture in enumerate(driver.captures, start=1):
-        check = re.sub(r"\W+", "_", request.node.name.removeprefix("test_")).strip("_")
-        name = f"{check}-{number}-{capture.host.name}.pcap"
-        (_results_folder(setting, request) / name).write_bytes(capture.file)
+        shows = re.sub(r"\W+", "_", request.node.name.removeprefix("test_")).strip("_")
+        file = _results_folder(setting, request) / f"{shows}-{number}-{capture.host.name}.pcap"
+        file.write_bytes(capture.file)
     left = driver.clean()
     request.node.stash[_CHECK].left_behind = left
 
@@ -350,7 +350,7 @@ class _Recorder:
         self.interrupted = False
         self.broken = ""
         self.expected: Counter[str] = Counter()  # checks of each lab
-        self.running: dict[str, str] = {}  # lab -> node id of its check that runs
+        self.running: dict[str, str] = {}  # lab -> its check that runs, in words
         self.labs: dict[str, LabResult] = {}
 
     def pytest_configure(self, config: pytest.Config) -> None:

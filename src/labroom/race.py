@@ -160,7 +160,11 @@ def _processor_seconds(program: Program) -> float:
 
 
 def write(results: Sequence[Result], folder: Path) -> Path:
-    """Write race.csv, with all measurements, and their picture as race.svg and race.png; answers the latter."""
+    """Write race.csv, with all measurements, and their picture as race.svg and race.png, into a folder.
+
+    Returns:
+        path of race.png.
+    """
     with (folder / "race.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Result)])
         table.writeheader()

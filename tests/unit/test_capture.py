@@ -6,7 +6,7 @@ import socket
 import dpkt
 import pytest
 
-from labroom.capture import Packet, packets
+from labroom.capture import Packet, packets_in
 
 ALFA, SERVER = ("192.168.74.129", 40000), ("192.168.74.128", 9090)
 
@@ -42,7 +42,7 @@ def test_numbers_count_from_the_syn_of_their_direction_also_across_the_wrap() ->
         segment(ALFA, SERVER, ACK | PSH, 0, 7001, b"hello"),
         segment(SERVER, ALFA, FIN | ACK, 7001, 5, b""),
     )
-    found = list(packets(file))
+    found = list(packets_in(file))
     assert [(p.seq, p.ack) for p in found] == [(0, 0), (0, 1), (1, 1), (1, 6)]
     assert found[2].payload == b"hello"
     assert (found[3].source, found[3].destination, found[3].flags) == (SERVER, ALFA, frozenset({"FIN", "ACK"}))
@@ -51,7 +51,7 @@ def test_numbers_count_from_the_syn_of_their_direction_also_across_the_wrap() ->
 
 def test_the_answer_of_a_closed_port() -> None:
     file = saved(segment(ALFA, SERVER, SYN, 500, 0, b""), segment(SERVER, ALFA, RST | ACK, 0, 501, b""))
-    assert [str(p).partition("9090 ")[2] or str(p).partition("40000 ")[2] for p in packets(file)] == [
+    assert [str(p).partition("9090 ")[2] or str(p).partition("40000 ")[2] for p in packets_in(file)] == [
         "SYN seq 0",
         "> 192.168.74.129:40000 RST ACK seq 0 ack 1",
     ]
@@ -64,7 +64,7 @@ def test_datagrams_and_what_is_said_of_them() -> None:
         frame(ALFA, SERVER, dpkt.ip.IP_PROTO_UDP, udp),
         frame(SERVER, ALFA, dpkt.ip.IP_PROTO_ICMP, icmp),
     )
-    asked, refused = packets(file)
+    asked, refused = packets_in(file)
     assert asked == Packet(1000.0, "udp", ALFA, SERVER, payload=b"anybody?")
     assert (refused.protocol, refused.source, refused.icmp) == ("icmp", (SERVER[0], 0), (3, 3))
 
@@ -72,6 +72,6 @@ def test_datagrams_and_what_is_said_of_them() -> None:
 @pytest.mark.parametrize("missing", range(1, 90))
 def test_a_record_that_is_still_being_written_is_left_for_later(missing: int) -> None:
     whole = saved(segment(ALFA, SERVER, SYN, 1, 0, b""), segment(ALFA, SERVER, ACK, 2, 1, b"hello"))
-    found = list(packets(whole[:-missing]))
+    found = list(packets_in(whole[:-missing]))
     assert len(found) == (1 if missing <= 16 + 20 + 20 + 20 + 5 else 0)
-    assert list(packets(b"")) == []
+    assert list(packets_in(b"")) == []
