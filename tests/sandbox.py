@@ -1,0 +1,217 @@
+"""A sandbox for daemons that a test starts: Docker's engine, libvirt. What they make goes when the sandbox is left.
+
+It is a network, a mount, a process and a control group namespace (namespaces(7)) whose first process ends all others in
+it when it ends (pid_namespaces(7)), as it does when the process that made it dies. Bridges, iptables rules, settings
+of the network and mounts are seen by nobody else. /run is empty, there is one control group hierarchy, version 2, as on
+today's distributions, and the package registries are reached through slirp4netns(1), as from a room.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from labroom.network import UPLINK_NAME_SERVER
+
+#: What it takes, and the package of it in Debian and Ubuntu.
+PACKAGES = {"slirp4netns": "slirp4netns", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
+_PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"  # the distribution's tools, and no docker of /usr/local/bin
+_PATIENCE = 60.0  # s
+
+# $1 a control group of version 2, $2 a resolv.conf, $3 a fifo to say that all is ready. The first process of the
+# sandbox moves aside: a control group that has children with controllers may have no processes (cgroups(7)).
+_LAUNCH = """
+echo $$ >"$1/cgroup.procs" || exit
+exec setpriv --pdeathsig KILL \\
+    unshare --net --mount --pid --cgroup --fork --kill-child --mount-proc --propagation private sh -ec '
+    ip link set lo up
+    mount -t tmpfs -o mode=755 tmpfs /run
+    umount --recursive --lazy /sys/fs/cgroup
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    mkdir /sys/fs/cgroup/sandbox
+    echo 1 >/sys/fs/cgroup/sandbox/cgroup.procs
+    mount --bind "$2" /etc/resolv.conf
+    echo >"$3"
+    exec sleep infinity
+' sh "$@"
+"""
+
+
+class SandboxError(Exception):
+    """The sandbox, or a daemon in it, failed; the message says how."""
+
+
+def missing_packages(commands: Mapping[str, str] = PACKAGES) -> list[str]:
+    """The packages that would bring the commands that aren't there."""
+    return sorted({package for command, package in commands.items() if not shutil.which(command, path=_PATH)})
+
+
+class Sandbox:
+    """The sandbox, from entering its `with` block to leaving it.
+
+    Args:
+        folder: for the files of what runs in it; made and removed, with all that is in it. Its name is that of the
+            sandbox: one of the same name that was killed is cleared away.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._holder: subprocess.Popen[bytes] | None = None
+        self._uplink: subprocess.Popen[bytes] | None = None
+        self._pid = 0  # of the sandbox's first process
+
+    def __enter__(self) -> "Sandbox":
+        self._clear()
+        self.folder.mkdir(mode=0o711, parents=True)
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def _group(self) -> Path:
+        return _unified() / f"labroom-{self.folder.name}"
+
+    def _start(self) -> None:
+        self._group.mkdir()
+        resolver, ready = self.folder / "resolv.conf", self.folder / "ready"
+        resolver.write_text(f"nameserver {UPLINK_NAME_SERVER}\n")
+        os.mkfifo(ready)
+        # Read and write, so that this end opens at once, and a holder that ends early is seen.
+        with open(ready, "r+b", buffering=0) as pipe:  # noqa: PTH123
+            self._holder = subprocess.Popen(
+                ["sh", "-c", _LAUNCH, "sh", str(self._group), str(resolver), str(ready)],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for us, who will end it
+            )
+            os.set_blocking(pipe.fileno(), False)
+            deadline = time.monotonic() + _PATIENCE
+            while not pipe.read(1):
+                if self._holder.poll() is not None or time.monotonic() > deadline:
+                    assert self._holder.stderr
+                    raise SandboxError(f"the sandbox did not start: {self._holder.stderr.read().decode().strip()}")
+                time.sleep(0.01)
+        outer = self._holder.pid
+        self._pid = int(Path(f"/proc/{outer}/task/{outer}/children").read_text())
+        self._start_uplink()
+
+    def _start_uplink(self) -> None:
+        ready, signal_ready = os.pipe()
+        self._uplink = subprocess.Popen(
+            [
+                *("setpriv", "--pdeathsig", "KILL", "slirp4netns", "--configure", "--mtu=1500"),
+                *("--disable-host-loopback", f"--ready-fd={signal_ready}", str(self._pid), "tap0"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[signal_ready],
+            start_new_session=True,
+        )
+        os.close(signal_ready)
+        with os.fdopen(ready) as pipe:
+            if not pipe.read(1):
+                raise SandboxError("slirp4netns ended at once")
+
+    def _stop(self) -> None:
+        for process in (self._uplink, self._holder):
+            if process:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        self._clear()
+
+    def _clear(self) -> None:
+        """End every process of a sandbox of this name and remove what no namespace took with it."""
+        if self._group.is_dir():
+            (self._group / "cgroup.kill").write_text("1")
+            deadline = time.monotonic() + _PATIENCE
+            while self._group.is_dir():
+                for folder in sorted([self._group, *self._group.rglob("*/")], reverse=True):
+                    with contextlib.suppress(OSError):  # the killed ones may take a moment to go
+                        folder.rmdir()
+                if time.monotonic() > deadline:
+                    raise SandboxError(f"{self._group} can't be removed: it is still in use")
+                time.sleep(0.01)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The command that runs another one in the sandbox, in the folder where this process is."""
+        flags = ("--net", "--mount", "--pid", "--cgroup", f"--wdns={Path.cwd()}")
+        return ("nsenter", f"--target={self._pid}", *flags, "--")
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """The environment for what runs inside: this process's, but for what points to another Docker or libvirt."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DOCKER_", "COMPOSE_", "VAGRANT_", "LIBVIRT_"))
+        }
+        return {**kept, "PATH": f"{Path(os.environ.get('VIRTUAL_ENV', '/nonexistent'))}/bin:{_PATH}", **variables}
+
+    def start(self, *argv: str, log: str) -> subprocess.Popen[bytes]:
+        """Start a daemon inside, whose output goes to the file `log` of the sandbox's folder."""
+        with (self.folder / log).open("w") as output:
+            return subprocess.Popen(
+                [*self.inside, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment(),
+                start_new_session=True,
+            )
+
+    def wait_for(self, argv: Sequence[str], daemon: subprocess.Popen[bytes], log: str) -> None:
+        """Wait until a command succeeds inside, which asks whether a daemon is ready.
+
+        Raises:
+            SandboxError: the daemon ended, or was not ready in time; the message has the last lines of its log.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while self.run(*argv, check=False).returncode != 0:
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                lines = (self.folder / log).read_text(errors="replace").strip().splitlines()
+                raise SandboxError(f"{argv[0]} got no answer; {log} ends:\n" + "\n".join(lines[-5:]))
+            time.sleep(0.05)
+
+    def run(
+        self, *argv: str, check: bool = True, timeout: float | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside to its end.
+
+        Raises:
+            SandboxError: it failed, and `check` asks for success; the message has the end of what it said.
+        """
+        done = subprocess.run(
+            [*self.inside, *argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment(**(env or {})),
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise SandboxError(f"{' '.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr)[-4000:]}")
+        return done
+
+
+def _unified() -> Path:
+    """Where the control group hierarchy of version 2 is mounted."""
+    mounts = (line.split()[:3] for line in Path("/proc/mounts").read_text().splitlines())
+    return next(Path(mount) for _, mount, kind in mounts if kind == "cgroup2")
