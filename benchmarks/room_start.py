@@ -29,7 +29,7 @@ from types import FrameType
 
 from docker_engine import IMAGE, Engine, EngineError, Usage, missing_packages
 
-from labroom import image, nspawn, state
+from labroom import image, nspawn_guest, state
 from labroom.cgroups import Cgroup
 from labroom.errors import LabroomError
 from labroom.room import CHECKOUT, Room, load
@@ -377,7 +377,7 @@ def run(chosen: argparse.Namespace) -> int:
             layers = image.ready(wanted[0].room)
             assert layers  # noqa: S101 (it was just up)
             engine = stack.enter_context(Engine(state.ROOT / "benchmark-docker"))
-            engine.import_image(layers["guest"], nspawn.UID_BASE)
+            engine.import_image(layers["guest"], nspawn_guest.UID_BASE)
             version = engine.version()
         found = measure(wanted, engine, chosen.rounds)
         no_more_interrupts()

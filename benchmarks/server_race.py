@@ -11,7 +11,7 @@ measured, 130 interrupted.
 import argparse
 import sys
 
-from labroom import keys, race, room
+from labroom import checks, race, room
 from labroom.driver import CheckFailed, Driver
 from labroom.errors import LabroomError
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("-n", "--rounds", type=int, default=3, help="rounds (3)")
     parser.add_argument("-s", "--seconds", type=float, default=2.0, help="seconds for each measurement (2)")
     chosen = parser.parse_args()
-    driver = Driver(keys.endpoints(room.load(room.default_file())))
+    driver = Driver(checks.endpoints_of_room())
     try:
         driver.begin("server_race")
         clients = [driver.hosts[name] for name in ("alfa", "bravo", "charlie")]

@@ -49,13 +49,14 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
         try:
             from labroom import inventory as room_inventory
-            from labroom import room
+            from labroom import provider, room
             from labroom.errors import LabroomError
         except ImportError as error:
             message = f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
             raise AnsibleParserError(message) from error
         try:
-            groups = room_inventory.inventory(room.load(Path(path)))
+            described = room.load(Path(path))
+            groups = room_inventory.inventory(described, provider.of(described.name).endpoints(described))
         except LabroomError as error:
             raise AnsibleParserError(str(error)) from error
         for group, content in groups.items():

@@ -292,8 +292,9 @@ class Agent:
             file.write(text.encode("latin-1"))
 
     def do_sockets(self) -> list[dict[str, Any]]:
-        """All TCP and UDP sockets of this guest (proc_net(5))."""
-        return list(sockets())
+        """All TCP and UDP sockets of this guest (proc_net(5)) but for those of the sshd that we came by."""
+        sshd = int(os.environ["SSH_CONNECTION"].split()[3])  # ssh(1), ENVIRONMENT: the server's port
+        return [found for found in sockets() if found["local"][1] != sshd]
 
     def do_source_address(self, to: str) -> str:
         """The address from which this guest would speak to `to`; nothing is sent."""

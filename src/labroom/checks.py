@@ -10,7 +10,8 @@ A check is a test function in tests/labs/test_<lab>.py. It names the hosts it ne
         alfa.start("hello_client", server.address, port).expect("Message from server : Hello World~")
 
 Its docstring's first line is the claim that the report shows. All that it has started is killed at its end. Whatever
-raises `RoomFault` leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed` fail it.
+raises `RoomFault` leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed` fail it. A check is
+skipped where the room has no host of a name that it needs.
 
 Three ways lead here: `run`, for the command `labroom check`, which has pytest-xdist run several labs side by side;
 `labroom.play`, which runs a lab's story for an audience; and `pytest tests/labs`, whose conftest.py takes its fixtures
@@ -144,9 +145,10 @@ def endpoints_of_room() -> dict[str, Endpoint]:
     """
     file = os.environ.get("LABROOM_ENDPOINTS")
     if not file:
-        from labroom import keys, room
+        from labroom import provider, room
 
-        return keys.endpoints(room.load(room.default_file()))
+        wanted = room.load(room.default_file())
+        return provider.of(wanted.name).endpoints(wanted)
     try:
         fields = json.loads(Path(file).read_text())
     except (OSError, ValueError) as error:
@@ -157,7 +159,7 @@ def endpoints_of_room() -> dict[str, Endpoint]:
 def _endpoints(fields: Sequence[Mapping[str, Any]]) -> dict[str, Endpoint]:
     return {
         found["name"]: Endpoint(
-            **{**found, "identity_file": Path(found["identity_file"]), "known_hosts": Path(found["known_hosts"])}
+            **{**found, **{several: tuple(map(Path, found[several])) for several in ("identity_files", "known_hosts")}}
         )
         for found in fields
     }
@@ -241,7 +243,7 @@ def _host(name: str) -> Any:
     @pytest.fixture(name=name)
     def host(check: Driver) -> Host:
         if name not in check.hosts:
-            raise RoomFault(f"this lab needs a guest {name}, and the room has none", "add it to room.yml")
+            pytest.skip(f"this room has no {name}")
         check.hosts[name].connect()
         return check.hosts[name]
 
@@ -289,11 +291,17 @@ def pytest_runtest_makereport(
     check.seconds += call.duration
     if call.excinfo and check.verdict == "passed":
         error = call.excinfo.value
-        check.verdict = "fault" if isinstance(error, LabroomError) else "failed"
+        check.verdict = (
+            "skipped"
+            if isinstance(error, pytest.skip.Exception)
+            else "fault"
+            if isinstance(error, LabroomError)
+            else "failed"
+        )
         check.words = _in_words(error)
         check.help = getattr(error, "help", "")
         driver = getattr(item, "funcargs", {}).get("check")
-        if driver:
+        if driver and check.verdict != "skipped":
             check.transcript = list(driver.transcript)
             check.sockets = _sockets(driver)
         shown.sections += [
@@ -318,7 +326,7 @@ def verdict_of(shown: pytest.TestReport) -> Check | None:
 
 def _in_words(error: BaseException) -> str:
     """What an exception says to a person."""
-    if isinstance(error, AssertionError | LabroomError | pytest.fail.Exception):
+    if isinstance(error, AssertionError | LabroomError | pytest.fail.Exception | pytest.skip.Exception):
         return str(error).partition("\nassert ")[0] or "a check without words failed"
     return f"the check itself broke: {type(error).__name__}: {error}"
 
@@ -360,11 +368,11 @@ class _Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """... and in a worker."""
-        endpoints = [
-            {name: str(value) if isinstance(value, Path) else value for name, value in vars(e).items()}
+        fields = [
+            {name: [*map(str, value)] if isinstance(value, tuple) else value for name, value in vars(e).items()}
             for e in self.endpoints.values()
         ]
-        node.workerinput["labroom"] = {"endpoints": endpoints, "results": str(self.results)}
+        node.workerinput["labroom"] = {"endpoints": fields, "results": str(self.results)}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a file of checks that can't be read."""
@@ -423,18 +431,21 @@ class _Recorder:
 
     def colour(self, verdict: report.Verdict, text: str) -> str:
         """Text in the colour of a verdict, on a terminal."""
-        code = {"passed": 32, "failed": 31, "fault": 33}[verdict]
+        code = {"passed": 32, "failed": 31, "fault": 33, "skipped": 2}[verdict]
         return f"\033[{code}m{text}\033[m" if self.coloured else text
 
     def show(self, lab: LabResult) -> None:
         """Show the line of a lab."""
-        says = {"passed": "passed", "failed": "FAILED", "fault": "room fault"}[lab.verdict]
+        says = "FAILED" if lab.verdict == "failed" else report.VERDICTS[lab.verdict]
         passed = sum(check.verdict == "passed" for check in lab.checks)
         count = f"{passed} of {len(lab.checks)} checks"
         start = "\r\033[K" if self.lively else ""
         verdict = self.colour(lab.verdict, f"{says:10}")
         width = max(map(len, self.expected))
-        print(f"{start}{lab.name:{width}}  {verdict}  {count:>15}  {lab.seconds:5.1f} s", file=self.out, flush=True)
+        line = f"{start}{lab.name:{width}}  {verdict}  {count:>15}  {lab.seconds:5.1f} s"
+        if lab.skipped:
+            line += f"  {len(lab.skipped)} skipped: {', '.join(sorted({check.words for check in lab.skipped}))}"
+        print(line, file=self.out, flush=True)
 
     def finish(self, page: Path) -> None:
         """Show what did not pass, and the sum."""
@@ -445,7 +456,7 @@ class _Recorder:
             for check in lab.checks:
                 if check.verdict == "failed" or (check.verdict == "fault" and not told[check.words]):
                     self.explain(lab, check)
-                told[check.words] += bool(check.words)
+                told[check.words] += bool(check.words) and check.verdict != "skipped"
                 for host, commands in check.left_behind.items():
                     print(f"\n{lab.name}: left behind on {host}, and killed: {', '.join(commands)}", file=self.out)
         for words, times in told.items():

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
-from labroom import __version__, room, state
+from labroom import __version__, provider, room, state
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 
 REPORTS = room.CHECKOUT / "reports"
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = verb("up", _up, "make the room, or mend it where something is missing")
     up.add_argument("--check", action="store_true", help="then drive the labs across it")
+    up.add_argument("--provider", choices=provider.NAMES, help="what makes the guests (nspawn)")
     down = verb("down", _down, "take the room down; nothing of it stays but its image and keys")
     down.add_argument("--purge", action="store_true", help="remove the image and the keys too")
     check = verb("check", _check, "drive the labs across the room and say what happened")
@@ -94,45 +95,33 @@ def _room_file(options: argparse.Namespace) -> Path:
 
 
 def _up(options: argparse.Namespace) -> int:
-    from labroom import image, machine, network, nspawn
+    from labroom import machine
     from labroom.progress import Progress
 
     file = _room_file(options)
     wanted = room.load(file)
-    machine.require_root("up")
+    made_by = provider.read_record(wanted.name).get("provider", provider.NAMES[0])
+    makes = provider.named(options.provider or made_by)
+    if makes.NEEDS_ROOT:
+        machine.require_root("up")
     progress = Progress()
     started = time.monotonic()
     with state.locked(_lock(wanted.name), f"brings room {wanted.name} up"):
-        record = state.read_json(nspawn.record(wanted.name))
-        if network.exists(wanted.name) and record:
-            if record["file"] != str(file):
-                raise MachineError(
-                    f"a room named {wanted.name} is up already, of {record['file']}",
-                    f"labroom --room {record['file']} down, or another name in {file}",
-                )
-            if record["links"] != nspawn.link_digest(wanted):
-                raise MachineError(
-                    "the running room has other networks than room.yml now says", "labroom down, then labroom up"
-                )
+        record = provider.read_record(wanted.name)
+        was_up = bool(record) and provider.named(made_by).exists(wanted.name)
+        if was_up and record["file"] != str(file):
+            raise MachineError(
+                f"a room named {wanted.name} is up already, of {record['file']}",
+                f"labroom --room {record['file']} down, or another name in {file}",
+            )
+        if was_up and options.provider not in (None, made_by):
+            raise MachineError(f"room {wanted.name} is up by {made_by}", "labroom down, then labroom up")
         print(f"room {wanted.name}: {len(wanted.guests)} guests, by {file}", flush=True)
-        was_up = network.exists(wanted.name)
         try:
-            layers = nspawn.layers_in_use(wanted) if was_up else None
-            if layers is None:
-                machine.install_missing(progress)
-                machine.require_user_namespaces()
-                network.check_free(wanted)
-                layers = image.ensure(wanted, progress)
-            elif layers != image.ready(wanted):
-                print(
-                    "  note: roles or labs have changed since these guests' image was made; `labroom down` and `up`\n"
-                    "  renew them, `ansible-playbook -i room.yml playbooks/room.yml` changes them as they are"
-                )
-            with progress.phase(f"guests: {' '.join(wanted.guests)}"[:50]):
-                done = nspawn.up(wanted, file, layers)
+            done = makes.up(wanted, file, progress)
         except BaseException:
             if not was_up:  # half a room is of no use to anybody
-                nspawn.down(wanted.name, at_once=True)
+                makes.down(wanted.name, at_once=True)
             raise
     for guest, what in done.items():
         if was_up:
@@ -152,10 +141,9 @@ def _lock(name: str) -> Path:
 
 
 def _down(options: argparse.Namespace) -> int:
-    from labroom import image, machine, nspawn
+    from labroom import machine
 
     file = _room_file(options)
-    machine.require_root("down")
     # By the room's record first: room.yml may be gone, broken, or say another name by now.
     names = {
         record.parent.name
@@ -168,23 +156,25 @@ def _down(options: argparse.Namespace) -> int:
         if not names:
             raise
     else:
-        other = state.read_json(nspawn.record(name)).get("file", str(file))
+        other = provider.read_record(name).get("file", str(file))
         if other == str(file):
             names.add(name)
         elif not names:
             raise MachineError(f"room {name} is that of {other}", f"labroom --room {other} down")
+    if options.purge or any(provider.of(name).NEEDS_ROOT for name in names):
+        machine.require_root("down")
     for name in sorted(names):
         started = time.monotonic()
         with state.locked(_lock(name), f"takes room {name} down"):
-            there = nspawn.down(name)
+            there = provider.of(name).down(name)
             if options.purge:
                 state.remove_tree(state.ROOMS / name)
                 for log in state.ROOT.glob(f"{name}-*.log"):
                     log.unlink()
         print(f"room {name}: down after {time.monotonic() - started:.1f} s" if there else f"room {name}: was not up")
-    image.clear_away_if_idle()
     if options.purge:
-        image.purge()
+        for other in provider.NAMES:
+            provider.named(other).purge()
         print("images and keys removed")
     return 0
 
@@ -194,21 +184,21 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
-    from labroom import checks, keys
+    from labroom import checks
 
     labs = checks.chosen(labs)
     wanted = _running_room(options)
     with _locked_for_labs(wanted):
-        return checks.run(keys.endpoints(wanted), labs, REPORTS).status
+        return checks.run(provider.of(wanted.name).endpoints(wanted), labs, REPORTS).status
 
 
 def _play(options: argparse.Namespace) -> int:
-    from labroom import checks, keys, play
+    from labroom import checks, play
 
     checks.chosen([options.lab])
     wanted = _running_room(options)
     with _locked_for_labs(wanted):
-        return play.run(keys.endpoints(wanted), options.lab, REPORTS)
+        return play.run(provider.of(wanted.name).endpoints(wanted), options.lab, REPORTS)
 
 
 def _locked_for_labs(wanted: room.Room) -> AbstractContextManager[object]:
@@ -224,24 +214,21 @@ def _running_room(options: argparse.Namespace) -> room.Room:
     Raises:
         RoomFault: it isn't.
     """
-    from labroom import network
-
     wanted = room.load(_room_file(options))
-    if not network.exists(wanted.name):
+    if not provider.of(wanted.name).exists(wanted.name):
         raise RoomFault(f"room {wanted.name} is not up", "sudo ./labroom up")
     return wanted
 
 
 def _status(options: argparse.Namespace) -> int:
-    from labroom import network, nspawn
-
     wanted = room.load(_room_file(options))
-    if not network.exists(wanted.name):
+    makes = provider.of(wanted.name)
+    if not makes.exists(wanted.name):
         print(f"room {wanted.name} is not up: ./labroom up")
         return 0
     print(f"room {wanted.name}, domain {wanted.domain}, internet {'on' if wanted.internet else 'off'}\n")
     print(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
-    for guest in nspawn.status(wanted):
+    for guest in makes.status(wanted):
         addresses = [wanted.guests[guest.name].private, wanted.guests[guest.name].outside]
         first, *more = [str(address) for address in addresses if address]
         line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
@@ -268,27 +255,21 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _ssh(options: argparse.Namespace) -> int:
-    from labroom import keys
-
     wanted = _running_room(options)
     if options.guest not in wanted.guests:
         raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(wanted.guests)}")
-    guest = wanted.guests[options.guest]
-    ssh_options = {
-        **keys.ssh_options(wanted),
-        "BindAddress": str(wanted.networks.machine(guest.link)),
-        "LogLevel": "ERROR",
-    }
-    argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in ssh_options.items())]
+    at = provider.of(wanted.name).endpoints(wanted)[options.guest]
+    ssh_options = [*at.ssh_options(), ("LogLevel", "ERROR"), ("Port", str(at.ssh_port))]
+    argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in ssh_options)]
     sys.stdout.flush()
-    os.execvp("ssh", [*argv, f"{keys.STUDENT}@{guest.address}", *options.command])  # noqa: S606 (no shell is meant)
+    os.execvp("ssh", [*argv, f"{at.user}@{at.ssh_host}", *options.command])  # noqa: S606 (no shell is meant)
 
 
 def _ssh_config(options: argparse.Namespace) -> int:
     from labroom import keys
 
     wanted = _running_room(options)
-    print(keys.client_config(wanted), end="")
+    print(keys.client_config(provider.of(wanted.name).endpoints(wanted)), end="")
     return 0
 
 

@@ -565,7 +565,6 @@ class Host:
         return [
             Socket(**{**found, "local": tuple(found["local"]), "remote": tuple(found["remote"])})
             for found in self.ask("sockets")
-            if found["local"][1] != self.endpoint.port
         ]
 
     def connections(self, port: int) -> list[Socket]:
@@ -703,14 +702,15 @@ class Host:
         client = self._client = paramiko.SSHClient()  # rejects unknown host keys unless told otherwise
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
-            client.load_system_host_keys(str(at.known_hosts))  # "system": only read, never written
+            for file in at.known_hosts:
+                client.load_system_host_keys(str(file))  # "system": only read, never written
             client.connect(
-                at.address,
-                at.port,
+                at.ssh_host,
+                at.ssh_port,
                 at.user,
-                key_filename=str(at.identity_file),
-                allow_agent=False,
-                look_for_keys=False,
+                key_filename=[str(file) for file in at.identity_files],  # type: ignore[arg-type]  # its stubs forget lists
+                allow_agent=not at.identity_files,
+                look_for_keys=not at.identity_files,
                 sock=self._reach(),
                 timeout=CONNECT_SECONDS,
                 banner_timeout=CONNECT_SECONDS,
@@ -725,14 +725,14 @@ class Host:
             channel.sendall(source)
         except paramiko.BadHostKeyException as error:
             raise RoomFault(
-                f"{self.name} ({at.address}) shows another host key than {at.known_hosts} has",
-                "./labroom down, then ./labroom up",
+                f"{self.name} ({at.ssh_host}) shows another host key than {_listed(at.known_hosts)} has", at.remedy
             ) from error
         except paramiko.AuthenticationException as error:
-            raise RoomFault(f"{self.name} does not let {at.user} in with {at.identity_file}: {error}") from error
+            offered = _listed(at.identity_files) or "the keys of ssh-agent and ~/.ssh"
+            raise RoomFault(f"{self.name} does not let {at.user} in with {offered}: {error}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise RoomFault(
-                f"{self.name} ({at.address} port {at.port}) can't be reached: {error}", "./labroom up"
+                f"{self.name} ({at.ssh_host} port {at.ssh_port}) can't be reached: {error}", at.remedy
             ) from error
         self._answers.clear()
         self._channel = channel
@@ -743,12 +743,12 @@ class Host:
         at = self.endpoint
         try:
             reached = socket.create_connection(
-                (at.address, at.port), REACH_SECONDS, (at.bind_address, 0) if at.bind_address else None
+                (at.ssh_host, at.ssh_port), REACH_SECONDS, (at.bind_address, 0) if at.bind_address else None
             )
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise RoomFault(
-                    f"the room is down: this machine has no address {at.bind_address}", "./labroom up"
+                    f"the room is down: this machine has no address {at.bind_address}", at.remedy
                 ) from error
             raise
         for level, option, value in (
@@ -850,7 +850,7 @@ class Host:
         self._drop()
         return RoomFault(
             f"guest {self.name} stopped answering{doing}{said}: the room's fault, not the lab's",
-            "./labroom up, then check again",
+            f"{self.endpoint.remedy}, then check again",
         )
 
     def _read(self, channel: paramiko.Channel) -> None:
@@ -1055,6 +1055,10 @@ def _receive(channel: paramiko.Channel) -> bytes:
         return channel.recv(1 << 16)
     except OSError:
         return b""
+
+
+def _listed(files: Sequence[object]) -> str:
+    return ", ".join(map(str, files))
 
 
 def _short(text: str) -> str:

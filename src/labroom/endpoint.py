@@ -1,4 +1,4 @@
-"""Where and how a host answers SSH: all that the driver needs to know of a provider."""
+"""Where and how a host answers SSH: all that the driver and Ansible need to know of a provider."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +6,42 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One host's SSH address.
+    """One host, as the others of its room reach it and as this machine logs in to it.
 
     Attributes:
-        name: the host's name in room.yml.
-        address: IPv4 address, dotted.
-        port: TCP port of its sshd.
+        name: the host's name in the room.
+        address: IPv4 address, dotted, at which the other hosts of the room reach it.
+        ssh_host: address or name at which this machine reaches its sshd: the same one, unless that is forwarded.
+        ssh_port: TCP port there.
         user: account to log in as.
-        identity_file: private key, readable by its owner alone.
-        known_hosts: file with the host's key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+        identity_files: private keys to offer; none: those of the user's agent and of ~/.ssh.
+        known_hosts: files, one of which has the host's key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
         bind_address: the machine's own address in the room's network. Connecting from it fails at once when the
             room is down, so that nothing meant for a guest can leave by the machine's default route. None: any.
+        remedy: the command or the change that mends it when it can't be reached.
     """
 
     name: str
     address: str
-    port: int
+    ssh_host: str
+    ssh_port: int
     user: str
-    identity_file: Path
-    known_hosts: Path
+    identity_files: tuple[Path, ...]
+    known_hosts: tuple[Path, ...]
     bind_address: str | None = None
+    remedy: str = "./labroom up"
+
+    def ssh_options(self) -> list[tuple[str, str]]:
+        """The options of ssh_config(5) with which OpenSSH reaches it as the driver does, besides host, port, user."""
+        options = [("IdentityFile", str(file)) for file in self.identity_files]
+        if self.identity_files:
+            options.append(("IdentitiesOnly", "yes"))
+        options += [
+            ("UserKnownHostsFile", " ".join(map(str, self.known_hosts))),
+            ("GlobalKnownHostsFile", "/dev/null"),
+            ("StrictHostKeyChecking", "yes"),
+            ("PasswordAuthentication", "no"),
+        ]
+        if self.bind_address:
+            options.append(("BindAddress", self.bind_address))
+        return options

@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from labroom import inventory, keys, machine, network, nspawn, processes, state
+from labroom import inventory, keys, machine, network, nspawn_guest, processes, state
 from labroom.cgroups import Cgroup
+from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.progress import Progress
 from labroom.room import CHECKOUT, Guest, Room
@@ -110,7 +111,7 @@ def _roles(playbook: str) -> list[str]:
 def _names(room: Room, release: str) -> dict[str, str]:
     """The name of each layer for this room, checkout and release."""
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn.UID_BASE)}"
+    base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn_guest.UID_BASE)}"
     variables = inventory.role_variables(room)
     roles = {path for path in (CHECKOUT / "roles").iterdir() if path.is_dir()}
     for_gateway = {CHECKOUT / "roles" / name for name in _roles("gateway.yml")}
@@ -126,12 +127,17 @@ def _tree(name: str) -> Path:
     return state.IMAGES / name / "tree"
 
 
-def _layers(names: dict[str, str]) -> Layers:
-    guest = [_tree(names["guest"]), _tree(names["base"])]
+def _layers(room: Room, names: dict[str, str]) -> Layers:
+    base = [_tree(names["base"])]
+    if not room.image.provisioned:
+        return {"guest": base, "gateway": base}
+    guest = [_tree(names["guest"]), *base]
     return {"guest": guest, "gateway": [_tree(names["gateway"]), *guest]}
 
 
 def _wanted(room: Room) -> list[str]:
+    if not room.image.provisioned:
+        return ["base"]
     return ["base", "guest", "gateway"] if room.gateway else ["base", "guest"]
 
 
@@ -149,7 +155,7 @@ def ready(room: Room) -> Layers | None:
     if release is None:
         return None
     names = _names(room, release)
-    return _layers(names) if all(_tree(names[layer]).is_dir() for layer in _wanted(room)) else None
+    return _layers(room, names) if all(_tree(names[layer]).is_dir() for layer in _wanted(room)) else None
 
 
 def ensure(room: Room, progress: Progress) -> Layers:
@@ -181,12 +187,12 @@ def ensure(room: Room, progress: Progress) -> Layers:
             _forget_old(names)
         finally:
             _clear_away()
-        return _layers(names)
+        return _layers(room, names)
 
 
 def _clear_away() -> None:
     """Remove what making an image left behind; the lock says that nobody makes one."""
-    nspawn.clear_away(_BUILD)
+    nspawn_guest.clear_away(_BUILD)
     state.remove_tree(state.ROOMS / _BUILD)
     for partial in state.IMAGES.glob("*.partial"):
         state.remove_tree(partial)
@@ -209,7 +215,9 @@ def purge() -> None:
 
 
 def _used() -> set[str]:
-    return {layer.parent.name for layer in nspawn.layers_of_all_rooms()}
+    """The layers that a room of this machine lies on."""
+    records = [state.read_json(record) for record in state.ROOMS.glob("*/room.json")]
+    return {Path(layer).parent.name for known in records for part in known.get("layers", {}).values() for layer in part}
 
 
 def _forget_old(names: dict[str, str]) -> None:
@@ -326,8 +334,8 @@ def _shift_owners(tree: Path) -> None:
     for folder, folders, files in os.walk(tree):
         for path in (Path(folder), *(Path(folder, name) for name in (*folders, *files))):
             status = path.lstat()
-            if status.st_uid < nspawn.UID_COUNT:  # not yet: hard links come by twice
-                os.lchown(path, nspawn.UID_BASE + status.st_uid, nspawn.UID_BASE + status.st_gid)
+            if status.st_uid < nspawn_guest.UID_COUNT:  # not yet: hard links come by twice
+                os.lchown(path, nspawn_guest.UID_BASE + status.st_uid, nspawn_guest.UID_BASE + status.st_gid)
                 if status.st_mode & 0o6000 and not path.is_symlink():  # which lchown clears
                     path.chmod(status.st_mode & 0o7777)
 
@@ -357,27 +365,28 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
     network.start_uplink(_BUILD)
     keys.prepare(builder)
     for part in missing:
-        below = _layers(names)[part][1:]
+        below = _layers(room, names)[part][1:]
         log = state.IMAGES / f"{names[part]}.log"
         with progress.phase(f"{part} layer by playbooks/{part}.yml", log):
-            nspawn.start(_BUILD, nspawn.describe(builder, "builder", below))
+            nspawn_guest.start(_BUILD, nspawn_guest.describe(builder, "builder", below))
             _run_playbook(room, builder, part, log)
             partial = state.IMAGES / f"{names[part]}.partial"
             partial.mkdir()
-            nspawn.shut_down(_BUILD, ["builder"])
-            (nspawn.folder(_BUILD, "builder") / "upper").rename(partial / "tree")
-            nspawn.clear(_BUILD, "builder")
+            nspawn_guest.shut_down(_BUILD, ["builder"])
+            (nspawn_guest.folder(_BUILD, "builder") / "upper").rename(partial / "tree")
+            nspawn_guest.clear(_BUILD, "builder")
             _forget_identity(partial / "tree")
             _keep(names[part], partial)
 
 
 def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
-    groups = inventory.inventory(builder)
+    address = str(builder.guests["builder"].address)
+    own_keys = (keys.identity(_BUILD),), (keys.known_hosts(_BUILD),)
+    groups = inventory.inventory(builder, {"builder": Endpoint("builder", address, address, 22, "root", *own_keys)})
     variables = inventory.role_variables(room)
     groups["guests"]["vars"] |= variables["guests"]
-    patience = "-o ConnectionAttempts=30 -o ConnectTimeout=1"  # it is still booting
-    common = " ".join(f"-o {option}={value}" for option, value in keys.ssh_options(builder).items())
-    groups["guests"]["hosts"]["builder"]["ansible_ssh_common_args"] = f"{common} {patience}"
+    patience = " -o ConnectionAttempts=30 -o ConnectTimeout=1"  # it is still booting
+    groups["guests"]["hosts"]["builder"]["ansible_ssh_common_args"] += patience
     groups["gateways"] = {"hosts": {"builder": {}} if part == "gateway" else {}, "vars": variables["gateways"]}
     file = state.ROOMS / _BUILD / "inventory.yml"
     file.write_text(json.dumps(groups, indent=1))
@@ -394,7 +403,7 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
     except MachineError as error:
         if "UNREACHABLE" in log.read_text():
             raise MachineError(
-                f"{error}\nthe builder's console ends:\n    " + "\n    ".join(nspawn.console(_BUILD, "builder"))
+                f"{error}\nthe builder's console ends:\n    " + "\n    ".join(nspawn_guest.console(_BUILD, "builder"))
             ) from error
         raise
 

@@ -1,8 +1,11 @@
 """room.yml as Ansible sees it: hosts, groups, how to reach them, and the roles' variables."""
 
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from labroom import keys
+from labroom.endpoint import Endpoint
 from labroom.network import UPLINK_NAME_SERVER
 from labroom.room import Room
 
@@ -38,25 +41,28 @@ def role_variables(room: Room) -> dict[str, dict[str, Any]]:
     return {"guests": guests, "gateways": gateways}
 
 
-def inventory(room: Room) -> dict[str, Any]:
+def inventory(room: Room, endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
     """An inventory of the room, in the shape of Ansible's YAML inventories: {group: {hosts: …, vars: …}}."""
-    common = " ".join(f"-o {option}={value}" for option, value in keys.ssh_options(room).items())
-    hosts = {
-        name: {
-            "ansible_host": str(guest.address),
-            "ansible_ssh_common_args": f"{common} -o BindAddress={room.networks.machine(guest.link)}",
-        }
-        for name, guest in room.guests.items()
-    }
+    hosts = {name: _connection(at) for name, at in endpoints.items()}
     variables = role_variables(room)
     identity = keys.identity(room.name)
-    login = {"ansible_user": "root", "ansible_ssh_private_key_file": str(identity)}
+    login: dict[str, Any] = {"ansible_user": "root"}
     if identity.is_file():
-        login["student_account_authorized_keys"] = [keys.public(identity)]  # type: ignore[assignment]
+        login["student_account_authorized_keys"] = [keys.public(identity)]
     return {
         "guests": {"hosts": hosts, "vars": {**variables["guests"], **login}},
         "gateways": {
             "hosts": {name: {} for name, guest in room.guests.items() if guest.part == "gateway"},
             "vars": variables["gateways"],
         },
+    }
+
+
+def _connection(at: Endpoint) -> dict[str, Any]:
+    """The variables by which Ansible reaches a host."""
+    options = at.ssh_options()
+    return {
+        "ansible_host": at.ssh_host,
+        "ansible_port": at.ssh_port,
+        "ansible_ssh_common_args": " ".join(f"-o {option}={shlex.quote(value)}" for option, value in options),
     }

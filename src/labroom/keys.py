@@ -1,6 +1,7 @@
 """A room's keys: one key pair to log in with, a host key a guest, and the files that make ssh know and check them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from labroom import state
@@ -66,43 +67,10 @@ def prepare(room: Room) -> None:
         os.chown(path, *owner)
 
 
-def ssh_options(room: Room) -> dict[str, str]:
-    """The ssh_config(5) options with which OpenSSH reaches the guests, the same for all but the address to bind."""
-    return {
-        "IdentityFile": str(identity(room.name)),
-        "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(known_hosts(room.name)),
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
-        "PasswordAuthentication": "no",
-    }
-
-
-def client_config(room: Room) -> str:
-    """What `ssh -F` and VS Code need in order to reach every guest by its name, in the form of ssh_config(5)."""
+def client_config(endpoints: Mapping[str, Endpoint]) -> str:
+    """What `ssh -F` and VS Code need in order to reach every host by its name, in the form of ssh_config(5)."""
     blocks = []
-    for guest, description in room.guests.items():
-        options = {
-            "HostName": str(description.address),
-            "User": STUDENT,
-            "BindAddress": str(room.networks.machine(description.link)),
-            **ssh_options(room),
-        }
-        blocks.append(f"Host {guest}\n" + "".join(f"    {key} {value}\n" for key, value in options.items()))
+    for name, at in endpoints.items():
+        options = [("HostName", at.ssh_host), ("Port", str(at.ssh_port)), ("User", at.user), *at.ssh_options()]
+        blocks.append(f"Host {name}\n" + "".join(f"    {option} {value}\n" for option, value in options))
     return "\n".join(blocks)
-
-
-def endpoints(room: Room) -> dict[str, Endpoint]:
-    """Where each guest answers SSH."""
-    return {
-        guest: Endpoint(
-            name=guest,
-            address=str(description.address),
-            port=22,
-            user=STUDENT,
-            identity_file=identity(room.name),
-            known_hosts=known_hosts(room.name),
-            bind_address=str(room.networks.machine(description.link)),
-        )
-        for guest, description in room.guests.items()
-    }

@@ -172,7 +172,7 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO 
     for file in sorted((results / lab).glob("*")):
         stage.line(f"kept: {file}", _DIM)
     verdicts = {check.verdict for check in director.played}
-    return 1 if "failed" in verdicts else 3 if "fault" in verdicts else 0
+    return 1 if "failed" in verdicts else 0 if "passed" in verdicts else 3
 
 
 def _printable(text: str) -> str:

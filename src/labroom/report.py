@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from labroom.driver import Event
 
 #: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.
-Verdict = Literal["passed", "failed", "fault"]
+#: `skipped`: the room doesn't have what it takes, such as a host on the far side.
+Verdict = Literal["passed", "failed", "fault", "skipped"]
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Check:
         claim: what the check shows, one sentence.
         verdict: what came of it.
         seconds: how long it took.
-        words: for a failure or fault, what happened, in plain words.
+        words: for a failure or fault, what happened, in plain words; for a check that was skipped, what is missing.
         help: the remedy, if one is known.
         transcript: for a failure or fault, all that happened on the hosts, in order.
         sockets: and the sockets of each host involved, at that moment.
@@ -61,9 +62,15 @@ class LabResult:
 
     @property
     def verdict(self) -> Verdict:
-        """`failed` if one check failed, else `fault` if one met a fault of the room, else `passed`."""
+        """`failed` if one check failed, else `fault` if one met a fault of the room, else `passed` if one passed."""
         found = {check.verdict for check in self.checks}
-        return "failed" if "failed" in found else "fault" if "fault" in found else "passed"
+        order: tuple[Verdict, ...] = ("failed", "fault", "passed", "skipped")
+        return next((verdict for verdict in order if verdict in found), "passed")
+
+    @property
+    def skipped(self) -> list[Check]:
+        """The checks for which the room doesn't have what it takes."""
+        return [check for check in self.checks if check.verdict == "skipped"]
 
     @property
     def seconds(self) -> float:
@@ -94,8 +101,9 @@ class CheckResult:
 
     @property
     def passed(self) -> bool:
-        """Whether at least one lab was checked, and all passed."""
-        return bool(self.labs) and all(lab.verdict == "passed" for lab in self.labs)
+        """Whether at least one lab passed, and none did worse than to be skipped."""
+        found = {lab.verdict for lab in self.labs}
+        return "passed" in found and found <= {"passed", "skipped"}
 
     @property
     def failed(self) -> list[LabResult]:
@@ -109,7 +117,7 @@ class CheckResult:
 
     @property
     def status(self) -> int:
-        """The exit status: 0 all passed, 1 a lab failed, 3 none failed but the room was at fault."""
+        """The exit status: 0 all is well, 1 a lab failed, 3 the room was at fault, or had too little for any lab."""
         return 0 if self.passed else 1 if self.failed else 3
 
     @property
@@ -118,9 +126,13 @@ class CheckResult:
         parts = [f"{sum(lab.verdict == 'passed' for lab in self.labs)} passed"]
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         parts += [f"{len(self.faults)} not judged (room fault)"] if self.faults else []
-        checks = sum(len(lab.checks) for lab in self.labs)
+        skipped = sum(lab.verdict == "skipped" for lab in self.labs)
+        parts += [f"{skipped} skipped"] if skipped else []
+        checks = f"{sum(len(lab.checks) for lab in self.labs)} checks"
+        if left_out := sum(len(lab.skipped) for lab in self.labs):
+            checks += f", {left_out} of them skipped,"
         labs = "1 lab" if len(self.labs) == 1 else f"{len(self.labs)} labs"
-        return f"{labs}: {', '.join(parts)}; {checks} checks in {self.seconds:.1f} s"
+        return f"{labs}: {', '.join(parts)}; {checks} in {self.seconds:.1f} s"
 
 
 def aligned(transcript: Sequence[Event]) -> list[str]:
@@ -160,7 +172,7 @@ def write(result: CheckResult, folder: Path) -> Path:
     return path
 
 
-VERDICTS = {"passed": "passed", "failed": "failed", "fault": "room fault"}
+VERDICTS = {"passed": "passed", "failed": "failed", "fault": "room fault", "skipped": "skipped"}
 
 _PAGE = """\
 <!doctype html>
@@ -200,14 +212,16 @@ td.verdict { white-space: nowrap; }
 .checks { table-layout: fixed; }
 .checks > tbody > tr > td:first-child { width: 7rem; }
 .checks > tbody > tr > td:last-child { width: 3.5rem; }
-.passed, .failed, .fault { font-weight: 600; }
+.passed, .failed, .fault, .skipped { font-weight: 600; }
 .passed { color: var(--passed); }
 .failed { color: var(--failed); }
 .fault { color: var(--fault); }
+.skipped { color: var(--soft); }
 a { color: inherit; text-underline-offset: .2em; }
-.words.failed, .words.fault { color: inherit; font-weight: inherit; }
+.words.failed, .words.fault, .words.skipped { color: inherit; font-weight: inherit; }
 .words { margin: .75rem 0; padding: .75rem 1rem; border-left: 4px solid var(--failed); background: var(--panel); }
 .words.fault { border-color: var(--fault); }
+.words.skipped { border-color: var(--line); }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
 .scroll { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: .6rem .9rem; margin: .4rem 0; }
@@ -286,7 +300,7 @@ img { max-width: 100%; background: #ffffff; }
 {% endfor %}
 </pre></div></details>
 {% endif %}
-{% if check.verdict != "passed" %}
+{% if check.verdict in ("failed", "fault") %}
     <p>Run it again: <code>{{ lab.again }}</code></p>
 {% endif %}
   </td>

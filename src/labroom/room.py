@@ -27,9 +27,15 @@ class _Strict(BaseModel):
 
 
 class Image(_Strict):
-    """What the guests' image is made of."""
+    """What the guests' image is made of.
+
+    Attributes:
+        release: the distribution's release; auto: see docs/room.md.
+        provisioned: whether the roles are in it; else guests have sshd and python3, for Ansible to begin with.
+    """
 
     release: Literal["auto", "noble", "jammy", "bookworm", "trixie"] = "auto"
+    provisioned: bool = True
 
 
 class Networks(_Strict):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import cgroups, image, network, nspawn, room, state
+from labroom import cgroups, image, network, nspawn, nspawn_guest, provider, room, state
 from labroom.errors import RoomFault
 from tests.room.trial import ROOM, Trial, traces
 
@@ -26,12 +26,12 @@ def _wait_for(seen: Callable[[], bool], what: str) -> None:
 
 # What `up` has made at the moment at which it is ended.
 MOMENTS: dict[str, Callable[[], bool]] = {
-    "its record": lambda: nspawn.record("trial").exists(),
+    "its record": lambda: provider.record("trial").exists(),
     "the network namespace": lambda: (state.ROOMS / "trial/netns").exists(),
     "the machine's interface": lambda: Path("/sys/class/net/trial-private").exists(),
     "a guest's control group": lambda: bool({"one", "two"} & cgroups.parts("trial")),
-    "a guest's record": lambda: (nspawn.folder("trial", "one") / "guest.json").exists(),
-    "a guest's console": lambda: bool(nspawn.console("trial", "one")),
+    "a guest's record": lambda: (nspawn_guest.folder("trial", "one") / "guest.json").exists(),
+    "a guest's console": lambda: bool(nspawn_guest.console("trial", "one")),
 }
 
 
@@ -102,7 +102,7 @@ def test_two_at_once_the_second_says_whom_it_waits_for(trial: Trial) -> None:
         assert second.stderr
         said = second.stderr.readline()
         assert said == f"waiting for process {os.getpid()}, which brings room trial up\n"
-        assert not nspawn.record(trial.name).exists()
+        assert not provider.record(trial.name).exists()
     output, _ = second.communicate(timeout=WAIT)
     assert second.returncode == 0, output
 
@@ -188,7 +188,7 @@ def test_a_guest_that_does_not_boot_shows_its_consoles_end(trial: Trial, tmp_pat
     layers = image.ready(wanted)
     assert layers
     with pytest.raises(RoomFault, match=r"guest (one|two) ended while it booted; its console's end:\n    \S") as fault:
-        nspawn.up(wanted, trial.file, {"guest": [broken, *layers["guest"]]})
+        nspawn.bring_up(wanted, trial.file, {"guest": [broken, *layers["guest"]]})
     assert fault.value.status == 3
     trial.run("down")
     kept = Path(fault.value.help.removeprefix("the whole log: "))

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from labroom import image, nspawn, state
+from labroom import image, nspawn_guest, state
 from labroom.cgroups import Cgroup
 from labroom.machine import tool
 from labroom.room import CHECKOUT, load
@@ -33,7 +33,7 @@ for child in children:
 
 
 def _pids(trial: Trial) -> dict[str, int | None]:
-    return {guest: nspawn.runs(trial.name, guest) for guest in ("one", "two")}
+    return {guest: nspawn_guest.runs(trial.name, guest) for guest in ("one", "two")}
 
 
 def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(trial: Trial) -> None:
@@ -89,12 +89,12 @@ def test_up_follows_room_yml(trial: Trial) -> None:
 
 def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial) -> None:
     trial.run("up")
-    supervisor = nspawn.runs(trial.name, "one")
+    supervisor = nspawn_guest.runs(trial.name, "one")
     everything = Cgroup(trial.name, "one").processes()
     inside = [pid for pid in everything if "/one/payload" in Path(f"/proc/{pid}/cgroup").read_text()]
     assert inside
     assert supervisor not in inside
-    assert all(Path(f"/proc/{pid}").stat().st_uid >= nspawn.UID_BASE for pid in inside)
+    assert all(Path(f"/proc/{pid}").stat().st_uid >= nspawn_guest.UID_BASE for pid in inside)
     bombed = trial.run("ssh", "one", f"python3 -c {shlex.quote(BOMB)}").split(maxsplit=1)
     assert 300 < int(bombed[0]) < 400
     assert "Resource temporarily unavailable" in bombed[1]
@@ -104,7 +104,7 @@ def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial
 def test_status_shows_each_guest(trial: Trial) -> None:
     assert "not up" in trial.run("status")
     trial.run("up")
-    os.kill(nspawn.runs(trial.name, "two") or 0, signal.SIGKILL)
+    os.kill(nspawn_guest.runs(trial.name, "two") or 0, signal.SIGKILL)
     lines = {line.split()[0]: line.split() for line in trial.run("status").splitlines() if line}
     assert lines["one"][1:3] == ["192.168.75.10", "up"]
     assert lines["two"][1:3] == ["192.168.75.11", "DOWN"]
@@ -183,7 +183,7 @@ def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
 
 
 def test_rooms_do_not_reach_each_other(trial: Trial) -> None:
-    assert nspawn.runs("lab", "server"), "this needs the default room: labroom up"
+    assert nspawn_guest.runs("lab", "server"), "this needs the default room: labroom up"
     far = "  far: {outside: 198.51.100.10}\n"
     trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
     trial.run("up")

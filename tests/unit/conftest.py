@@ -35,7 +35,8 @@ class Sshd:
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text())
         with (folder / "log").open("w") as log:
             self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
-        self.endpoint = Endpoint("alfa", "127.0.0.1", port, getpass.getuser(), folder / "key", folder / "known_hosts")
+        own_keys = (folder / "key",), (folder / "known_hosts",)
+        self.endpoint = Endpoint("alfa", "127.0.0.1", "127.0.0.1", port, getpass.getuser(), *own_keys)
         wait_until(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")
 
 

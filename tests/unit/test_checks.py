@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def endpoints(sshd: Any) -> dict[str, Endpoint]:
-    nobody = replace(sshd.endpoint, name="bravo", port=1)
+    nobody = replace(sshd.endpoint, name="bravo", ssh_port=1)
     return {"alfa": sshd.endpoint, "bravo": nobody}
 
 
@@ -122,6 +122,19 @@ def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoin
     assert "greeting: left behind on alfa, and killed: sleep 1000" in shown
     assert "2 checks in all: bravo (127.0.0.1 port 1) can't be reached" in shown
     assert "2 labs: 0 passed, 1 failed, 1 not judged (room fault); 5 checks" in shown
+
+
+def test_what_the_room_does_not_have_is_skipped_by_name(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    out = io.StringIO()
+    alone = {"alfa": endpoints["alfa"]}
+    (folder / "test_greeting.py").write_text(GREETING.partition("def test_words")[0])
+    result = checks.run(alone, ["greeting", "fault"], folder / "report", out=out, folder=folder)
+    assert [lab.verdict for lab in result.labs] == ["passed", "skipped"]
+    assert result.status == 0
+    assert "2 skipped: this room has no bravo" in out.getvalue()
+    assert "2 labs: 1 passed, 1 skipped; 3 checks, 2 of them skipped, in" in out.getvalue()
+    nothing = checks.run(alone, ["fault"], folder / "report", out=out, folder=folder)
+    assert nothing.status == 3, "that nothing could be checked is not a success"
 
 
 def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:

@@ -467,21 +467,21 @@ def lonely(endpoint: Endpoint, folder: Path) -> Driver:
 
 def test_unknown_host_key(sshd: Any, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "known_hosts").touch()
-    driver = lonely(replace(sshd.endpoint, known_hosts=tmp_path / "known_hosts"), folder)
+    driver = lonely(replace(sshd.endpoint, known_hosts=(tmp_path / "known_hosts",)), folder)
     with pytest.raises(RoomFault, match=r"alfa .* can't be reached: .* not found in known_hosts"):
         driver.connect(["alfa"])
 
 
 def test_changed_host_key(sshd: Any, folder: Path, tmp_path: Path) -> None:
-    known = f"[127.0.0.1]:{sshd.endpoint.port} " + (sshd.folder / "key.pub").read_text()
+    known = f"[127.0.0.1]:{sshd.endpoint.ssh_port} " + (sshd.folder / "key.pub").read_text()
     (tmp_path / "known_hosts").write_text(known)
-    driver = lonely(replace(sshd.endpoint, known_hosts=tmp_path / "known_hosts"), folder)
+    driver = lonely(replace(sshd.endpoint, known_hosts=(tmp_path / "known_hosts",)), folder)
     with pytest.raises(RoomFault, match=r"alfa .* shows another host key"):
         driver.connect(["alfa"])
 
 
 def test_unknown_user_key(sshd: Any, folder: Path) -> None:
-    driver = lonely(replace(sshd.endpoint, identity_file=sshd.folder / "host_key"), folder)
+    driver = lonely(replace(sshd.endpoint, identity_files=(sshd.folder / "host_key",)), folder)
     with pytest.raises(RoomFault, match=r"alfa does not let .* in with"):
         driver.connect(["alfa"])
 
@@ -496,7 +496,7 @@ def test_room_down(sshd: Any, folder: Path) -> None:
 def test_nobody_home(sshd: Any, folder: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
-    driver = lonely(replace(sshd.endpoint, port=port), folder)
+    driver = lonely(replace(sshd.endpoint, ssh_port=port), folder)
     for _ in range(2):  # the second is not tried again, and says the same
         with pytest.raises(RoomFault, match=rf"alfa \(127\.0\.0\.1 port {port}\) can't be reached: .*refused"):
             driver.hosts["alfa"].start("hello")
