@@ -130,8 +130,10 @@ def _up(options: argparse.Namespace) -> int:
     status = 0
     if options.check:
         status = _run_checks(options, [])
-    else:
+    elif wanted.image.provisioned:
         print("drive the labs:  ./labroom check")
+    else:
+        print(f"provision it:    .venv/bin/ansible-playbook -i {file} playbooks/room.yml")
     print("log in:          ./labroom ssh server\nlook:            ./labroom status\ntake it down:    ./labroom down")
     return status
 

@@ -2,7 +2,8 @@
 
 The `base` layer is a Debian or Ubuntu by mmdebstrap(1) that boots fast and answers SSH. On it lies the `guest` layer:
 what playbooks/guest.yml changes in one guest made from the base, over SSH; and on that, for the gateway, what
-playbooks/gateway.yml changes. A room's guests are overlays on these, so that starting one provisions nothing.
+playbooks/gateway.yml changes. A room's guests are overlays on these, so that starting one provisions nothing. Where
+room.yml wants them bare (`provisioned: false`), they lie on the base alone.
 """
 
 import hashlib
@@ -31,9 +32,9 @@ Layers = dict[str, list[Path]]
 # The room, and control group, in which images are made: one for each place that keeps them, each with its lock. No
 # room.yml can have this name.
 _BUILD = f"build-{hashlib.sha256(str(state.ROOT).encode()).hexdigest()[:6]}"
+# What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
 _BASE_PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "sudo", "iproute2", "nftables"),
-    "ca-certificates",
+    *("systemd", "systemd-sysv", "dbus", "iproute2", "openssh-server", "python3", "python3-apt", "ca-certificates"),
 )
 _UBUNTU = ("noble", "jammy")
 _KEPT_SECONDS = 14 * 86400  # an unused layer is kept so long: who goes back to an older checkout has it still

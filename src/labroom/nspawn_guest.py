@@ -47,7 +47,7 @@ class Guest:
         link: the network of its first interface, host0.
         addresses: interface to address with prefix length, as `ip addr add` takes it.
         route: its way out, if it has one.
-        name_server: who it asks for names, if anybody.
+        name_servers: who it asks for names, if anybody; the next one where one doesn't answer.
         domain: the room's domain.
         processes: how many it may have.
         memory_mib: how much it may hold.
@@ -58,7 +58,7 @@ class Guest:
     link: Link
     addresses: dict[str, str]
     route: str | None
-    name_server: str | None
+    name_servers: tuple[str, ...]
     domain: str
     processes: int
     memory_mib: int
@@ -80,18 +80,18 @@ def describe(room: Room, name: str, layers: Iterable[Path]) -> Guest:
     else:
         addresses = {"host0": f"{guest.outside}/{room.networks.outside.prefixlen}"}
     if guest.outside:
-        route, name_server = far_out, network.UPLINK_NAME_SERVER if room.internet else None
+        route, name_servers = far_out, [network.UPLINK_NAME_SERVER] if room.internet else []
     else:
         route = str(room.gateway.private) if room.gateway else None
-        name_server = route
-    if guest.part == "gateway":  # it is the name service
-        name_server = str(guest.private)
+        name_servers = [route] if route else []
+    if guest.part == "gateway":  # it is the name service, once it is provisioned
+        name_servers = [str(guest.private), *([] if room.image.provisioned else name_servers)]
     return Guest(
         name=name,
         link=guest.link,
         addresses=addresses,
         route=route,
-        name_server=name_server,
+        name_servers=tuple(name_servers),
         domain=room.domain,
         processes=room.limits.processes,
         memory_mib=room.limits.memory_mib,
@@ -205,7 +205,7 @@ def _furnish(room: str, guest: Guest, upper: Path) -> None:
     write("etc/hostname", f"{guest.name}\n")
     write("etc/hosts", f"127.0.0.1 localhost\n{own} {guest.name}.{guest.domain} {guest.name}\n")
     resolver = f"search {guest.domain}\n" if guest.link == "private" else ""
-    write("etc/resolv.conf", resolver + (f"nameserver {guest.name_server}\n" if guest.name_server else ""))
+    write("etc/resolv.conf", resolver + "".join(f"nameserver {server}\n" for server in guest.name_servers))
     write("etc/machine-id", hashlib.sha256(f"{room} {guest.name}".encode()).hexdigest()[:32] + "\n", 0o444)
     host_key = keys.host_key(room, guest.name)
     write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
