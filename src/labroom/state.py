@@ -12,8 +12,10 @@ from typing import Any
 
 from labroom.errors import MachineError
 
+# Where there is no /var/lib, as on macOS, nspawn isn't either, and Docker needs no root.
+_DEFAULT = "/var/lib/labroom" if Path("/var/lib").is_dir() else Path.home() / ".local/state/labroom"
 #: Images, keys and running rooms. Another disk: set LABROOM_STATE_DIR.
-ROOT = Path(os.environ.get("LABROOM_STATE_DIR", "/var/lib/labroom"))
+ROOT = Path(os.environ.get("LABROOM_STATE_DIR", _DEFAULT))
 IMAGES = ROOT / "images"
 ROOMS = ROOT / "rooms"
 
