@@ -24,7 +24,8 @@ _PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"  # the distribution's to
 _PATIENCE = 60.0  # s
 
 # $1 a control group of version 2, $2 a resolv.conf, $3 a fifo to say that all is ready. The first process of the
-# sandbox moves aside: a control group that has children with controllers may have no processes (cgroups(7)).
+# sandbox moves aside: a control group that has children with controllers may have no processes (cgroups(7)). It stays
+# a shell, which takes in the status of orphans that have ended.
 _LAUNCH = """
 echo $$ >"$1/cgroup.procs" || exit
 exec setpriv --pdeathsig KILL \\
@@ -37,7 +38,8 @@ exec setpriv --pdeathsig KILL \\
     echo 1 >/sys/fs/cgroup/sandbox/cgroup.procs
     mount --bind "$2" /etc/resolv.conf
     echo >"$3"
-    exec sleep infinity
+    sleep infinity &
+    wait
 ' sh "$@"
 """
 
