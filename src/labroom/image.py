@@ -106,7 +106,7 @@ def _files(*folders: Path) -> list[tuple[str, str]]:
 
 def _roles(playbook: str) -> list[str]:
     plays = yaml.load((CHECKOUT / "playbooks" / playbook).read_text(), Loader=yaml.CSafeLoader)
-    return [role.rpartition(".")[2] for play in plays for role in play["roles"]]
+    return [role["role"].rpartition(".")[2] for play in plays for role in play["roles"]]
 
 
 def _names(room: Room, release: str) -> dict[str, str]:

@@ -74,11 +74,12 @@ def used(tasks: list[dict[str, Any]]) -> Iterator[str]:
             yield from set(task) - keywords - {"check_mode", "changed_when", "failed_when"}
 
 
-def test_playbooks_gather_no_facts_and_use_every_role() -> None:
+def test_playbooks_gather_no_facts_and_use_every_role_under_its_tag() -> None:
     plays = [play for file in sorted((ROOT / "playbooks").glob("*.yml")) for play in load(file) if "hosts" in play]
     assert [play["name"] for play in plays if play["gather_facts"] is not False] == []
-    applied = {role.removeprefix("labroom.labroom.") for play in plays for role in play["roles"]}
-    assert applied == {role.name for role in ROLES} - {"packages"}  # which the others use
+    applied = {role["role"]: role["tags"] for play in plays for role in play.get("roles", [])}
+    names = {role.name for role in ROLES} - {"packages"}  # which the others use
+    assert applied == {f"labroom.labroom.{name}": name for name in names}
 
 
 @pytest.fixture
