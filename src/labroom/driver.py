@@ -700,7 +700,7 @@ class Host:
     def _open(self) -> None:
         at = self.endpoint
         client = self._client = paramiko.SSHClient()  # rejects unknown host keys unless told otherwise
-        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        client.set_missing_host_key_policy(_NotKnown(at))
         try:
             for file in at.known_hosts:
                 client.load_system_host_keys(str(file))  # "system": only read, never written
@@ -709,7 +709,7 @@ class Host:
                 at.ssh_port,
                 at.user,
                 key_filename=[str(file) for file in at.identity_files],  # type: ignore[arg-type]  # its stubs forget lists
-                allow_agent=not at.identity_files,
+                allow_agent=True,  # it may hold the key of a file that has a passphrase
                 look_for_keys=not at.identity_files,
                 sock=self._reach(),
                 timeout=CONNECT_SECONDS,
@@ -732,7 +732,9 @@ class Host:
             raise RoomFault(f"{self.name} does not let {at.user} in with {offered}: {error}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise RoomFault(
-                f"{self.name} ({at.ssh_host} port {at.ssh_port}) can't be reached: {error}", at.remedy
+                f"{self.name} ({at.ssh_host} port {at.ssh_port}) can't be reached: "
+                f"{getattr(error, 'strerror', None) or error}",
+                at.remedy,
             ) from error
         self._answers.clear()
         self._channel = channel
@@ -1036,6 +1038,22 @@ class Driver:
         """Part from all hosts; nothing that was started on them is left."""
         with ThreadPoolExecutor(max(len(self.hosts), 1)) as pool:
             list(pool.map(Host.close, self.hosts.values()))
+
+
+class _NotKnown(paramiko.MissingHostKeyPolicy):
+    """Refuses a host whose key nobody has made known."""
+
+    def __init__(self, at: Endpoint) -> None:
+        self.at = at
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        """Say which command makes it known."""
+        at = self.at
+        port = f"-p {at.ssh_port} " if at.ssh_port != 22 else ""
+        raise RoomFault(
+            f"the host key of {at.name} ({at.ssh_host}) is not in {_listed(at.known_hosts)}",
+            f"ssh-keyscan {port}{at.ssh_host} >>{at.known_hosts[0]}, and compare it with the machine's own",
+        )
 
 
 # Run by the guest's Python: read the agent's source, whose length is known, from standard input, and run it.
