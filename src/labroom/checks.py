@@ -75,6 +75,7 @@ def run(
     *,
     out: TextIO | None = None,
     folder: Path = CHECKS,
+    command: str = "./labroom check",
 ) -> CheckResult:
     """Check labs in a room; show a line a lab, then what failed; write the report (see `report`, and junit.xml).
 
@@ -84,6 +85,7 @@ def run(
         report_dir: folder of the report; made if need be.
         out: where the progress goes; standard output by default.
         folder: where the checks are, and their conftest.py.
+        command: the command that does this, for the report to name.
 
     Returns:
         what was found; its `status` is the exit status.
@@ -96,7 +98,7 @@ def run(
     wanted = chosen(labs, folder)
     for lab in wanted:  # results of an earlier run
         shutil.rmtree(report_dir / lab, ignore_errors=True)
-    recorder = _Recorder(endpoints, report_dir, out or sys.stdout)
+    recorder = _Recorder(endpoints, report_dir, out or sys.stdout, command)
     began = time.monotonic()
     workers = min(WORKERS, len(wanted))
     side_by_side = ["-pxdist.plugin", f"-n{workers}", "--dist=loadfile"] if workers > 1 else []
@@ -347,10 +349,11 @@ def _sockets(driver: Driver) -> dict[str, list[str]]:
 class _Recorder:
     """A pytest plug-in that collects the verdicts of a run and shows a line a lab."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], results: Path, out: TextIO) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], results: Path, out: TextIO, command: str) -> None:
         self.endpoints = endpoints
         self.results = results
         self.out = out
+        self.command = command
         self.lively = out.isatty()
         self.coloured = self.lively and "NO_COLOR" not in os.environ
         self.result = CheckResult(began=datetime.now().astimezone().isoformat(" ", "seconds"))
@@ -406,7 +409,7 @@ class _Recorder:
         if not check:
             return
         name = _lab_of(report.nodeid)
-        lab = self.labs.setdefault(name, LabResult(name))
+        lab = self.labs.setdefault(name, LabResult(name, command=self.command))
         lab.checks.append(check)
         if len(lab.checks) == self.expected[name]:
             self.running.pop(name, None)

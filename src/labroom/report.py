@@ -54,11 +54,13 @@ class LabResult:
         name: name of the lab.
         checks: in the order in which they ran.
         files: what they left, such as captures: paths below the report's folder.
+        command: the command that checked it, without the names of labs.
     """
 
     name: str
     checks: list[Check] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    command: str = "./labroom check"
 
     @property
     def verdict(self) -> Verdict:
@@ -80,7 +82,7 @@ class LabResult:
     @property
     def again(self) -> str:
         """The command that runs its checks again."""
-        return f"./labroom check {self.name}"
+        return f"{self.command} {self.name}"
 
 
 @dataclass
