@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from labroom import __version__, provider, room, state
+from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 
 REPORTS = room.CHECKOUT / "reports"
@@ -59,9 +60,15 @@ def _parser() -> argparse.ArgumentParser:
         "--room", type=Path, metavar="FILE", help="the room file (room.yml here, else the checkout's own)"
     )
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    machines = argparse.ArgumentParser(add_help=False)
+    machines.add_argument("--provider", choices=("ssh",), help="machines that exist already, instead of the room")
+    machines.add_argument("-i", "--inventory", metavar="INVENTORY", help="Ansible's inventory of these machines")
+    machines.add_argument("--limit", metavar="PATTERN", help="only these machines and groups of it")
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, *options: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=options)
         sub.set_defaults(run=run)
         return sub
 
@@ -70,16 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--provider", choices=provider.NAMES, help="what makes the guests (nspawn)")
     down = verb("down", _down, "take the room down; nothing of it stays but its image and keys")
     down.add_argument("--purge", action="store_true", help="remove the image and the keys too")
-    check = verb("check", _check, "drive the labs across the room and say what happened")
+    check = verb("check", _check, "drive the labs across the room and say what happened", machines)
     check.add_argument("labs", nargs="*", metavar="LAB", help="which (labroom list); all if none is named")
-    play = verb("play", _play, "run a lab for an audience, at lecture pace, a column a host")
+    play = verb("play", _play, "run a lab for an audience, at lecture pace, a column a host", machines)
     play.add_argument("lab", metavar="LAB", help="which (labroom list)")
     verb("status", _status, "show the guests, their addresses and the forwarded ports")
     verb("list", _list, "show the labs")
-    ssh = verb("ssh", _ssh, "log in to a guest, or run a command there")
+    ssh = verb("ssh", _ssh, "log in to a guest, or run a command there", machines)
     ssh.add_argument("guest", metavar="GUEST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-    verb("ssh-config", _ssh_config, "print what `ssh -F` and VS Code need to reach the guests")
+    verb("ssh-config", _ssh_config, "print what `ssh -F` and VS Code need to reach the guests", machines)
     verb("doctor", _doctor, "show what this machine lacks, and the command that mends it")
     test = verb("test", _test, "run the project's own tests")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="…", help="for pytest, instead of everything")
@@ -182,7 +189,26 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if inventory := _inventory(options):
+        from labroom import checks, ssh
+
+        return ssh.check(inventory, options.limit, checks.chosen(options.labs), REPORTS)
     return _run_checks(options, options.labs)
+
+
+def _inventory(options: argparse.Namespace) -> str | None:
+    """The inventory of machines that exist already; None where the room is meant.
+
+    Raises:
+        UsageError: one of the options for such machines is missing.
+    """
+    if options.provider and options.inventory:
+        return str(options.inventory)
+    if options.provider:
+        raise UsageError("--provider ssh needs the machines' inventory: -i INVENTORY")
+    if options.inventory or options.limit:
+        raise UsageError("-i and --limit are for machines that exist already: --provider ssh -i INVENTORY")
+    return None
 
 
 def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
@@ -198,6 +224,10 @@ def _play(options: argparse.Namespace) -> int:
     from labroom import checks, play
 
     checks.chosen([options.lab])
+    if inventory := _inventory(options):
+        from labroom import ssh
+
+        return play.run(ssh.one_seat(inventory, options.limit), options.lab, REPORTS)
     wanted = _running_room(options)
     with _locked_for_labs(wanted):
         return play.run(provider.of(wanted.name).endpoints(wanted), options.lab, REPORTS)
@@ -257,10 +287,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _ssh(options: argparse.Namespace) -> int:
-    wanted = _running_room(options)
-    if options.guest not in wanted.guests:
-        raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(wanted.guests)}")
-    at = provider.of(wanted.name).endpoints(wanted)[options.guest]
+    endpoints = _endpoints(options)
+    if options.guest not in endpoints:
+        raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(endpoints)}")
+    at = endpoints[options.guest]
     ssh_options = [*at.ssh_options(), ("LogLevel", "ERROR"), ("Port", str(at.ssh_port))]
     argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in ssh_options)]
     sys.stdout.flush()
@@ -270,9 +300,18 @@ def _ssh(options: argparse.Namespace) -> int:
 def _ssh_config(options: argparse.Namespace) -> int:
     from labroom import keys
 
-    wanted = _running_room(options)
-    print(keys.client_config(provider.of(wanted.name).endpoints(wanted)), end="")
+    print(keys.client_config(_endpoints(options)), end="")
     return 0
+
+
+def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
+    """How each host is reached, by its name: of an inventory, or of the room, which must be up."""
+    if inventory := _inventory(options):
+        from labroom import ssh
+
+        return ssh.read(inventory, options.limit).machines
+    wanted = _running_room(options)
+    return provider.of(wanted.name).endpoints(wanted)
 
 
 def _doctor(options: argparse.Namespace) -> int:
