@@ -1,4 +1,4 @@
-"""The callback plug-in that says, after Ansible's recap, which hosts are not done and the command that goes on with them."""
+"""The callback plug-in that says, after Ansible's recap, which hosts are not done, and how to go on with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Note why: the end of what ssh said."""
-        self.reasons[result.host.get_name()] = result.result["msg"].strip().splitlines()[-1].rpartition(": ")[2].rstrip(".")
+        last_line = result.result["msg"].strip().splitlines()[-1]
+        self.reasons[result.host.get_name()] = last_line.rpartition(": ")[2].rstrip(".\r")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Note at which task."""

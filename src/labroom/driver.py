@@ -740,9 +740,11 @@ class Host:
         self._channel = channel
         threading.Thread(target=self._read, args=(channel,), name=f"read {self.name}", daemon=True).start()
 
-    def _reach(self) -> socket.socket:
+    def _reach(self) -> socket.socket | paramiko.ProxyCommand:
         """A TCP connection to sshd from our own address in the room, which the kernel gives up if the peer is dead."""
         at = self.endpoint
+        if at.proxy_command:
+            return paramiko.ProxyCommand(shlex.join(["sh", "-c", f"exec {at.proxy_command}"]))
         try:
             reached = socket.create_connection(
                 (at.ssh_host, at.ssh_port), REACH_SECONDS, (at.bind_address, 0) if at.bind_address else None

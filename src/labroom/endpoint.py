@@ -18,6 +18,7 @@ class Endpoint:
         known_hosts: files, one of which has the host's key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
         bind_address: the machine's own address in the room's network. Connecting from it fails at once when the
             room is down, so that nothing meant for a guest can leave by the machine's default route. None: any.
+        proxy_command: what leads to its sshd in place of a TCP connection (ProxyCommand in ssh_config(5)), run by sh.
         remedy: the command or the change that mends it when it can't be reached.
     """
 
@@ -29,6 +30,7 @@ class Endpoint:
     identity_files: tuple[Path, ...]
     known_hosts: tuple[Path, ...]
     bind_address: str | None = None
+    proxy_command: str | None = None
     remedy: str = "./labroom up"
 
     def ssh_options(self) -> list[tuple[str, str]]:
@@ -44,4 +46,6 @@ class Endpoint:
         ]
         if self.bind_address:
             options.append(("BindAddress", self.bind_address))
+        if self.proxy_command:
+            options.append(("ProxyCommand", self.proxy_command))
         return options

@@ -40,10 +40,10 @@ PARTS = ("server", "alfa", "bravo", "charlie")
 SEATS = 3
 
 # Ansible's variables that say how a host is reached (its connection plug-in `ssh`), and two of labroom's.
-_VARIABLES = (
+_VARIABLES = {
     *("ansible_host", "ansible_port", "ansible_ssh_private_key_file", "ansible_private_key_file"),
     *("ansible_ssh_common_args", "ansible_ssh_extra_args", "student_account_name", "labroom_address"),
-)
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def read(inventory: str, limit: str | None = None) -> LabRoom:
     names = _members(groups, "all")
     if not names:
         raise UsageError(f"{inventory} has no hosts" + (f" that match {limit}" if limit else ""))
-    known = {name: {key: value for key, value in variables.get(name, {}).items() if key in _VARIABLES} for name in names}
+    known = {name: {key: variables[name][key] for key in _VARIABLES & variables.get(name, {}).keys()} for name in names}
     if templates := [name for name, values in known.items() if "{{" in json.dumps(values)]:
         known |= _filled_in(inventory, templates)
     with ThreadPoolExecutor(len(names)) as pool:  # names that no server answers for take seconds each
@@ -102,8 +102,8 @@ def read(inventory: str, limit: str | None = None) -> LabRoom:
             f"{local[0]} is reached at {machines[local[0]].address}, where the other machines find themselves",
             "say where they find it: the variable labroom_address",
         )
-    parts = {name: "gateway" for name in _members(groups, "gateways")}
-    parts |= {name: "outside" for name in _members(groups, "outside")}
+    parts = dict.fromkeys(_members(groups, "gateways"), "gateway")
+    parts |= dict.fromkeys(_members(groups, "outside"), "outside")
     seats = {seat: _members(groups, seat) for seat in groups.get("seats", {}).get("children", [])}
     if "seats" not in groups:
         parts = {name: name for name in names if name in (*PARTS, "gateway", "outside")} | parts
@@ -146,14 +146,17 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
     if done.returncode == 0:
         return done.stdout
     if "no vault secrets" in done.stderr:
-        raise UsageError(f"{inventory}: some of it is encrypted", "name the file of the password: ANSIBLE_VAULT_PASSWORD_FILE")
+        raise UsageError(
+            f"{inventory}: some of it is encrypted by vault",
+            "name the file with the password in the environment: ANSIBLE_VAULT_PASSWORD_FILE=FILE",
+        )
     said = re.findall(r"^(?:\[ERROR\]: |<<< caused by >>>\n\n)(.*)", done.stderr, re.MULTILINE) or ["no reason given"]
     raise UsageError(f"{inventory}: {said[-1]}", f"ansible-inventory -i {inventory} --list says more")
 
 
 def _filled_in(inventory: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The variables of some hosts with their templates filled in, as Ansible does it for each host."""
-    wanted = "{{ vars | dict2items | selectattr('key', 'in', %r) | items2dict }}" % (_VARIABLES,)
+    wanted = f"{{{{ vars | dict2items | selectattr('key', 'in', {sorted(_VARIABLES)}) | items2dict }}}}"
     said = _ansible("ansible", inventory, ",".join(names), "-m", "ansible.builtin.debug", "-a", f"msg={wanted}")
     decoder = json.JSONDecoder()
     return {
@@ -173,9 +176,6 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
         arguments += shlex.split(variables.get(more, ""))
     host = str(variables.get("ansible_host", name))
     found = _client_options(*arguments, host)
-    for jump in ("proxyjump", "proxycommand"):
-        if jump in found:
-            raise UsageError(f"{name} is reached by {jump} {found[jump][0]}, which checks can't use", "run labroom inside")
     identities = found.get("identityfile", [])
     if identities == _client_options("-F", "none", "localhost").get("identityfile"):
         identities = []
@@ -190,7 +190,8 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
         user=found["user"][0],
         identity_files=tuple(Path(file).expanduser() for file in identities),
         known_hosts=tuple(file for file in files if file.is_file()) or tuple(files[:1]),
-        bind_address=found.get("bindaddress", [None])[0],
+        bind_address=found["bindaddress"][0] if "bindaddress" in found else None,
+        proxy_command=_proxy_command(found),
         remedy=f"is it on? ./labroom ssh --provider ssh -i {inventory} {name} says more",
     )
 
@@ -202,7 +203,7 @@ def _client_options(*arguments: str) -> dict[str, list[str]]:
     Raises:
         UsageError: it refuses them.
     """
-    done = subprocess.run(["ssh", "-G", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(["ssh", "-G", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UsageError(f"ssh {shlex.join(arguments)}: {done.stderr.strip()}")
     options: dict[str, list[str]] = {}
@@ -210,6 +211,20 @@ def _client_options(*arguments: str) -> dict[str, list[str]]:
         option, _, value = line.partition(" ")
         options.setdefault(option, []).append(value)
     return options
+
+
+def _proxy_command(options: Mapping[str, Sequence[str]]) -> str | None:
+    """What leads to a host that is not reached directly: its ProxyCommand, or the one that ProxyJump stands for."""
+    if "proxyjump" in options:
+        jumps, _, last = options["proxyjump"][0].rpartition(",")
+        target = last if last.startswith("ssh://") else f"ssh://{last}"
+        command = shlex.join(["ssh", *(["-J", jumps] if jumps else []), "-W", "[%h]:%p", target])
+    elif "proxycommand" in options:
+        command = options["proxycommand"][0]
+    else:
+        return None
+    values = {"%%": "%", "%h": options["hostname"][0], "%p": options["port"][0], "%r": options["user"][0]}
+    return re.sub("%[%hpr]", lambda token: values[token[0]], command)
 
 
 def _address(host: str) -> str:
@@ -232,7 +247,7 @@ def _try(at: Endpoint) -> RoomFault | None:
     host = driver.hosts[at.name]
     try:
         if host.run("test", "-d", driver.labs).status != 0:
-            return RoomFault(f"{at.name} ({at.ssh_host}) has no labs in {driver.labs}", "playbooks/room.yml brings them")
+            return RoomFault(f"{at.name} ({at.ssh_host}) has no {driver.labs}", "playbooks/room.yml brings the labs")
     except RoomFault as reason:
         return reason
     finally:
@@ -248,7 +263,7 @@ def one_seat(inventory: str, limit: str | None) -> dict[str, Endpoint]:
     """
     room = read(inventory, limit)
     if len(room.seats) > 1:
-        raise UsageError(f"a play is for one seat, and there are {len(room.seats)}", f"--limit {next(iter(room.seats))}")
+        raise UsageError(f"a play is for one seat, not {len(room.seats)}", f"--limit {next(iter(room.seats))}")
     (seat,) = room.seats
     missing = absent({name: room.machines[name] for name in room.seats[seat]})
     _tell_missing("not there", missing, dict.fromkeys(missing, seat))
@@ -339,11 +354,11 @@ class _Job:
 
 
 def _run(jobs: Mapping[str, _Job]) -> dict[str, CheckResult]:
-    """Run the jobs, several side by side, each in a process of its own; one alone, here, where it shows its progress."""
+    """Run the jobs: several side by side, each in a process of its own; one alone in this one, with its progress."""
     if len(jobs) == 1:
         return {seat: job.run() for seat, job in jobs.items()}
     results: dict[str, CheckResult] = {}
-    running: dict[Connection, tuple[str, SpawnProcess]] = {}
+    running: dict[Any, tuple[str, SpawnProcess]] = {}  # by the Connection that it answers on
     waiting = list(jobs)
     spawn = multiprocessing.get_context("spawn")
     try:
@@ -355,14 +370,14 @@ def _run(jobs: Mapping[str, _Job]) -> dict[str, CheckResult]:
                 running[answers] = (seat, process)
                 process.start()
                 ours.close()
-            for answers in wait(list(running)):
-                seat, process = running[answers]
+            for ready in wait(list(running)):
+                seat, process = running[ready]
                 try:
-                    found, shown = answers.recv()
+                    found, shown = ready.recv()
                 except EOFError:
                     found, shown = MachineError(f"the checks of {seat} were ended from elsewhere"), ""
                 process.join()
-                del running[answers]
+                del running[ready]
                 if isinstance(found, Exception):
                     raise found
                 results[seat] = found
