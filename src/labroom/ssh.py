@@ -359,6 +359,7 @@ def _run(jobs: Mapping[str, _Job]) -> dict[str, CheckResult]:
         return {seat: job.run() for seat, job in jobs.items()}
     results: dict[str, CheckResult] = {}
     running: dict[Any, tuple[str, SpawnProcess]] = {}  # by the Connection that it answers on
+    ready: Any
     waiting = list(jobs)
     spawn = multiprocessing.get_context("spawn")
     try:
