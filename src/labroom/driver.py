@@ -23,6 +23,7 @@ import re
 import shlex
 import signal as signals
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -438,6 +439,7 @@ class Host:
         self.endpoint = endpoint
         self.programs: dict[int, Program] = {}  # of the check that runs
         self._client: paramiko.SSHClient | None = None
+        self._proxy: subprocess.Popen[bytes] | None = None  # leads to a host that is not reached directly
         self._channel: paramiko.Channel | None = None
         self._fault: RoomFault | None = None  # why it is given up
         self._lost = False  # the connection broke during this check
@@ -740,11 +742,16 @@ class Host:
         self._channel = channel
         threading.Thread(target=self._read, args=(channel,), name=f"read {self.name}", daemon=True).start()
 
-    def _reach(self) -> socket.socket | paramiko.ProxyCommand:
+    def _reach(self) -> socket.socket:
         """A TCP connection to sshd from our own address in the room, which the kernel gives up if the peer is dead."""
         at = self.endpoint
         if at.proxy_command:
-            return paramiko.ProxyCommand(shlex.join(["sh", "-c", f"exec {at.proxy_command}"]))
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._proxy = subprocess.Popen(
+                    ["sh", "-c", f"exec {at.proxy_command}"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL
+                )
+            return ours
         try:
             reached = socket.create_connection(
                 (at.ssh_host, at.ssh_port), REACH_SECONDS, (at.bind_address, 0) if at.bind_address else None
@@ -844,8 +851,12 @@ class Host:
 
     def _drop(self) -> None:
         client, self._client, self._channel = self._client, None, None
+        proxy, self._proxy = self._proxy, None
         if client:
             client.close()
+        if proxy:
+            proxy.terminate()
+            proxy.wait()
 
     def _gone(self) -> RoomFault:
         doing = f" while {self.driver.waiting}" if self.driver.waiting else ""

@@ -84,7 +84,9 @@ def read(inventory: str, limit: str | None = None) -> LabRoom:
         UsageError: Ansible can't read it, it has no such machine, or says of one what can't be done.
     """
     if "," not in inventory and not Path(inventory).exists():
-        raise UsageError(f"there is no inventory {inventory}", "cp inventory/lab-room.example.yml lab-room.yml")
+        raise UsageError(
+            f"there is no inventory {inventory}", "cp inventory/lab-room.example.yml inventory/lab-room.yml"
+        )
     narrowed = ["--limit", limit] if limit else []
     groups = json.loads(_ansible("ansible-inventory", inventory, "--list", *narrowed))
     variables: dict[str, dict[str, Any]] = groups.pop("_meta")["hostvars"]
@@ -171,7 +173,7 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
     if port := variables.get("ansible_port"):
         arguments += ["-p", str(port)]
     if key := variables.get("ansible_ssh_private_key_file", variables.get("ansible_private_key_file")):
-        arguments += ["-i", str(Path(key).expanduser())]
+        arguments += ["-o", f'IdentityFile="{key}"']
     for more in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         arguments += shlex.split(variables.get(more, ""))
     host = str(variables.get("ansible_host", name))
