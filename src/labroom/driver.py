@@ -749,7 +749,10 @@ class Host:
             ours, theirs = socket.socketpair()
             with theirs:
                 self._proxy = subprocess.Popen(
-                    ["sh", "-c", f"exec {at.proxy_command}"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL
+                    ["sh", "-c", f"exec {at.proxy_command}"],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,
                 )
             return ours
         try:

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ PARTS = ("server", "alfa", "bravo", "charlie")
 
 # Seats checked at once: their labs mostly wait, and what works is the machines' own processors.
 SEATS = 3
+
+_HEARTBEAT = 15.0  # s between signs of life while seats are checked
 
 # Ansible's variables that say how a host is reached (its connection plug-in `ssh`), and two of labroom's.
 _VARIABLES = {
@@ -134,9 +137,9 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
     """
     done = subprocess.run(
         [tool(command), "-i", inventory, *arguments],
-        env=os.environ
-        | {
+        env={
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            **os.environ,
             "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
             "ANSIBLE_NOCOLOR": "1",
             "COLUMNS": "10000",  # it wraps its messages
@@ -152,18 +155,24 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
             f"{inventory}: some of it is encrypted by vault",
             "name the file with the password in the environment: ANSIBLE_VAULT_PASSWORD_FILE=FILE",
         )
-    said = re.findall(r"^(?:\[ERROR\]: |<<< caused by >>>\n\n)(.*)", done.stderr, re.MULTILINE) or ["no reason given"]
+    errors = r"^(?:\[ERROR\]: |<<< caused by >>>\n\n)(.*)"
+    said = re.findall(errors, done.stdout + done.stderr, re.MULTILINE) or ["Ansible can't read it"]
     raise UsageError(f"{inventory}: {said[-1]}", f"ansible-inventory -i {inventory} --list says more")
 
 
 def _filled_in(inventory: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The variables of some hosts with their templates filled in, as Ansible does it for each host."""
-    wanted = f"{{{{ vars | dict2items | selectattr('key', 'in', {sorted(_VARIABLES)}) | items2dict }}}}"
-    said = _ansible("ansible", inventory, ",".join(names), "-m", "ansible.builtin.debug", "-a", f"msg={wanted}")
+    each = ", ".join(f"'{name}': {name} | default(none)" for name in sorted(_VARIABLES))
+    said = _ansible(
+        "ansible", inventory, ",".join(names), "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {{{each}}} }}}}"
+    )
     decoder = json.JSONDecoder()
-    return {
+    filled_in = {
         found[1]: decoder.raw_decode(said, found.end())[0]["msg"]
         for found in re.finditer(r"^(\S+) \| SUCCESS => ", said, re.MULTILINE)
+    }
+    return {
+        name: {key: value for key, value in values.items() if value is not None} for name, values in filled_in.items()
     }
 
 
@@ -363,6 +372,7 @@ def _run(jobs: Mapping[str, _Job]) -> dict[str, CheckResult]:
     running: dict[Any, tuple[str, SpawnProcess]] = {}  # by the Connection that it answers on
     ready: Any
     waiting = list(jobs)
+    began = time.monotonic()
     spawn = multiprocessing.get_context("spawn")
     try:
         while waiting or running:
@@ -373,7 +383,11 @@ def _run(jobs: Mapping[str, _Job]) -> dict[str, CheckResult]:
                 running[answers] = (seat, process)
                 process.start()
                 ours.close()
-            for ready in wait(list(running)):
+            answered = wait(list(running), _HEARTBEAT)
+            if not answered:
+                seats = ", ".join(seat for seat, _ in running.values())
+                print(f"  {seats}: {time.monotonic() - began:.0f} s so far", flush=True)
+            for ready in answered:
                 seat, process = running[ready]
                 try:
                     found, shown = ready.recv()

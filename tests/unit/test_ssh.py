@@ -98,7 +98,12 @@ def test_own_keys_of_the_user_are_left_to_be_found(inventory: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "limit", "says"),
     [
-        ("seats: [", None, "inventory.yml: "),
+        ("seats: [", None, "inventory.yml: YAML parsing failed"),
+        (
+            "seats: {children: {one: {hosts: {pc1: {ansible_host: '{{ nothing }}'}}}}}",
+            None,
+            "inventory.yml: .*'nothing' is undefined",
+        ),
         ("seats: {children: {one: {hosts: {pc1: }}}}", "nobody", "inventory.yml has no hosts that match nobody"),
         ("all: {hosts: {pc1: }}", None, "no host of .*inventory.yml plays a part"),
         (
