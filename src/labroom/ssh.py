@@ -155,9 +155,11 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
             f"{inventory}: some of it is encrypted by vault",
             "name the file with the password in the environment: ANSIBLE_VAULT_PASSWORD_FILE=FILE",
         )
-    errors = r"^(?:\[ERROR\]: |<<< caused by >>>\n\n)(.*)"
-    said = re.findall(errors, done.stdout + done.stderr, re.MULTILINE) or ["Ansible can't read it"]
-    raise UsageError(f"{inventory}: {said[-1]}", f"ansible-inventory -i {inventory} --list says more")
+    said = done.stdout + done.stderr
+    # Of each plug-in that tried to read the file; YAML's comes first, INI's last.
+    reasons = re.findall(r"^<<< caused by >>>\n\n(.*)", said, re.MULTILINE) or re.findall(r"^\[ERROR\]: (.*)", said)
+    reason = reasons[0 if inventory.endswith((".yml", ".yaml")) else -1] if reasons else "Ansible can't read it"
+    raise UsageError(f"{inventory}: {reason}", f"ansible-inventory -i {inventory} --list says more")
 
 
 def _filled_in(inventory: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
