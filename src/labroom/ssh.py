@@ -156,9 +156,10 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
             "name the file with the password in the environment: ANSIBLE_VAULT_PASSWORD_FILE=FILE",
         )
     said = done.stdout + done.stderr
-    # Of each plug-in that tried to read the file; YAML's comes first, INI's last.
-    reasons = re.findall(r"^<<< caused by >>>\n\n(.*)", said, re.MULTILINE) or re.findall(r"^\[ERROR\]: (.*)", said)
-    reason = reasons[0 if inventory.endswith((".yml", ".yaml")) else -1] if reasons else "Ansible can't read it"
+    errors = re.findall(r"^\[ERROR\]: (?:Task failed: )?(.*)", said, re.MULTILINE)
+    by_plugin = dict(re.findall(r"Failed to parse inventory with '(\w+)' plugin: (.*)", said))  # each tries the file
+    form = "yaml" if inventory.endswith((".yml", ".yaml")) else "ini"
+    reason = by_plugin.get(form) or next(iter(errors), "Ansible can't read it")
     raise UsageError(f"{inventory}: {reason}", f"ansible-inventory -i {inventory} --list says more")
 
 
@@ -338,7 +339,9 @@ def _count(number: int, what: str) -> str:
 
 def _tell_missing(what: str, missing: Mapping[str, RoomFault], seated: Mapping[str, str]) -> None:
     for name, reason in missing.items():
-        print(f"{what}{seated[name] and ', ' + seated[name]}: {reason}\n  help: {reason.help}", flush=True)
+        print(f"{what}{seated[name] and ', ' + seated[name]}: {reason}")
+        if reason.help:
+            print(f"  help: {reason.help}")
 
 
 @dataclass(frozen=True)
