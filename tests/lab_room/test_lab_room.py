@@ -1,11 +1,15 @@
 """The morning of a class: bare PCs, one of them off, become a lab room. The tests follow docs/lab-room.md, in order."""
 
+import os
 import re
+import subprocess
+import time
 
 import paramiko
 import pytest
 
 from labroom.machine import tool
+from labroom.room import CHECKOUT
 from tests.lab_room.conftest import OFF, PASSWORD, PRESENT, LabRoom
 
 SEAT1 = {"pc01": "server", "pc02": "alfa", "gate": "gateway", "far": "outside"}
@@ -100,6 +104,31 @@ def test_a_limit_leaves_the_pc_that_is_off_out(lab_room: LabRoom) -> None:
     said = lab_room.labroom("check", *inventory, "tcp_hello")
     assert "seat1" not in said
     assert lab_room.labroom("ssh", *inventory, "pc06", "hostname") == "pc06\n"
+
+
+def test_interrupted_it_leaves_nothing_on_any_pc(lab_room: LabRoom) -> None:
+    def running() -> list[bool]:
+        """Whether the student has processes, in each seat."""
+        return [lab_room.ssh(name, "pgrep -u student || true") != "" for name in ("pc01", "pc05")]
+
+    def wait_until(state: list[bool]) -> None:
+        deadline = time.monotonic() + 60
+        while running() != state:
+            assert time.monotonic() < deadline, f"not seen in 60 s: {state}"
+
+    command = [tool("python"), "-m", "labroom", "check", "--provider", "ssh", "-i", str(lab_room.inventory)]
+    secret = {"ANSIBLE_VAULT_PASSWORD_FILE": str(lab_room.vault_password)}
+    checking = subprocess.Popen(
+        command, cwd=CHECKOUT, env=os.environ | secret, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until([True, True])
+    finally:
+        checking.terminate()
+    _, error = checking.communicate()
+    assert error == "labroom: interrupted\n"
+    assert checking.returncode == 130
+    wait_until([False, False])
 
 
 def test_unknown_host_keys_are_refused(lab_room: LabRoom) -> None:
