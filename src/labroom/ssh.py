@@ -97,8 +97,8 @@ def read(inventory: str, limit: str | None = None) -> LabRoom:
     if not names:
         raise UsageError(f"{inventory} has no hosts" + (f" that match {limit}" if limit else ""))
     known = {name: {key: variables[name][key] for key in _VARIABLES & variables.get(name, {}).keys()} for name in names}
-    if templates := [name for name, values in known.items() if "{{" in json.dumps(values)]:
-        known |= _filled_in(inventory, templates)
+    if "{{" in json.dumps(known):
+        known = _filled_in(inventory, known)
     with ThreadPoolExecutor(len(names)) as pool:  # names that no server answers for take seconds each
         machines = dict(zip(names, pool.map(lambda name: _endpoint(inventory, name, known[name]), names), strict=True))
     local = [name for name, at in machines.items() if at.address.startswith("127.")]
@@ -163,20 +163,18 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
     raise UsageError(f"{inventory}: {reason}", f"ansible-inventory -i {inventory} --list says more")
 
 
-def _filled_in(inventory: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The variables of some hosts with their templates filled in, as Ansible does it for each host."""
-    each = ", ".join(f"'{name}': {name} | default(none)" for name in sorted(_VARIABLES))
+def _filled_in(inventory: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The variables of hosts with their templates filled in: all by one host's task, which is as fast as for one."""
+    each = {
+        host: ", ".join(f"{name!r}: hostvars[{host!r}][{name!r}]" for name in variables)
+        for host, variables in known.items()
+    }
+    wanted = ", ".join(f"{host!r}: {{ {values} }}" for host, values in each.items())
     said = _ansible(
-        "ansible", inventory, ",".join(names), "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {{{each}}} }}}}"
+        "ansible", inventory, next(iter(known)), "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {{ {wanted} }} }}}}"
     )
-    decoder = json.JSONDecoder()
-    filled_in = {
-        found[1]: decoder.raw_decode(said, found.end())[0]["msg"]
-        for found in re.finditer(r"^(\S+) \| SUCCESS => ", said, re.MULTILINE)
-    }
-    return {
-        name: {key: value for key, value in values.items() if value is not None} for name, values in filled_in.items()
-    }
+    found: dict[str, dict[str, Any]] = json.loads(said[said.index("{") :])["msg"]
+    return found
 
 
 def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoint:
