@@ -6,6 +6,7 @@ together show. A file whose part the inventory doesn't have, such as a gateway, 
 """
 
 import ipaddress
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,19 @@ import yaml
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 ROOT = Path(__file__).parents[2]
+
+# Resolves the names of the first argument and the addresses of the second, and prints the answers.
+ASK = """
+import json, socket, sys
+answers = {}
+for function, keys in zip((socket.gethostbyname_ex, socket.gethostbyaddr), sys.argv[1:]):
+    for key in json.loads(keys):
+        try:
+            answers[key] = function(key)
+        except OSError:
+            answers[key] = None
+print(json.dumps(answers))
+"""
 
 
 def _inventory(config: pytest.Config) -> AnsibleRunner:
@@ -120,6 +134,39 @@ def is_inside(host: testinfra.host.Host, gateway: dict[str, Any]) -> bool:
     """Whether this guest is on the private network; the others are on the gateway's far side."""
     inside = ipaddress.ip_network(gateway["nat_gateway_inside"])
     return any(ipaddress.ip_address(address) in inside for address in host.check_output("hostname -I").split())
+
+
+@pytest.fixture(scope="module")
+def check_answers(host: testinfra.host.Host, gateway: dict[str, Any]) -> Callable[..., None]:
+    """Check that every name, alias and address of the room is answered on this guest.
+
+    `check_answers(address)` asks the name service at that address; `check_answers()` the one that the guest asks.
+    """
+
+    def check(resolver: str | None = None) -> None:
+        domain, hosts = gateway["name_service_domain"], gateway["name_service_hosts"]
+        true_name = {name: name for name in hosts} | gateway["name_service_aliases"]
+        own_name = {addresses[0]: f"{name}.{domain}" for name, addresses in hosts.items() if len(addresses) == 1}
+        names = [form for name in true_name for form in (name, f"{name}.{domain}")]
+        unknown = f"nobody.{domain}"
+        ask = "python3 -c %s %s %s"
+        if resolver:  # in a mount namespace of the question's own, since glibc takes no other server
+            ask = (
+                f"unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt && echo nameserver {resolver} >/mnt/resolv.conf && "
+                f"echo search {domain} >>/mnt/resolv.conf && mount --bind /mnt/resolv.conf /etc/resolv.conf && "
+                f'exec "$@"\' sh {ask}'
+            )
+        # glibc's gethostbyname and gethostbyaddr, as the labs use them: [name, aliases, addresses], or null.
+        answers = json.loads(host.check_output(ask, ASK, json.dumps([*names, unknown]), json.dumps(list(own_name))))
+        assert {form: answers[form] and [answers[form][0], sorted(answers[form][2])] for form in names} == {
+            form: [f"{true_name[name]}.{domain}", sorted(hosts[true_name[name]])]
+            for name in true_name
+            for form in (name, f"{name}.{domain}")
+        }
+        assert {address: answers[address] and answers[address][0] for address in own_name} == own_name
+        assert answers[unknown] is None
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,9 @@
 """Is the gateway's name service what the role name_service promises? That guests ask it is in test_room.py."""
 
+from collections.abc import Callable
 from typing import Any
 
 from testinfra.host import Host
-
-from tests.guests.names import check_answers
 
 testinfra_hosts = ["ansible://gateways"]
 
@@ -15,9 +14,9 @@ def test_answers_on_its_own_addresses_alone(gateway: dict[str, Any], listening: 
     assert {place for place in listening if place[2] == "53"} == wanted
 
 
-def test_knows_the_names_of_the_room(host: Host, gateway: dict[str, Any]) -> None:
+def test_knows_the_names_of_the_room(gateway: dict[str, Any], check_answers: Callable[..., None]) -> None:
     for address in gateway["name_service_listen_addresses"]:
-        check_answers(host, gateway, address)
+        check_answers(address)
 
 
 def test_does_so_after_a_reboot_too(host: Host) -> None:

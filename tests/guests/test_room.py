@@ -1,11 +1,10 @@
 """Are the guests a room? What the roles promise together, on every guest and across them."""
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 from testinfra.host import Host
-
-from tests.guests.names import check_answers
 
 testinfra_hosts = ["ansible://guests"]
 
@@ -51,12 +50,14 @@ def test_nobody_has_a_password_that_was_not_asked_for(host: Host, variables: dic
     assert with_password == ({} if asked_for == "*" else {variables["student_account_name"]: asked_for})
 
 
-def test_asks_the_name_service_of_the_room_when_inside(host: Host, gateway: dict[str, Any], is_inside: bool) -> None:
+def test_asks_the_name_service_of_the_room_when_inside(
+    host: Host, gateway: dict[str, Any], is_inside: bool, check_answers: Callable[..., None]
+) -> None:
     lines = [line.split() for line in host.file("/etc/resolv.conf").content_string.splitlines()]
     servers = {line[1] for line in lines if line[:1] == ["nameserver"]}
     assert bool(servers & set(gateway["name_service_listen_addresses"])) is is_inside
     if is_inside:
-        check_answers(host, gateway)
+        check_answers()
 
 
 def test_forwarded_ports_lead_to_the_right_guest(
