@@ -32,7 +32,7 @@ def test_the_image_takes_no_source_that_a_guest_cannot_reach(tmp_path: Path) -> 
     lists = tmp_path / "sources.list.d"
     lists.mkdir()
     (lists / "ubuntu.sources").write_text(
-        "Types: deb\nURIs: mirror+file:/etc/apt/apt-mirrors.txt\nSuites: noble noble-updates\nComponents: main universe\n"
+        "Types: deb\nURIs: mirror+file:/etc/apt/apt-mirrors.txt\nSuites: noble\nComponents: main universe\n"
     )
     (tmp_path / "sources.list").write_text("deb mirror+file:/etc/apt/apt-mirrors.txt noble main\n")
     assert machine.apt_sources("noble", tmp_path) == ""
