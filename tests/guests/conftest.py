@@ -45,12 +45,12 @@ def _has_packages(inventory: AnsibleRunner) -> bool:
     return any("packages_names" in inventory.get_variables(host) for host in inventory.get_hosts("guests"))
 
 
-# What an inventory must have for a file to have anything to check, and how that is called.
+# What an inventory must have for a file to have anything to check, by its name.
 _NEEDS: dict[str, tuple[str, Callable[[AnsibleRunner], bool]]] = {
-    "test_name_service.py": ("a gateway", _has_gateway),
-    "test_nat_gateway.py": ("a gateway", _has_gateway),
+    "test_name_service.py": ("gateway", _has_gateway),
+    "test_nat_gateway.py": ("gateway", _has_gateway),
     "test_packages.py": ("packages_names", _has_packages),
-    "test_room.py": ("a gateway", _has_gateway),
+    "test_room.py": ("gateway", _has_gateway),
 }
 
 
@@ -63,7 +63,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is left out, and why."""
     return [
-        f"left out: {file}, since this inventory has not got {what}"
+        f"left out: {file}, since this inventory has no {what}"
         for file, (what, has) in _NEEDS.items()
         if not has(_inventory(config))
     ]
