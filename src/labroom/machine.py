@@ -105,7 +105,8 @@ def apt_proxies() -> list[str]:
 def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:
     """The sources (sources.list(5)) of `release` in this machine's apt configuration, of its distribution alone.
 
-    Empty where the machine is of another release: then mmdebstrap knows the mirror.
+    Only what a guest can reach as well: not a list of mirrors in a file (apt-transport-mirror(1)), as GitHub's runners
+    have. Empty where there is none, as on a machine of another release: then mmdebstrap knows the mirror.
     """
     suites = {release, f"{release}-updates", f"{release}-security"}
     found = []
@@ -114,7 +115,7 @@ def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:
         if file.suffix == ".list":
             for line in text.splitlines():
                 words = re.sub(r"\[[^]]*\]", "", line).split()
-                if len(words) > 3 and words[0] == "deb" and words[2] in suites:
+                if len(words) > 3 and words[0] == "deb" and words[2] in suites and words[1].startswith("http"):
                     found.append(line)
         elif file.suffix == ".sources":
             for stanza in re.split(r"\n\s*\n", text):
@@ -127,6 +128,7 @@ def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:
                 found += [
                     f"deb {options}{uri} {suite} {fields['Components']}"
                     for uri in fields["URIs"].split()
+                    if uri.startswith("http")
                     for suite in sorted(own)
                 ]
     return "".join(f"{line}\n" for line in found)

@@ -25,3 +25,14 @@ def test_the_image_takes_the_distributions_own_sources_and_no_others(tmp_path: P
         "deb [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian bookworm main contrib",
     ]
     assert machine.apt_sources("noble", tmp_path) == ""
+
+
+def test_the_image_takes_no_source_that_a_guest_cannot_reach(tmp_path: Path) -> None:
+    """GitHub's runners have a list of mirrors in a file of the machine's."""
+    lists = tmp_path / "sources.list.d"
+    lists.mkdir()
+    (lists / "ubuntu.sources").write_text(
+        "Types: deb\nURIs: mirror+file:/etc/apt/apt-mirrors.txt\nSuites: noble\nComponents: main universe\n"
+    )
+    (tmp_path / "sources.list").write_text("deb mirror+file:/etc/apt/apt-mirrors.txt noble main\n")
+    assert machine.apt_sources("noble", tmp_path) == ""

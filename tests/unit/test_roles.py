@@ -44,6 +44,13 @@ def test_readme_shows_every_variable_with_its_default(role: Path) -> None:
 
 
 @each_role
+def test_has_a_scenario_and_its_tests(role: Path) -> None:
+    """Molecule takes a scenario without tests for one that passed."""
+    assert (ROOT / "extensions/molecule" / role.name / "molecule.yml").is_file()
+    assert (ROOT / f"tests/guests/test_{role.name}.py").is_file()
+
+
+@each_role
 def test_supports_the_releases_of_the_project(role: Path) -> None:
     platforms = load(role / "meta/main.yml")["galaxy_info"]["platforms"]
     assert {platform["name"]: platform["versions"] for platform in platforms} == {

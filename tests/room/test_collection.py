@@ -1,0 +1,88 @@
+"""The checkout as the Ansible collection that it also is: built, installed elsewhere, and used there."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from labroom.machine import tool
+from labroom.room import CHECKOUT
+from tests.room.trial import Trial
+
+# A bare guest where it reaches its package mirror.
+ROOM = """\
+plugin: labroom.labroom.room
+name: trial
+image: {provisioned: false}
+networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
+guests:
+  one: {outside: 198.51.100.10}
+"""
+
+PLAYBOOK = """\
+- name: A playbook of one's own
+  hosts: guests
+  gather_facts: false
+  roles:
+    - labroom.labroom.student_account
+    - role: labroom.labroom.lab_programs
+      vars: { lab_programs_destination: /srv/labs }
+"""
+
+
+class Elsewhere:
+    """A folder outside of the checkout, with nothing of Ansible's but the collection, installed there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.collection = folder / "collections/ansible_collections/labroom/labroom"
+
+    def run(self, command: str, *arguments: str) -> str:
+        """Run a command of Ansible's there to its end and return what it printed."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        environment |= {
+            "HOME": str(self.folder),
+            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        done = subprocess.run(
+            [tool(command), *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    """The collection, built from the checkout and installed."""
+    elsewhere = Elsewhere(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere.run("ansible-galaxy", "collection", "build", "--output-path=.", str(CHECKOUT))
+    (tarball,) = elsewhere.folder.glob("*.tar.gz")
+    elsewhere.run(
+        "ansible-galaxy", "collection", "install", "--offline", "--collections-path=collections", tarball.name
+    )
+    return elsewhere
+
+
+def test_holds_what_labroom_runs_with_and_nothing_else(elsewhere: Elsewhere) -> None:
+    """The folders of those who change labroom are not in it; what lies about in a checkout in use isn't, either."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    folders = (".", "benchmarks/", "collections/", "extensions/", "galaxy.yml", "requirements-test.lock", "tests/")
+    wanted = {file for file in tracked.splitlines() if file.startswith("tests/labs/") or not file.startswith(folders)}
+    found = {str(path.relative_to(elsewhere.collection)) for path in elsewhere.collection.rglob("*") if path.is_file()}
+    assert found - {"FILES.json", "MANIFEST.json"} == wanted
+
+
+def test_roles_and_inventory_work_in_a_playbook_of_ones_own(elsewhere: Elsewhere, trial: Trial) -> None:
+    trial.file.write_text(ROOM)
+    (elsewhere.folder / "own.yml").write_text(PLAYBOOK)
+    trial.run("up")
+    use = ("ansible-playbook", f"--inventory={trial.file}", "own.yml")
+    elsewhere.run(*use)
+    again = elsewhere.run(*use)
+    assert re.findall(r"^one +: .* changed=(\d+) ", again, re.MULTILINE) == ["0"], again
+    assert trial.run("ssh", "one", "ls", "/srv/labs/tcp_hello").split() == [
+        path.name for path in sorted((CHECKOUT / "labs/tcp_hello").iterdir()) if path.is_file()
+    ]
