@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from labroom import machine
+
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 LAB_ARCHIVE = ROOT / "roles/lab_programs/files/lab_archive.py"
@@ -89,6 +91,11 @@ def test_playbooks_gather_no_facts_and_use_every_role_under_its_tag() -> None:
     assert applied == {f"labroom.labroom.{name}": name for name in names}
 
 
+def test_machines_that_run_rooms_get_what_a_room_needs() -> None:
+    packages = load(ROOT / "roles/labroom_command/defaults/main.yml")["labroom_command_packages"]
+    assert set(machine._COMMANDS.values()) - set(packages) == set()
+
+
 @pytest.fixture
 def labs(tmp_path: Path) -> Path:
     """A folder of labs with all that may lie about in one."""
@@ -100,9 +107,9 @@ def labs(tmp_path: Path) -> Path:
     return folder
 
 
-def pack(folder: Path, archive: Path | None = None) -> str:
+def pack(folder: Path, archive: Path | None = None, *options: str) -> str:
     """Run lab_archive.py and return the digest it prints."""
-    command = [sys.executable, str(LAB_ARCHIVE), str(folder), "labs", *([str(archive)] if archive else [])]
+    command = [sys.executable, str(LAB_ARCHIVE), *options, str(folder), "labs", *([str(archive)] if archive else [])]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -129,6 +136,21 @@ def test_archive_of_labs_depends_on_what_they_hold_alone(labs: Path, tmp_path: P
     assert pack(copy, tmp_path / "b.tar") == first
     (copy / "a/b/c").write_text("changed")
     assert pack(copy, tmp_path / "c.tar") != first
+
+
+def test_archive_without_an_entry_does_not_depend_on_it(labs: Path, tmp_path: Path) -> None:
+    first = pack(labs, tmp_path / "a.tar", "--without=a", "--without=none")
+    assert first != pack(labs, tmp_path / "b.tar")
+    shutil.rmtree(labs / "a")
+    assert first == pack(labs, tmp_path / "c.tar")
+
+
+def test_archive_keeps_links(labs: Path, tmp_path: Path) -> None:
+    (labs / "a/to-itself").symlink_to("..")
+    digest = pack(labs, tmp_path / "a.tar")
+    subprocess.run(["tar", "-xf", tmp_path / "a.tar", "-C", tmp_path, "--transform", "s/^labs/placed/S"], check=True)
+    assert (tmp_path / "placed/a/to-itself").readlink() == Path("..")
+    assert os.getuid() != 0 or pack(tmp_path / "placed") == digest
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="labs in place belong to root")

@@ -1,0 +1,184 @@
+"""A Vagrant box for libvirt, made here of the machine's own release, since no box can be downloaded in CI.
+
+It boots under emulation in a few seconds: no boot loader (libvirt hands the kernel to QEMU), an initrd that loads two
+drivers, and no unit that a machine of a lab never needs. It has the packages of the roles, which apt would need minutes
+to install there. Its own Vagrantfile carries what emulation needs, so that the project's is tested as users have it. It
+takes apt, pip and the certificates as they are configured on this machine.
+"""
+
+import hashlib
+import json
+import lzma
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from labroom import machine, processes, state
+from labroom.room import CHECKOUT
+
+#: What making a box takes, and the package of it in Debian and Ubuntu.
+PACKAGES = {"mmdebstrap": "mmdebstrap", "cpio": "cpio", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
+
+_INCLUDED = (
+    *("linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "dbus", "busybox-static"),
+    *("openssh-server", "sudo", "ca-certificates", "rsync"),
+)
+_ROLES = ("toolchain", "labroom_command")  # whose packages it has too
+_DRIVERS = ("virtio_pci", "virtio_blk")  # what it takes to mount the disk; udev loads the others
+_DISK_BYTES = 8 << 30  # sparse
+_MASKED = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
+    *("systemd-tmpfiles-clean.timer", "e2scrub_reap.service", "systemd-pstore.service", "getty.target"),
+    *("systemd-logind.service", "systemd-timesyncd.service", "systemd-networkd-wait-online.service"),
+    *("systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-journal-flush.service"),
+    *("systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "dev-hugepages.mount", "dev-mqueue.mount"),
+    *("sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount"),
+)
+_FILES = {
+    "etc/hostname": "box\n",
+    "etc/hosts": "127.0.0.1 localhost\n",
+    "etc/fstab": "/dev/vda / ext4 defaults 0 0\n",
+    "etc/resolv.conf": "nameserver 192.168.121.1\n",  # libvirt's own, on the network that Vagrant makes
+    "etc/sudoers.d/vagrant": "vagrant ALL=(ALL) NOPASSWD: ALL\n",
+    "etc/modprobe.d/box.conf": "blacklist kvm_amd\nblacklist powernow_k8\n",  # which the emulated processor asks for
+    "etc/systemd/system/ssh.service.d/host-keys.conf": "[Service]\nExecStartPre=\nExecStartPre=ssh-keygen -A\n",
+    "etc/systemd/network/10-eth0.network": "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n",
+}
+_INIT = """\
+#!/bin/busybox sh
+busybox mount -t devtmpfs dev /dev
+for driver in /drivers/*; do busybox insmod $driver; done
+busybox mount -t ext4 /dev/vda /root
+exec busybox switch_root /root /sbin/init
+"""
+_VAGRANTFILE = """\
+Vagrant.configure("2") do |config|
+  config.vm.guest = :debian
+  config.vm.boot_timeout = 300
+  config.ssh.insert_key = false
+  config.vm.provider :libvirt do |libvirt|
+    libvirt.driver = "qemu"
+    libvirt.cpu_mode = "custom"
+    libvirt.cpu_model = "qemu64"
+    libvirt.machine_type = "q35"
+    libvirt.graphics_type = "none"
+    libvirt.video_type = "none"
+    libvirt.kernel = File.expand_path("vmlinuz", __dir__)
+    libvirt.initrd = File.expand_path("initrd.img", __dir__)
+    libvirt.cmd_line = "root=/dev/vda rw net.ifnames=0 console=ttyS0 quiet mitigations=off"
+  end
+end
+"""
+
+
+def box(release: str = "") -> Path:
+    """The box of a Debian release, this machine's own by default: kept with labroom's state, made if it isn't there."""
+    release = release or machine.os_release()["VERSION_CODENAME"]
+    inputs = [Path(__file__), _public_key(), *_configuration().values(), *map(_defaults, _ROLES)]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
+    digest.update("\n".join([release, machine.apt_sources(release), *machine.apt_proxies()]).encode())
+    kept = state.ROOT / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
+    with state.locked(kept.with_name("lock"), "makes a box"):
+        if not kept.is_file():
+            for older in kept.parent.glob(f"{release}-*.box"):
+                older.unlink()
+            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+                _make(release, Path(folder)).replace(kept)
+    return kept
+
+
+def _public_key() -> Path:
+    """The public half of the key that Vagrant logs in with."""
+    files = processes.run("dpkg", "--listfiles", "vagrant").splitlines()
+    return next(Path(file) for file in files if file.endswith("keys/vagrant.pub"))
+
+
+def _defaults(role: str) -> Path:
+    return CHECKOUT / "roles" / role / "defaults" / "main.yml"
+
+
+def _configuration() -> dict[str, Path]:
+    """This machine's own certificates and pip configuration: files here, by where they lie in the box."""
+    found = [*Path("/usr/local/share/ca-certificates").rglob("*.crt"), Path("/etc/pip.conf")]
+    return {str(path.relative_to("/")): path for path in sorted(found) if path.is_file()}
+
+
+def _make(release: str, folder: Path) -> Path:
+    tree = folder / "tree"
+    _bootstrap(release, tree)
+    (kernel,) = (tree / "boot").glob("vmlinuz-*")
+    shutil.copy(kernel, folder / "vmlinuz")
+    _make_initrd(tree, kernel.name.removeprefix("vmlinuz-"), folder / "initrd.img")
+    options = ("-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=0", "-N", "300000")
+    _run("mke2fs", *options, "-d", str(tree), str(folder / "disk"), str(_DISK_BYTES >> 10))
+    _run("qemu-img", "convert", "-O", "qcow2", str(folder / "disk"), str(folder / "box.img"))
+    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": _DISK_BYTES >> 30}
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "Vagrantfile").write_text(_VAGRANTFILE)
+    parts = ("metadata.json", "Vagrantfile", "box.img", "vmlinuz", "initrd.img")
+    _run("tar", "-C", str(folder), "-cf", str(folder / "new.box"), *parts)
+    return folder / "new.box"
+
+
+def _bootstrap(release: str, tree: Path) -> None:
+    sources = machine.apt_sources(release)
+    of_roles = [
+        package for role in _ROLES for package in yaml.safe_load(_defaults(role).read_text())[f"{role}_packages"]
+    ]
+    options = [
+        *("--mode=root", "--variant=minbase", f"--include={','.join([*_INCLUDED, *of_roles])}"),
+        "--aptopt=APT::Install-Recommends false",
+        *(f"--aptopt={option}" for option in machine.apt_proxies()),
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man")),
+    ]
+    command = [*processes.PRIVATE_MOUNTS, "mmdebstrap", "--quiet", *options, release, str(tree)]
+    _run(*command, *(["-"] if sources else []), stdin=sources)
+    for name, path in _configuration().items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tree / name)
+    for name, text in _FILES.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(text)
+    (tree / "etc/sudoers.d/vagrant").chmod(0o440)
+    for unit in _MASKED:
+        (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (tree / "key").write_text(_public_key().read_text())
+    script = """
+        useradd --create-home --shell /bin/bash --password '*' vagrant
+        install -d -o vagrant -g vagrant -m 700 /home/vagrant/.ssh
+        install -o vagrant -g vagrant -m 600 /key /home/vagrant/.ssh/authorized_keys
+        systemctl --quiet enable ssh systemd-networkd
+        update-ca-certificates
+        rm -rf /key /var/lib/apt/lists/* /var/cache/apt/*.bin /etc/machine-id /etc/ssh/ssh_host_*
+        touch /etc/machine-id
+    """
+    _run("chroot", str(tree), "sh", "-ec", script)
+
+
+def _make_initrd(tree: Path, version: str, initrd: Path) -> None:
+    """Write an initrd (initramfs of the kernel's documentation) of busybox and the drivers of the disk."""
+    content = initrd.with_name("initrd")
+    for name in ("bin", "dev", "root", "drivers"):
+        (content / name).mkdir(parents=True)
+    shutil.copy(tree / "bin/busybox", content / "bin/busybox")
+    (content / "init").write_text(_INIT)
+    (content / "init").chmod(0o755)
+    needed: list[Path] = []
+    for driver in _DRIVERS:
+        shown = _run("chroot", str(tree), "modprobe", f"--set-version={version}", "--show-depends", driver)
+        paths = [tree / path.lstrip("/") for path in re.findall(r"^insmod (\S+)", shown, re.MULTILINE)]
+        needed += [path for path in paths if path not in needed]
+    for number, path in enumerate(needed):
+        data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+        (content / "drivers" / f"{number:02}-{path.name.removesuffix('.xz')}").write_bytes(data)
+    _run("sh", "-c", f"cd '{content}' && find . | cpio --quiet --create --format=newc >'{initrd}'")
+
+
+def _run(*argv: str, stdin: str = "") -> str:
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv[0]}: status {done.returncode}\n{done.stderr[-4000:]}"
+    return done.stdout

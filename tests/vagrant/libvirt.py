@@ -1,0 +1,119 @@
+"""Vagrant with libvirt in a sandbox: a checkout as users have it, the box that was made here, and emulated machines."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from labroom.room import CHECKOUT
+from tests import sandbox
+from tests.sandbox import Sandbox
+from tests.vagrant import box
+
+_PACKAGES = (
+    *("vagrant", "vagrant-libvirt", "libvirt-daemon-system", "libvirt-clients", "qemu-system-x86", "qemu-utils"),
+    *("dnsmasq-base", "iptables", "mmdebstrap", "e2fsprogs", "cpio", *sandbox.PACKAGES.values()),
+)
+_BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
+_NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "reports", "__pycache__")
+
+# $1: a folder of the sandbox. All that libvirt keeps lies there; QEMU runs as root, without further confinement.
+_PREPARE = """
+mkdir -p /run/libvirt "$1/home"
+for place in etc var/lib var/cache var/log; do
+    mkdir -p "$1/libvirt/$place"
+    mount --bind "$1/libvirt/$place" "/$place/libvirt"
+done
+mkdir /var/lib/libvirt/images
+cat >/etc/libvirt/qemu.conf <<END
+user = "root"
+group = "root"
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+END
+"""
+
+
+class Vagrant:
+    """Vagrant in a folder of its own, from entering its `with` block to leaving it, which ends its machines too.
+
+    Attributes:
+        sandbox: where all of it runs.
+        checkout: a copy of this checkout, where `vagrant` is run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.sandbox = Sandbox(folder)
+        self.checkout = folder / "labroom"
+
+    def __enter__(self) -> "Vagrant":
+        _install()
+        kept = box.box()
+        self.sandbox.__enter__()
+        try:
+            shutil.copytree(CHECKOUT, self.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
+            (self.checkout / ".venv").symlink_to(CHECKOUT / ".venv")  # `./labroom` has been run in it
+            self.sandbox.run("sh", "-ec", _PREPARE, "sh", str(self.sandbox.folder))
+            self.sandbox.start("virtlogd", log="virtlogd.log")
+            daemon = self.sandbox.start("libvirtd", log="libvirtd.log")
+            self.sandbox.wait_for(["virsh", "--connect=qemu:///system", "uri"], daemon, "libvirtd.log")
+            self.run("box", "add", "--name", _BOX, str(kept))
+        except BaseException:
+            self.sandbox.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sandbox.__exit__(kind, error, trace)
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory that Vagrant writes for Ansible."""
+        return self.checkout / ".vagrant/provisioners/ansible/inventory/vagrant_ansible_inventory"
+
+    def run(self, *arguments: str, status: int = 0, timeout: float = 120) -> str:
+        """Run `vagrant` and return what it printed."""
+        return self.run_other("vagrant", *arguments, status=status, timeout=timeout)
+
+    def run_other(self, *argv: str, status: int = 0, timeout: float = 120, env: Mapping[str, str] | None = None) -> str:
+        """Run another command in the checkout and return what it printed."""
+        folder = self.sandbox.folder
+        own = {
+            "HOME": str(folder / "home"),
+            "VAGRANT_HOME": str(folder / "vagrant"),
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_DEFAULT_PROVIDER": "libvirt",
+            "ANSIBLE_HOME": str(folder / "ansible"),
+        }
+        # The sandbox has its own mounts: `env` changes to the checkout in there.
+        done = self.sandbox.run(
+            *("env", f"--chdir={self.checkout}", *argv), check=False, timeout=timeout, env={**own, **(env or {})}
+        )
+        said = re.sub(r"(\r?\x1b\[K|\r).*?Progress: [^\r\x1b]*", "", done.stdout + done.stderr)
+        assert done.returncode == status, f"{' '.join(argv)}: status {done.returncode}\n{said[-6000:]}"
+        return said
+
+    def left(self) -> list[str]:
+        """What libvirt still has of the checkout's machines: domains, disks, and networks of the room."""
+        lists = [("list", "--all", "--name"), ("vol-list", "default"), ("net-list", "--all", "--name")]
+        found = [self.run_other("virsh", "--connect=qemu:///system", *words).split() for words in lists]
+        name = self.checkout.name
+        return [word for words in found for word in words if word.startswith(name)]
+
+
+def _install() -> None:
+    """Install what of the packages isn't there."""
+    shown = ("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *_PACKAGES)
+    found = subprocess.run(shown, capture_output=True, text=True, check=False).stdout.splitlines()
+    if missing := {f"{package} installed" for package in _PACKAGES} - set(found):
+        names = [line.split()[0] for line in sorted(missing)]
+        argv = ["apt-get", "install", "--yes", "--no-install-recommends", *names]
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,64 @@
+"""Two machines of the room, as `vagrant up server alfa` makes them: from nothing to nothing, under emulation.
+
+The tests of this file follow one another, on the same machines.
+"""
+
+import re
+import sys
+
+import pytest
+
+from labroom.room import CHECKOUT
+from tests.vagrant.libvirt import Vagrant
+
+NAMES = ("server", "alfa")
+SLOWNESS = "5"  # under emulation all takes longer: what deadlines are multiplied by
+
+
+@pytest.fixture(scope="module")
+def up(vagrant: Vagrant) -> Vagrant:
+    """Vagrant, with the machines up."""
+    said = vagrant.run("up", *NAMES, timeout=1500)
+    (CHECKOUT / "reports").mkdir(exist_ok=True)
+    (CHECKOUT / "reports" / "vagrant-up.txt").write_text(said)
+    return vagrant
+
+
+def test_are_what_the_roles_promise(up: Vagrant) -> None:
+    argv = (sys.executable, "-m", "pytest", "-pno:cacheprovider", "tests/guests", f"--ansible-inventory={up.inventory}")
+    up.run_other(*argv, timeout=900)
+
+
+def test_know_each_other_by_name(up: Vagrant) -> None:
+    for name, other in (NAMES, reversed(NAMES)):
+        up.run("ssh", name, "-c", f"nc -z -w 60 {other} 22")
+        assert not re.search(r"^127\.", up.run("ssh", name, "-c", f"getent ahostsv4 {name}"), re.MULTILINE)
+
+
+def test_forwarded_ports_lead_to_the_server(up: Vagrant) -> None:
+    serve = "sudo systemd-run --quiet sh -c 'hostname | nc -l -N 18080'"
+    listening = "timeout 60 sh -c 'until ss -ltn | grep -q :18080; do sleep 0.2; done'"
+    up.run("ssh", "server", "-c", f"{serve} && {listening}")
+    client = "import socket; print(socket.create_connection(('127.0.0.1', 18080)).makefile().read())"
+    assert up.run_other(sys.executable, "-c", client).strip() == "server"
+
+
+def test_run_the_labs(up: Vagrant) -> None:
+    said = up.run_other(
+        *("./labroom", "check", "--provider", "ssh", "-i", str(up.inventory)),
+        timeout=1500,
+        env={"LABROOM_PATIENCE": SLOWNESS},
+    )
+    assert " passed " in said
+
+
+def test_second_provision_changes_nothing(up: Vagrant) -> None:
+    said = up.run("up", "--provision", *NAMES, timeout=900)  # `provision` takes one machine after the other
+    recaps = re.findall(r"^(\w+) +: ok=\d+ +changed=(\d+) .*failed=0", said, re.MULTILINE)
+    assert sorted(recaps) == sorted((name, "0") for name in NAMES)
+
+
+def test_destroy_leaves_nothing(up: Vagrant) -> None:
+    assert up.left()
+    up.run("destroy", "--force")
+    assert up.left() == []
