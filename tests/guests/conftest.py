@@ -41,15 +41,16 @@ def _has_gateway(inventory: AnsibleRunner) -> bool:
     return bool(inventory.inventory.get("gateways", {}).get("hosts"))
 
 
-def _has_packages(inventory: AnsibleRunner) -> bool:
-    return any("packages_names" in inventory.get_variables(host) for host in inventory.get_hosts("guests"))
+def _has(variable: str) -> Callable[[AnsibleRunner], bool]:
+    return lambda inventory: any(variable in inventory.get_variables(host) for host in inventory.get_hosts("guests"))
 
 
 # What an inventory must have for a file to have anything to check, by its name.
 _NEEDS: dict[str, tuple[str, Callable[[AnsibleRunner], bool]]] = {
+    "test_labroom_command.py": ("labroom_command_destination", _has("labroom_command_destination")),
     "test_name_service.py": ("gateway", _has_gateway),
     "test_nat_gateway.py": ("gateway", _has_gateway),
-    "test_packages.py": ("packages_names", _has_packages),
+    "test_packages.py": ("packages_names", _has("packages_names")),
     "test_room.py": ("gateway", _has_gateway),
 }
 
