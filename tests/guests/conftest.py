@@ -55,10 +55,12 @@ _NEEDS: dict[str, tuple[str, Callable[[AnsibleRunner], bool]]] = {
 }
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this inventory has nothing of."""
-    _, has = _NEEDS.get(collection_path.name, ("", lambda inventory: True))
-    return None if has(_inventory(config)) else True
+    files = {path for path in {item.path for item in items} if path.parent == Path(__file__).parent}
+    left_out = {path for path in files if path.name in _NEEDS and not _NEEDS[path.name][1](_inventory(config))}
+    config.hook.pytest_deselected(items=[item for item in items if item.path in left_out])
+    items[:] = [item for item in items if item.path not in left_out]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
