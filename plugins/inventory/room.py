@@ -56,7 +56,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
             raise AnsibleParserError(message) from error
         try:
             described = room.load(Path(path))
-            groups = room_inventory.inventory(described, provider.of(described.name).endpoints(described))
+            made_by = provider.of(described.name)
+            groups = room_inventory.inventory(described, made_by.endpoints(described), made_by.NAME_SERVER)
         except LabroomError as error:
             raise AnsibleParserError(str(error)) from error
         for group, content in groups.items():

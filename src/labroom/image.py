@@ -113,7 +113,7 @@ def _names(room: Room, release: str) -> dict[str, str]:
     """The name of each layer for this room, checkout and release."""
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn_guest.UID_BASE)}"
-    variables = inventory.role_variables(room)
+    variables = inventory.role_variables(room, network.UPLINK_NAME_SERVER)
     roles = {path for path in (CHECKOUT / "roles").iterdir() if path.is_dir()}
     for_gateway = {CHECKOUT / "roles" / name for name in _roles("gateway.yml")}
     playbooks = CHECKOUT / "playbooks"
@@ -383,8 +383,9 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
 def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
     address = str(builder.guests["builder"].address)
     own_keys = (keys.identity(_BUILD),), (keys.known_hosts(_BUILD),)
-    groups = inventory.inventory(builder, {"builder": Endpoint("builder", address, address, 22, "root", *own_keys)})
-    variables = inventory.role_variables(room)
+    endpoints = {"builder": Endpoint("builder", address, address, 22, "root", *own_keys)}
+    groups = inventory.inventory(builder, endpoints, network.UPLINK_NAME_SERVER)
+    variables = inventory.role_variables(room, network.UPLINK_NAME_SERVER)
     groups["guests"]["vars"] |= variables["guests"]
     patience = " -o ConnectionAttempts=30 -o ConnectTimeout=1"  # it is still booting
     groups["guests"]["hosts"]["builder"]["ansible_ssh_common_args"] += patience

@@ -6,12 +6,16 @@ from typing import Any
 
 from labroom import keys
 from labroom.endpoint import Endpoint
-from labroom.network import UPLINK_NAME_SERVER
 from labroom.room import Room
 
 
-def role_variables(room: Room) -> dict[str, dict[str, Any]]:
-    """The roles' variables, by the group that they belong to: what an image is provisioned with."""
+def role_variables(room: Room, name_server: str) -> dict[str, dict[str, Any]]:
+    """The roles' variables, by the group that they belong to: what an image is provisioned with.
+
+    Args:
+        room: the room.
+        name_server: whom its gateway asks for names that are not the room's (`Provider.NAME_SERVER`).
+    """
     guests: dict[str, Any] = {"student_account_name": keys.STUDENT}
     if room.gateway is None:
         return {"guests": guests, "gateways": {}}
@@ -36,15 +40,21 @@ def role_variables(room: Room) -> dict[str, dict[str, Any]]:
         "name_service_listen_addresses": [str(room.gateway.private)],
         "name_service_hosts": hosts,
         "name_service_aliases": dict(room.aliases),
-        "name_service_upstream": [UPLINK_NAME_SERVER] if room.internet else [],
+        "name_service_upstream": [name_server] if room.internet else [],
     }
     return {"guests": guests, "gateways": gateways}
 
 
-def inventory(room: Room, endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
-    """An inventory of the room, in the shape of Ansible's YAML inventories: {group: {hosts: …, vars: …}}."""
+def inventory(room: Room, endpoints: Mapping[str, Endpoint], name_server: str) -> dict[str, Any]:
+    """An inventory of the room, in the shape of Ansible's YAML inventories: {group: {hosts: …, vars: …}}.
+
+    Args:
+        room: the room.
+        endpoints: where its guests answer SSH.
+        name_server: as for `role_variables`.
+    """
     hosts = {name: _connection(at) for name, at in endpoints.items()}
-    variables = role_variables(room)
+    variables = role_variables(room, name_server)
     identity = keys.identity(room.name)
     login: dict[str, Any] = {"ansible_user": "root"}
     if identity.is_file():

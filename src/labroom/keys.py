@@ -39,20 +39,39 @@ def public(private: Path) -> str:
 
 
 def prepare(room: Room) -> None:
-    """Make the keys that aren't there yet, and write known_hosts anew.
+    """Make the keys that aren't there yet, and write known_hosts anew."""
+    prepare_identity(room.name)
+    for guest in room.guests:
+        _make_pair(host_key(room.name, guest), f"{guest}.{room.domain}")
+    write_known_hosts(room, {guest: public(host_key(room.name, guest)) for guest in room.guests})
 
-    Under sudo they belong to the person who called it, so that ssh and Ansible work without sudo too.
-    """
-    name = room.name
+
+def prepare_identity(name: str) -> None:
+    """Make the key pair to log in with, if it isn't there yet, in the room's folder of keys."""
     state.prepare(folder(name))
     folder(name).chmod(0o700)
-    for key, comment in [
-        (identity(name), f"labroom {name}"),
-        *((host_key(name, guest), f"{guest}.{room.domain}") for guest in room.guests),
-    ]:
-        if not key.with_name(key.name + ".pub").is_file():
-            key.unlink(missing_ok=True)  # half a pair, of a start that was cut short
-            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key))
+    _make_pair(identity(name), f"labroom {name}")
+
+
+def _make_pair(private: Path, comment: str) -> None:
+    if not private.with_name(private.name + ".pub").is_file():
+        private.unlink(missing_ok=True)  # half a pair, of a start that was cut short
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(private))
+
+
+def write_known_hosts(
+    room: Room, host_keys: Mapping[str, str], forwarded: Mapping[str, list[int]] | None = None
+) -> None:
+    """Say which host key each guest has, under every name by which it is reached.
+
+    Under sudo it and the keys belong to the person who called it, so that ssh and Ansible work without sudo too.
+
+    Args:
+        room: the room.
+        host_keys: guest to its public host key.
+        forwarded: guest to the ports of 127.0.0.1 that lead to its sshd.
+    """
+    name = room.name
     lines = []
     for guest, description in room.guests.items():
         names = [guest, f"{guest}.{room.domain}"]
@@ -60,7 +79,8 @@ def prepare(room: Room) -> None:
         if room.gateway:
             ports = [forward for forward in room.forwarded_ports if forward.guest == guest and forward.target == 22]
             names += [f"[{room.gateway.outside}]:{forward.port}" for forward in ports]
-        lines.append(f"{','.join(names)} {' '.join(public(host_key(name, guest)).split()[:2])}\n")
+        names += [f"[127.0.0.1]:{port}" for port in (forwarded or {}).get(guest, [])]
+        lines.append(f"{','.join(names)} {' '.join(host_keys[guest].split()[:2])}\n")
     known_hosts(name).write_text("".join(lines))
     owner = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
     for path in (folder(name), *folder(name).iterdir()):

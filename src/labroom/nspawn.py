@@ -28,6 +28,7 @@ from labroom.provider import Status
 from labroom.room import Room
 
 NEEDS_ROOT = True
+NAME_SERVER = network.UPLINK_NAME_SERVER
 _INOTIFY_PER_GUEST = 6  # instances that a guest's systemd takes of its user's fs.inotify.max_user_instances
 
 

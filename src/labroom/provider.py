@@ -10,7 +10,7 @@ from labroom.progress import Progress
 from labroom.room import Room
 
 #: The modules of this package that are providers of rooms, the default first.
-NAMES = ("nspawn",)
+NAMES = ("nspawn", "docker")
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,11 @@ class Provider(Protocol):
 
     Attributes:
         NEEDS_ROOT: whether `up` and `down` are for root alone.
+        NAME_SERVER: whom a room's gateway asks for names that are not the room's.
     """
 
     NEEDS_ROOT: bool
+    NAME_SERVER: str
 
     def up(self, room: Room, file: Path, progress: Progress) -> dict[str, str]:
         """Make the room what room.yml says: start what is missing, replace what died, leave the rest alone.
@@ -100,6 +102,6 @@ def of(name: str) -> Provider:
 
 def named(name: str) -> Provider:
     """The provider of this name, one of `NAMES`."""
-    from labroom import nspawn  # here, since a provider imports this module
+    from labroom import docker, nspawn  # here, since a provider imports this module
 
-    return {"nspawn": nspawn}[name]
+    return {"nspawn": nspawn, "docker": docker}[name]

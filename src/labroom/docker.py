@@ -1,0 +1,415 @@
+"""The docker provider: each guest a container of the project's Dockerfile, by way of Compose.
+
+Works with Compose v2 (`docker compose`) and docker-compose 1.29, and an engine whose guests may be in a virtual machine
+(macOS, Windows): a guest's sshd is reached at a port of 127.0.0.1. docker-compose.yml in the checkout is what
+`compose_file` makes of the checkout's own room.yml. docs/docker.md says what a container may do, and why.
+"""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labroom import keys, provider, state
+from labroom import room as room_file
+from labroom.endpoint import Endpoint
+from labroom.errors import MachineError, RoomFault
+from labroom.processes import run
+from labroom.progress import Progress
+from labroom.provider import Status
+from labroom.room import CHECKOUT, LINKS, Room
+
+NEEDS_ROOT = False
+#: Whom the gateway asks for names that are not the room's: Docker's own name server, as a container sees it.
+NAME_SERVER = "127.0.0.11"
+
+_BASE_IMAGES = {
+    "auto": "ubuntu:24.04",
+    "noble": "ubuntu:24.04",
+    "jammy": "ubuntu:22.04",
+    "bookworm": "debian:12",
+    "trixie": "debian:13",
+}
+# Beyond Docker's own default; docs/docker.md says what for.
+_CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+_BOOT_TIMEOUT = 180  # s, from a container's start to its sshd's answer
+
+# The key on standard input may log in as root and, where there is one, as the student $1; prints the host key.
+_EXCHANGE_KEYS = """
+set -eu
+key=$(cat)
+for account in root "$1"; do
+    home=$(getent passwd "$account" | cut -d: -f6) && [ -n "$home" ] || continue
+    install -d -m 700 -o "$account" -g "$account" "$home/.ssh"
+    printf '%s\\n' "$key" | install -m 600 -o "$account" -g "$account" /dev/stdin "$home/.ssh/authorized_keys"
+done
+cat /etc/ssh/ssh_host_ed25519_key.pub
+"""
+
+# Prints memory (byte; 0 without the controller), processor time (us) and processes: a container sees its own control
+# group as the root (cgroup_namespaces(7)).
+_USAGE = """
+cd /sys/fs/cgroup
+cat memory.current 2>/dev/null || echo 0
+sed -n 's/usage_usec //p' cpu.stat
+ls -d /proc/[0-9]* | wc -l
+"""
+_ASKING = 3  # processes of the asking itself: sh, ls, wc
+
+# --- the compose file ----------------------------------------------------------------------------------------------
+
+
+def compose_file(room: Room) -> dict[str, Any]:
+    """The room as a Compose project (the Compose Specification, as far as docker-compose 1.29 knows it)."""
+    services = {name: _service(room, name) for name in room.guests}
+    used = {network for service in services.values() for network in service["networks"]}
+    networks = {
+        # In the order of their names: Docker publishes a container's ports at its address on the first.
+        "outside": _network(room.networks.outside, room.networks.router),
+        "private": _network(room.networks.private, room.networks.machine("private")),
+        "uplink": _network(_uplink(room), _uplink(room)[1], way_out=True),
+    }
+    return {"services": services, "networks": {name: network for name, network in networks.items() if name in used}}
+
+
+def _uplink(room: Room) -> IPv4Network:
+    """The network by which the far side reaches the internet: one for each room's name, of the range of RFC 2544.
+
+    It can't be the outside network itself. Where the machine's netfilter sees bridged packets too (br_netfilter),
+    Docker's rule that translates the addresses of a network meets what the gateway forwards from there as well.
+    """
+    number = zlib.crc32(room.name.encode())
+    return list(IPv4Network("198.18.0.0/15").subnets(new_prefix=24))[number % 512]
+
+
+def _network(subnet: IPv4Network, bridge: IPv4Address, *, way_out: bool = False) -> dict[str, Any]:
+    return {
+        # Who leaves another way, root as he may be, gets no answer.
+        "driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": str(way_out).lower()},
+        "ipam": {"config": [{"subnet": str(subnet), "gateway": str(bridge)}]},
+    }
+
+
+def _service(room: Room, name: str) -> dict[str, Any]:
+    guest = room.guests[name]
+    ports = ["127.0.0.1::22"]  # any free one
+    if guest.part == "gateway":
+        ports += [f"127.0.0.1:{forward.port}:{forward.port}" for forward in room.forwarded_ports]
+    networks: dict[str, Any] = {
+        link: {"ipv4_address": str(getattr(guest, link))} for link in LINKS if getattr(guest, link)
+    }
+    if guest.outside and room.internet:
+        networks["uplink"] = {}
+    return {
+        "image": f"{room.name}-{_target(room, name)}",
+        "build": {"context": ".", "target": _target(room, name), "args": _build_arguments(room, name)},
+        "hostname": name,
+        "domainname": room.domain,
+        "networks": networks,
+        "environment": _environment(room, name),
+        "ports": ports,
+        "cap_add": list(_CAPABILITIES),
+        "security_opt": ["apparmor:unconfined"],
+        "pids_limit": room.limits.processes,
+        "mem_limit": f"{room.limits.memory_mib}m",
+        **({"sysctls": {"net.ipv4.ip_forward": 1}} if guest.part == "gateway" else {}),
+    }
+
+
+def _target(room: Room, name: str) -> str:
+    """The stage of the Dockerfile that a guest is made of."""
+    return room.guests[name].part if room.image.provisioned else "base"
+
+
+def _build_arguments(room: Room, name: str) -> dict[str, str]:
+    arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
+    if _target(room, name) == "gateway" and room != room_file.load(CHECKOUT / "room.yml"):
+        arguments["ROOM"] = room.model_dump_json(exclude_none=True).replace("$", "$$")
+    return arguments
+
+
+def _environment(room: Room, name: str) -> dict[str, str]:
+    """What docker/start makes of the container: its way out, whom it asks for names, and its own name."""
+    guest = room.guests[name]
+    if guest.outside:
+        router = str(_uplink(room)[1]) if room.internet else ""
+        name_servers = [NAME_SERVER] if room.internet else []
+    else:
+        router = str(room.gateway.private) if room.gateway else ""
+        name_servers = [router] if router else []
+    if guest.part == "gateway":  # it is the name service, once it is provisioned
+        name_servers = [str(guest.private), *([] if room.image.provisioned else name_servers)]
+    lines = [f"search {room.domain}"] if guest.private else []
+    lines += [f"nameserver {address}" for address in name_servers]
+    environment = {"ROUTER": router, "RESOLV_CONF": "".join(f"{line}\n" for line in lines)}
+    if guest.outside:  # Docker would give its name every address that it has
+        environment["HOSTS"] = f"127.0.0.1 localhost\n{guest.address} {name}.{room.domain} {name}\n"
+    return environment
+
+
+# --- the engine ----------------------------------------------------------------------------------------------------
+
+
+def _docker(*arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
+    """Run the client to its end and return what it printed.
+
+    Raises:
+        MachineError: there is no client, no engine answers, it failed or did not end in time.
+    """
+    if not shutil.which("docker"):
+        raise MachineError("docker is not installed", "on Debian and Ubuntu: apt-get install docker.io docker-compose")
+    try:
+        return run("docker", *arguments, stdin=stdin, timeout=timeout)
+    except MachineError as error:
+        raise _explained(str(error)) from error
+
+
+def _explained(text: str) -> MachineError:
+    """What a failed command of Docker's said, in one line, with what mends it."""
+    last = text.strip().splitlines()[-1] if text.strip() else "Docker failed and said nothing"
+    if re.search(r"Cannot connect to the Docker daemon|Couldn't connect to Docker daemon", text):
+        return MachineError("no Docker engine answers", "start it: systemctl start docker, or Docker Desktop")
+    if "permission denied" in text and ".sock" in text:
+        return MachineError("you may not use the Docker engine", "sudo ./labroom …, or be in the group docker")
+    if taken := re.search(
+        r"(?:Bind for |listen tcp4? )127\.0\.0\.1:(\d+)[^\n]*(?:already allocated|already in use)", text
+    ):
+        return MachineError(
+            f"port {taken[1]} of 127.0.0.1 is in use on this machine",
+            f"end what uses it (ss -ltnp 'sport = {taken[1]}'), or forward another port in room.yml",
+        )
+    if "Pool overlaps" in text:
+        return MachineError(
+            "another network of Docker's has the room's addresses",
+            "docker network ls; docker compose down where it was started, or other networks in room.yml",
+        )
+    if "No space left on device" in text or "no space left on device" in text:
+        return MachineError("the disk is full: Docker found no space left", "docker system prune, or free some space")
+    return MachineError(last)
+
+
+def _compose() -> list[str]:
+    """The command of Compose: v2, a part of docker, or docker-compose 1.29.
+
+    Raises:
+        MachineError: there is neither.
+    """
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    if asked.returncode == 0:
+        return ["docker", "compose"]
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    raise MachineError("Compose is not installed", "on Debian and Ubuntu: apt-get install docker-compose")
+
+
+def _run_compose(room: Room, *arguments: str) -> None:
+    """Run Compose on the room's file, its output in the room's docker.log.
+
+    Raises:
+        MachineError: it failed; the message has what it said.
+    """
+    folder = state.ROOMS / room.name
+    argv = [*_compose(), f"--project-directory={CHECKOUT}", f"--project-name={room.name}"]
+    with _log(room.name).open("w") as output:
+        done = subprocess.run(
+            [*argv, f"--file={folder / 'docker-compose.yml'}", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us, who will end it
+            check=False,
+        )
+    if done.returncode != 0:
+        text = _log(room.name).read_text(errors="replace")
+        error = _explained(text)
+        raise MachineError(str(error), error.help or f"the whole log: {_log(room.name)}")
+
+
+def _log(name: str) -> Path:
+    return state.ROOT / f"{name}-docker.log"
+
+
+def _containers(name: str) -> dict[str, dict[str, Any]]:
+    """The containers of a room, running or not: for each guest what the engine knows (`docker inspect`)."""
+    found = _docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={name}").split()
+    if not found:
+        return {}
+    described = json.loads(_docker("inspect", "--type=container", *found))
+    return {container["Config"]["Labels"][_SERVICE]: container for container in described}
+
+
+def _ssh_port(container: dict[str, Any] | None) -> int:
+    """The port of 127.0.0.1 that leads to a container's sshd; 0, where nothing can listen, if it doesn't run."""
+    ports = (container["NetworkSettings"]["Ports"].get("22/tcp") or []) if container else []
+    return int(ports[0]["HostPort"]) if ports else 0
+
+
+# --- the provider --------------------------------------------------------------------------------------------------
+
+
+def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
+    """Make the room what room.yml says, its images too where something in the checkout has changed (`Provider.up`)."""
+    folder = state.ROOMS / room.name
+    before = _containers(room.name)
+    project = compose_file(room)
+    if before and provider.read_record(room.name).get("networks", project["networks"]) != project["networks"]:
+        raise MachineError(
+            "the running room has other networks than room.yml now says", "labroom down, then labroom up"
+        )
+    keys.prepare_identity(room.name)
+    # Before anything else is made: it is how `down` knows the room when room.yml is gone.
+    state.write_json(
+        provider.record(room.name), {"provider": "docker", "file": str(file), "networks": project["networks"]}
+    )
+    (folder / "docker-compose.yml").write_text(yaml.safe_dump(project, sort_keys=False))
+    a_guest_of_each = {_target(room, name): name for name in room.guests}
+    with progress.phase("images by the Dockerfile", _log(room.name)):
+        _run_compose(room, "build", *a_guest_of_each.values())
+    with progress.phase(f"containers: {' '.join(room.guests)}"[:50], _log(room.name)):
+        _run_compose(room, "up", "--detach", "--no-build", "--remove-orphans")
+        after = _containers(room.name)
+        _wait_for_ssh(room, after)
+        _exchange_keys(room, after)
+    return _changes(before, after)
+
+
+def _changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> dict[str, str]:
+    changes = dict.fromkeys(before.keys() - after.keys(), "removed")
+    for name, container in after.items():
+        old = before.get(name)
+        if old is None:
+            changes[name] = "started"
+        elif old["Id"] != container["Id"]:
+            changes[name] = "replaced"
+        elif old["State"]["StartedAt"] != container["State"]["StartedAt"]:
+            changes[name] = "started"
+    return changes
+
+
+def _wait_for_ssh(room: Room, containers: dict[str, dict[str, Any]]) -> None:
+    """Wait until each guest's sshd has said who it is (RFC 4253, 4.2); Docker accepts connections before it does.
+
+    Raises:
+        RoomFault: a container ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + _BOOT_TIMEOUT
+    pending = dict(containers)
+    while pending:
+        for name in [name for name, container in pending.items() if _says_ssh(_ssh_port(container))]:
+            del pending[name]
+        if pending:
+            ended = [name for name, container in _containers(room.name).items() if not container["State"]["Running"]]
+            if ended or time.monotonic() > deadline:
+                raise _did_not_boot(room, containers, min(ended or pending), ended=bool(ended))
+
+
+def _says_ssh(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+            return client.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _did_not_boot(room: Room, containers: dict[str, dict[str, Any]], name: str, *, ended: bool) -> RoomFault:
+    said = subprocess.run(["docker", "logs", containers[name]["Id"]], capture_output=True, text=True, check=False)
+    lines = (said.stdout + said.stderr).strip().splitlines()[-8:]
+    last = "".join(f"\n    {line}" for line in lines) or " (nothing)"
+    return RoomFault(
+        f"container {name} {'ended while it booted' if ended else 'did not answer SSH in time'}; it said:{last}",
+        "docs/docker.md says what a container needs of the engine",
+    )
+
+
+def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
+    """Let the room's key log in to every guest, and remember the guests' own."""
+    allowed = keys.public(keys.identity(room.name))
+
+    def exchange(container: dict[str, Any]) -> str:
+        return _docker(
+            *("exec", "--interactive", container["Id"], "sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT), stdin=allowed
+        )
+
+    with ThreadPoolExecutor() as pool:
+        host_keys = dict(zip(containers, pool.map(exchange, containers.values()), strict=True))
+    ports = {name: [_ssh_port(container)] for name, container in containers.items()}
+    for forward in room.forwarded_ports:
+        if forward.target == 22:
+            ports[forward.guest].append(forward.port)
+    keys.write_known_hosts(room, host_keys, ports)
+
+
+def down(name: str, *, at_once: bool = False) -> bool:
+    """Take a room down whatever state it is in, keeping its keys (`Provider.down`); a container is always killed."""
+    label = f"--filter=label={_PROJECT}={name}"
+    there = False
+    # Until none is left: a Compose that was interrupted may just have asked for one more.
+    while containers := _docker("ps", "--all", "--quiet", label).split():
+        there = True
+        _docker("stop", "-t", "0", *containers)  # side by side, where rm goes one by one
+        _docker("rm", "--force", "--volumes", *containers)
+    if networks := _docker("network", "ls", "--quiet", label).split():
+        there = True
+        _docker("network", "rm", *networks)
+    provider.record(name).unlink(missing_ok=True)
+    (state.ROOMS / name / "docker-compose.yml").unlink(missing_ok=True)
+    return there
+
+
+def purge() -> None:
+    """Remove the images that no container uses, if there is an engine that may have some."""
+    if not shutil.which("docker"):
+        return
+    _docker("image", "prune", "--all", "--force", "--filter=label=labroom")
+
+
+def exists(name: str) -> bool:
+    """Whether there is a container of the room, running or not."""
+    return bool(_docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={name}").split())
+
+
+def status(room: Room) -> list[Status]:
+    """What is known of each guest, in the order of room.yml (`Provider.status`)."""
+    containers = _containers(room.name)
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda name: _status(name, containers.get(name)), room.guests))
+
+
+def _status(name: str, container: dict[str, Any] | None) -> Status:
+    if container is None or not container["State"]["Running"]:
+        return Status(name, up=False, seconds=0, memory_bytes=0, cpu_seconds=0, processes=0)
+    since = datetime.fromisoformat(container["State"]["StartedAt"])
+    seconds = (datetime.now(UTC) - since).total_seconds()
+    memory, cpu, processes = map(int, _docker("exec", container["Id"], "sh", "-c", _USAGE).split())
+    return Status(
+        name, up=True, seconds=seconds, memory_bytes=memory, cpu_seconds=cpu / 1e6, processes=processes - _ASKING
+    )
+
+
+def endpoints(room: Room) -> dict[str, Endpoint]:
+    """Where each guest answers SSH: at the port of 127.0.0.1 that the engine has given it when it was started."""
+    containers = _containers(room.name)
+    return {
+        name: Endpoint(
+            name=name,
+            address=str(guest.address),
+            ssh_host="127.0.0.1",
+            ssh_port=_ssh_port(containers.get(name)),
+            user=keys.STUDENT,
+            identity_files=(keys.identity(room.name),),
+            known_hosts=(keys.known_hosts(room.name),),
+        )
+        for name, guest in room.guests.items()
+    }

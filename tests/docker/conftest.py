@@ -1,0 +1,74 @@
+"""A machine with a Docker engine, as a fixture."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from labroom.room import CHECKOUT
+from tests.docker.engine import Engine, compose_v2
+from tests.sandbox import Sandbox
+
+#: The guests of the default room.
+GUESTS = ("gateway", "server", "alfa", "bravo", "charlie", "outside")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine with a Docker engine and both Composes, and what is run there.
+
+    Attributes:
+        sandbox: the machine.
+        variables: the environment of all that is run there.
+    """
+
+    sandbox: Sandbox
+    variables: dict[str, str]
+
+    def run(self, *argv: str, status: int = 0, compose: int = 1) -> str:
+        """Run a command in the checkout and return what it printed; `compose` is the version that docker has."""
+        plugin = {"DOCKER_CONFIG": str(compose_v2())} if compose == 2 else {}
+        done = self.sandbox.run(*argv, check=False, env={**self.variables, **plugin})
+        assert done.returncode == status, f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def labroom(self, *arguments: str, status: int = 0, compose: int = 1) -> str:
+        """Run `labroom`."""
+        return self.run(sys.executable, "-m", "labroom", *arguments, status=status, compose=compose)
+
+    def clear_away(self) -> None:
+        """Remove what a test that failed has left."""
+        self.run("sh", "-c", "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force")
+        self.run("docker", "network", "prune", "--force")
+
+    def left(self) -> list[str]:
+        """The containers, and the networks that are not Docker's own."""
+        containers = self.run("docker", "ps", "--all", "--format={{.Names}}").split()
+        networks = self.run("docker", "network", "ls", "--filter=type=custom", "--format={{.Name}}").split()
+        return containers + networks
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    """The machine."""
+    with Engine(CHECKOUT / "reports" / "docker-engine") as engine:
+        folder = engine.sandbox.folder
+        variables = {
+            "DOCKER_HOST": "unix:///run/docker.sock",
+            "HOME": str(folder),
+            "LABROOM_BASE_IMAGE": engine.base,
+            "LABROOM_STATE_DIR": str(folder / "state"),
+            "ANSIBLE_HOME": str(folder / "ansible"),
+        }
+        yield Machine(engine.sandbox, variables)
+
+
+@pytest.fixture
+def fresh(machine: Machine) -> Iterator[Machine]:
+    """The machine, with nothing up at the beginning; nothing may be up at the end."""
+    assert not machine.left()
+    yield machine
+    left = machine.left()
+    machine.clear_away()
+    assert not left

@@ -1,0 +1,140 @@
+"""A Docker engine of the tests' own, in a sandbox, and a base image made by mmdebstrap(1) from this machine's mirrors.
+
+No image registry is needed. What is expensive, the base, Compose v2 and the engine's images and build cache, is kept in
+a folder between runs; all else that a run leaves goes with its sandbox, or at the next start.
+"""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from labroom import machine, processes
+from labroom.room import CHECKOUT
+from tests import sandbox
+from tests.sandbox import Sandbox
+
+_KEPT = CHECKOUT / "reports" / "docker"
+_PACKAGES = {
+    **sandbox.PACKAGES,
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "docker-compose": "docker-compose",
+    "mmdebstrap": "mmdebstrap",
+}
+_SOCKET = "unix:///run/docker.sock"
+_CERTIFICATES = Path("/usr/local/share/ca-certificates")
+
+
+class Engine:
+    """The engine, from entering its `with` block to leaving it.
+
+    Attributes:
+        sandbox: where it runs, and where what talks to it must run too.
+        base: the image that the Dockerfile begins with, in place of one of a registry.
+
+    Args:
+        folder: for the sandbox's files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.sandbox = Sandbox(folder)
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Engine":
+        if packages := sandbox.missing_packages(_PACKAGES):
+            _apt_get("install", "--yes", "--no-install-recommends", *packages)
+        base = _base()
+        self.sandbox.__enter__()
+        try:
+            self._start()
+            self.base = f"labroom-base:{base.stem}"
+            if self.sandbox.run("docker", "image", "inspect", self.base, check=False).returncode != 0:
+                self.sandbox.run("docker", "import", str(base), self.base)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sandbox.__exit__(kind, error, trace)
+        if self._daemon:
+            self._daemon.wait()
+
+    def _start(self) -> None:
+        argv = ["dockerd", f"--host={_SOCKET}", f"--data-root={_KEPT / 'engine'}", "--exec-root=/run/docker"]
+        self._daemon = self.sandbox.start(*argv, "--pidfile=/run/docker.pid", log="dockerd.log")
+        self.sandbox.wait_for(["docker", "version"], self._daemon, "dockerd.log")
+        # What the last one left, which ended at once.
+        left = self.sandbox.run("docker", "ps", "--all", "--quiet").stdout.split()
+        if left:
+            self.sandbox.run("docker", "rm", "--force", *left)
+        for kind in ("network", "image"):
+            self.sandbox.run("docker", kind, "prune", "--force")
+
+
+def _apt_get(*arguments: str, **variables: str) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"} | variables
+    subprocess.run(["apt-get", *arguments], env=environment, check=True, capture_output=True)
+
+
+def _base() -> Path:
+    """A Debian of this machine's release, as small as a registry's, which reaches the registries of packages.
+
+    The mirrors of apt, the certificate authorities and pip's configuration are this machine's own.
+    """
+    release = machine.os_release()["VERSION_CODENAME"]
+    sources = machine.apt_sources(release)
+    authorities = sorted(_CERTIFICATES.glob("*.crt"))
+    pip = [file for file in [Path("/etc/pip.conf")] if file.is_file()]
+    copies = [(authorities, _CERTIFICATES), (pip, Path("/etc"))]
+    hooks = [f"copy-in {' '.join(map(str, files))} {folder}" for files, folder in copies if files]
+    options = [
+        *("--mode=root", "--variant=minbase", "--include=ca-certificates"),
+        *(f"--aptopt={option}" for option in machine.apt_proxies()),
+        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
+        *(f"--customize-hook={hook}" for hook in (*hooks, 'chroot "$1" update-ca-certificates')),
+    ]
+    recipe = [sources, *options, *(file.read_text() for file in (*authorities, *pip))]
+    tree = _KEPT / f"{release}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}.tar"
+    if tree.is_file():
+        return tree
+    _KEPT.mkdir(parents=True, exist_ok=True)
+    for old in _KEPT.glob("*.tar"):
+        old.unlink()
+    partial = tree.with_suffix(".partial.tar")
+    subprocess.run(
+        [*processes.PRIVATE_MOUNTS, "mmdebstrap", *options, release, str(partial), "-"],
+        input=sources,
+        text=True,
+        check=True,
+        capture_output=True,
+        env=os.environ | {"LC_ALL": "C.UTF-8"},
+    )
+    partial.rename(tree)
+    return tree
+
+
+def compose_v2() -> Path:
+    """A configuration folder of Docker's client that has Compose v2 as plug-in: Debian 13's, unchanged."""
+    config = _KEPT / "compose-v2"
+    plugin = config / "cli-plugins" / "docker-compose"
+    if plugin.exists():
+        return config
+    apt, unpacked = config / "apt", config / "package"
+    (apt / "lists/partial").mkdir(parents=True, exist_ok=True)
+    plugin.parent.mkdir(exist_ok=True)
+    release = machine.os_release()["VERSION_CODENAME"]
+    (apt / "sources.list").write_text(machine.apt_sources(release).replace(release, "trixie"))
+    folders = {"Etc::sourcelist": apt / "sources.list", "Etc::sourceparts": "/dev/null", "State::lists": apt / "lists"}
+    (apt / "apt.conf").write_text("".join(f'Dir::{name} "{path}";\n' for name, path in folders.items()))
+    for arguments in (["update"], ["download", "docker-compose"]):
+        environment = os.environ | {"APT_CONFIG": str(apt / "apt.conf")}
+        subprocess.run(["apt-get", *arguments], cwd=apt, env=environment, check=True, capture_output=True)
+    (package,) = apt.glob("docker-compose_*.deb")
+    subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
+    plugin.symlink_to(unpacked / "usr/libexec/docker/cli-plugins/docker-compose")
+    return config

@@ -1,0 +1,145 @@
+"""A room's life as containers of a real engine, by hand with either Compose and by labroom, and what can go wrong."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docker.conftest import GUESTS, Machine
+
+OWN_KEY = ("cut", "-d ", "-f2", "/etc/ssh/ssh_host_ed25519_key.pub")
+# A room of one's own: another name, other networks, no internet.
+EXAM = """
+name: exam
+networks: { private: 192.168.75.0/24, outside: 203.0.113.16/28 }
+internet: false
+guests:
+  gateway: { part: gateway, private: 192.168.75.2, outside: 203.0.113.18 }
+  pc: { private: 192.168.75.128 }
+forwarded_ports: [{ port: 2222, guest: pc, guest_port: 22 }]
+"""
+# Asks the name server at 10.0.2.3, the sandbox's way out, for the root's servers; prints how long the answer is.
+ASK = """
+import socket
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(2)
+try:
+    asking.sendto(bytes([0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1]), ("10.0.2.3", 53))
+    print("answered" if asking.recv(512) else "empty")
+except OSError as error:
+    print(error)
+"""
+UP = ("up", "--provider", "docker")
+
+
+def key_at(machine: Machine, port: int) -> str:
+    """The host key of the sshd that answers at a port of 127.0.0.1."""
+    return machine.run("ssh-keyscan", "-t", "ed25519", "-p", str(port), "127.0.0.1").split()[2]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_compose_by_hand_gives_a_room(fresh: Machine, version: int) -> None:
+    compose = [["docker-compose"], ["docker", "compose"]][version - 1]
+
+    def run(*arguments: str) -> str:
+        return fresh.run(*compose, *arguments, compose=version)
+
+    run("up", "--detach", "--build")
+    for guest in GUESTS:
+        state = run("exec", "-T", guest, "timeout", "180", "systemctl", "is-system-running", "--wait")
+        assert state.split() == ["running"], guest
+    own = {guest: run("exec", "-T", guest, *OWN_KEY).strip() for guest in GUESTS}
+    assert len(set(own.values())) == len(GUESTS), "two containers have the same host key"
+    # Names, the private network and the toolchain, as the student.
+    seen = run("exec", "-T", "--user", "student", "alfa", "ssh-keyscan", "-t", "ed25519", "server")
+    assert seen.split()[2] == own["server"]
+    assert "Free Software" in run("exec", "-T", "--user", "student", "server", "gcc", "--version")
+    # The forwarded ports lead through the gateway's NAT, and nothing is published to other machines.
+    assert [key_at(fresh, port) for port in range(2201, 2205)] == [own[guest] for guest in GUESTS[1:5]]
+    sockets = fresh.run("ss", "--no-header", "--listening", "--tcp", "--numeric").splitlines()
+    assert {line.split()[3].rpartition(":")[0] for line in sockets} == {"127.0.0.1"}
+    assert run("exec", "-T", "server", "python3", "-c", ASK).split() == ["answered"]
+    run("down")
+
+
+def test_either_compose_takes_over_from_the_other(fresh: Machine) -> None:
+    """Also by hand from labroom: the project has the room's name."""
+    fresh.run("docker-compose", "up", "--detach", "server")
+    assert "up:" in fresh.labroom(*UP, compose=2)
+    assert fresh.labroom("ssh", "alfa", "hostname").strip() == "alfa"
+    fresh.labroom("down")
+
+
+def test_room_of_ones_own_without_internet(fresh: Machine, tmp_path: Path) -> None:
+    file = tmp_path / "exam.yml"
+    file.write_text(EXAM)
+
+    def labroom(*arguments: str) -> str:
+        return fresh.labroom("--room", str(file), *arguments)
+
+    labroom(*UP)
+    assert labroom("ssh", "pc", "getent hosts gateway.lab.test").split() == ["192.168.75.2", "gateway.lab.test"]
+    assert key_at(fresh, 2222) == labroom("ssh", "pc", " ".join(f"'{word}'" for word in OWN_KEY)).strip()
+    for guest, machine_address in (("pc", "192.168.75.1"), ("gateway", "203.0.113.30")):
+        fresh.run("docker", "exec", f"exam_{guest}_1", "ip", "route", "add", "default", "via", machine_address)
+        assert "timed out" in fresh.run("docker", "exec", f"exam_{guest}_1", "python3", "-c", ASK), guest
+    labroom("down")
+
+
+def test_bare_room_is_provisioned_by_the_playbook(fresh: Machine, tmp_path: Path) -> None:
+    file = tmp_path / "bare.yml"
+    file.write_text(EXAM.replace("internet: false", "image: { provisioned: false }"))
+    fresh.labroom("--room", str(file), *UP)
+    bare = fresh.run("docker", "exec", "exam_pc_1", "sh", "-c", "command -v sudo gcc; id student; true")
+    assert "no such user" in bare
+    assert "sudo" not in bare
+    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
+    fresh.run(playbook, f"--inventory={file}", "playbooks/gateway.yml")
+    assert fresh.run("docker", "exec", "exam_pc_1", "getent", "hosts", "pc").split()[0] == "192.168.75.128"
+    fresh.labroom("--room", str(file), "down")
+
+
+def test_port_that_is_taken_is_named_and_nothing_stays(fresh: Machine) -> None:
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 9090)); time.sleep(600)"
+    holder = fresh.sandbox.start("python3", "-c", listen, log="holder.log")
+    try:
+        fresh.sandbox.wait_for(["sh", "-c", "ss -ltn 'sport = 9090' | grep -q 9090"], holder, "holder.log")
+        said = fresh.labroom(*UP, status=3)
+        assert "labroom: port 9090 of 127.0.0.1 is in use on this machine" in said
+    finally:
+        fresh.run("sh", "-c", "kill $(ss -ltnpH 'sport = 9090' | sed 's/.*pid=//; s/,.*//')")
+        holder.wait()
+
+
+def test_addresses_that_are_taken_are_no_traceback(fresh: Machine) -> None:
+    fresh.run("docker", "network", "create", "--subnet=192.168.74.0/24", "other")
+    try:
+        said = fresh.labroom(*UP, status=3)
+        assert "labroom: another network of Docker's has the room's addresses" in said
+    finally:
+        fresh.run("docker", "network", "rm", "other")
+
+
+def test_interrupted_up_leaves_nothing(fresh: Machine) -> None:
+    script = """
+        "$@" & up=$!
+        until [ "$(docker ps --all --quiet)" ]; do kill -0 $up || exit; done
+        kill -INT $up; wait $up
+    """
+    said = fresh.run("sh", "-c", script, "sh", sys.executable, "-m", "labroom", *UP, status=130)
+    assert said.endswith("labroom: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"DOCKER_HOST": "unix:///run/nobody.sock"}, "labroom: no Docker engine answers"),
+        ({"PATH": "/nonexistent"}, "labroom: docker is not installed"),
+    ],
+)
+def test_without_an_engine_it_says_so(machine: Machine, variables: dict[str, str], message: str) -> None:
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    said = machine.run("env", *settings, sys.executable, "-m", "labroom", *UP, status=3)
+    assert message in said
+    assert "help: " in said
+    assert "Traceback" not in said

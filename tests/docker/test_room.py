@@ -1,0 +1,60 @@
+"""The default room as containers of a real engine: is it the room that nspawn makes?"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker.conftest import GUESTS, Machine
+
+
+@pytest.fixture(scope="module")
+def room(machine: Machine) -> Iterator[Machine]:
+    """The default room, up by labroom."""
+    assert not machine.left()
+    machine.labroom("up", "--provider", "docker")
+    yield machine
+    said, left = machine.labroom("down"), machine.left()
+    machine.clear_away()
+    assert "room lab: down" in said
+    assert not left
+
+
+def test_containers_are_not_privileged(room: Machine) -> None:
+    containers = json.loads(room.run("sh", "-c", "docker inspect $(docker ps --quiet)"))
+    assert {container["HostConfig"]["Privileged"] for container in containers} == {False}
+    assert {tuple(sorted(container["HostConfig"]["CapAdd"])) for container in containers} == {
+        ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE")
+    }
+
+
+def test_all_labs_pass(room: Machine) -> None:
+    assert re.search(r"^(\d+) labs: \1 passed; ", room.labroom("check"), re.MULTILINE)
+
+
+def test_guests_are_what_the_roles_promise(room: Machine) -> None:
+    script = "PATH=$1:$PATH; exec pytest tests/guests --ansible-inventory=room.yml"
+    room.run("sh", "-c", script, "sh", str(Path(sys.executable).parent))
+
+
+def test_playbook_finds_nothing_to_change(room: Machine) -> None:
+    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
+    said = room.run(playbook, "--inventory=room.yml", "playbooks/room.yml")
+    recap = said.partition("PLAY RECAP")[2].splitlines()[1:]
+    hosts = [line for line in recap if "ok=" in line]
+    assert len(hosts) == len(GUESTS)
+    assert all("changed=0" in line and "failed=0" in line and "unreachable=0" in line for line in hosts), said
+
+
+def test_up_finds_all_in_order_and_mends_what_died(room: Machine) -> None:
+    assert "all in order" in room.labroom("up")
+    room.run("docker", "kill", "lab_server_1")
+    assert "DOWN" in room.labroom("status")
+    mended = room.labroom("up")
+    assert "server started" in mended
+    assert "alfa" not in mended.partition("containers")[2].partition("\n")[2]
+    assert "DOWN" not in room.labroom("status")
+    assert room.labroom("ssh", "server", "hostname; whoami").split() == ["server", "student"]
