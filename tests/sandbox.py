@@ -32,7 +32,8 @@ exec setpriv --pdeathsig KILL \\
     unshare --net --mount --pid --cgroup --fork --kill-child --mount-proc --propagation private sh -ec '
     ip link set lo up
     mount -t tmpfs -o mode=755 tmpfs /run
-    umount --recursive --lazy /sys/fs/cgroup
+    umount --recursive --lazy /sys
+    mount -t sysfs sysfs /sys
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     mkdir /sys/fs/cgroup/sandbox
     echo 1 >/sys/fs/cgroup/sandbox/cgroup.procs
