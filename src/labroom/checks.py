@@ -24,6 +24,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -124,16 +125,30 @@ def run(
 
 def run_pytest(files: Sequence[Path], plugin: object, *arguments: str) -> int | pytest.ExitCode:
     """Run files of checks by pytest without its own output; answers its exit status."""
-    return pytest.main(
-        [
-            *map(str, files),
-            *("--override-ini=addopts=", "--override-ini=markers=play", "--import-mode=importlib"),
-            *("--disable-plugin-autoload", "--capture=sys"),
-            *(f"-pno:{name}" for name in ("terminal", "cacheprovider", "faulthandler", "warnings")),
-            *arguments,
-        ],
-        plugins=[plugin],
-    )
+    silent = ("terminal", "cacheprovider", "faulthandler", "warnings", "unraisableexception")
+    sys.unraisablehook = _interrupt_again
+    try:
+        return pytest.main(
+            [
+                *map(str, files),
+                *("--override-ini=addopts=", "--override-ini=markers=play", "--import-mode=importlib"),
+                *("--disable-plugin-autoload", "--capture=sys"),
+                *(f"-pno:{name}" for name in silent),
+                *arguments,
+            ],
+            plugins=[plugin],
+        )
+    finally:
+        sys.unraisablehook = sys.__unraisablehook__
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came where nothing can be raised, as in a weak reference's callback, comes once more."""
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+        return
+    signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)  # not at once: this is still such a place
 
 
 def endpoints_of_room() -> dict[str, Endpoint]:

@@ -181,6 +181,29 @@ except KeyboardInterrupt:
     assert not Path(f"/proc/{pid}").exists(), "the interrupted check left its program behind"
 
 
+def test_control_c_in_a_weak_reference_s_callback_is_not_lost(folder: Path) -> None:
+    """Where Python can raise nothing, and would only print."""
+    (folder / "test_long.py").write_text(
+        "import signal, time, weakref\n"
+        "class Thing: pass\n"
+        "def test_long():\n"
+        "    thing = Thing()\n"
+        "    called_back = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
+        "    del thing\n"
+        "    time.sleep(20)\n"
+    )
+    source = f"""
+from pathlib import Path
+from labroom import checks
+try:
+    checks.run({{}}, ["long"], Path("{folder}/report"), folder=Path("{folder}"))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=15, check=False)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
 def test_endpoints_from_a_file(tmp_path: Path, sshd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "endpoints.json"
     file.write_text(json.dumps([vars(sshd.endpoint)], default=str))
