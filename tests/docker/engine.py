@@ -10,12 +10,11 @@ import subprocess
 from pathlib import Path
 from types import TracebackType
 
-from labroom import machine, processes
-from labroom.room import CHECKOUT
+from labroom import machine, processes, state
 from tests import sandbox
 from tests.sandbox import Sandbox
 
-_KEPT = CHECKOUT / "reports" / "docker"
+_KEPT = state.ROOT / "docker"
 _PACKAGES = {
     **sandbox.PACKAGES,
     "dockerd": "docker.io",
