@@ -49,6 +49,7 @@ class Vagrant:
     def __init__(self, folder: Path) -> None:
         self.sandbox = Sandbox(folder)
         self.checkout = folder / "labroom"
+        self._daemons: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Vagrant":
         _install()
@@ -58,12 +59,11 @@ class Vagrant:
             shutil.copytree(CHECKOUT, self.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
             (self.checkout / ".venv").symlink_to(CHECKOUT / ".venv")  # `./labroom` has been run in it
             self.sandbox.run("sh", "-ec", _PREPARE, "sh", str(self.sandbox.folder))
-            self.sandbox.start("virtlogd", log="virtlogd.log")
-            daemon = self.sandbox.start("libvirtd", log="libvirtd.log")
-            self.sandbox.wait_for(["virsh", "--connect=qemu:///system", "uri"], daemon, "libvirtd.log")
+            self._daemons = [self.sandbox.start(name, log=f"{name}.log") for name in ("virtlogd", "libvirtd")]
+            self.sandbox.wait_for(["virsh", "--connect=qemu:///system", "uri"], self._daemons[1], "libvirtd.log")
             self.run("box", "add", "--name", _BOX, str(kept))
         except BaseException:
-            self.sandbox.__exit__(None, None, None)
+            self.__exit__(None, None, None)
             raise
         return self
 
@@ -71,6 +71,8 @@ class Vagrant:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.sandbox.__exit__(kind, error, trace)
+        for daemon in self._daemons:
+            daemon.wait()
 
     @property
     def inventory(self) -> Path:

@@ -12,6 +12,7 @@ from labroom.room import CHECKOUT
 from tests.vagrant.libvirt import Vagrant
 
 NAMES = ("server", "alfa")
+LABS = ("byte_order", "tcp_hello", "processes")  # some that two machines can play, and soon
 SLOWNESS = "5"  # under emulation all takes longer: what deadlines are multiplied by
 
 
@@ -45,7 +46,7 @@ def test_forwarded_ports_lead_to_the_server(up: Vagrant) -> None:
 
 def test_run_the_labs(up: Vagrant) -> None:
     said = up.run_other(
-        *("./labroom", "check", "--provider", "ssh", "-i", str(up.inventory)),
+        *("./labroom", "check", "--provider", "ssh", "-i", str(up.inventory), *LABS),
         timeout=1500,
         env={"LABROOM_PATIENCE": SLOWNESS},
     )
