@@ -78,6 +78,9 @@ def role_variables(inventory: AnsibleRunner, host: str) -> dict[str, Any]:
     for defaults in ROOT.glob("roles/*/defaults/main.yml"):
         variables |= yaml.safe_load(defaults.read_text())
     variables |= inventory.get_variables(host)
+    for name, value in variables.items():
+        if "{{" in str(value):  # testinfra has them as the inventory does; Ansible fills them in
+            variables[name] = inventory.run_module(host, "ansible.builtin.debug", f"var={name}")[name]
     return variables
 
 
