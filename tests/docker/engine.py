@@ -135,5 +135,5 @@ def compose_v2() -> Path:
         subprocess.run(["apt-get", *arguments], cwd=apt, env=environment, check=True, capture_output=True)
     (package,) = apt.glob("docker-compose_*.deb")
     subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
-    plugin.symlink_to(unpacked / "usr/libexec/docker/cli-plugins/docker-compose")
+    plugin.symlink_to("../package/usr/libexec/docker/cli-plugins/docker-compose")
     return config

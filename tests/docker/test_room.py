@@ -54,7 +54,6 @@ def test_up_finds_all_in_order_and_mends_what_died(room: Machine) -> None:
     room.run("docker", "kill", "lab_server_1")
     assert "DOWN" in room.labroom("status")
     mended = room.labroom("up")
-    assert "server started" in mended
-    assert "alfa" not in mended.partition("containers")[2].partition("\n")[2]
+    assert re.findall(r"(\w+) (?:started|replaced)$", mended, re.MULTILINE) == ["server"]
     assert "DOWN" not in room.labroom("status")
     assert room.labroom("ssh", "server", "hostname; whoami").split() == ["server", "student"]
