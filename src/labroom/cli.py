@@ -332,6 +332,8 @@ def _doctor(options: argparse.Namespace) -> int:
             f"this machine lacks {lacking} of {len(findings)} things; `labroom up` installs packages itself"
         )
     print("this machine can run a room")
+    if not Path(machine.tool("molecule")).exists():
+        print("molecule, for tests of the roles, comes with: ./labroom test tests/unit/test_roles.py")
     return 0
 
 
