@@ -370,7 +370,9 @@ def down(name: str, *, at_once: bool = False) -> bool:
 
 def purge() -> None:
     """Remove the images that no container uses, if there is an engine that may have some."""
-    if not shutil.which("docker"):
+    try:
+        _docker("version")
+    except MachineError:
         return
     _docker("image", "prune", "--all", "--force", "--filter=label=labroom")
 
