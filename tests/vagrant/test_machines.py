@@ -13,7 +13,7 @@ from tests.vagrant.libvirt import Vagrant
 
 NAMES = ("server", "alfa")
 LABS = ("byte_order", "tcp_hello", "processes")  # some that two machines can play, and soon
-SLOWNESS = "5"  # under emulation all takes longer: what deadlines are multiplied by
+SLOWNESS = "10"  # under emulation all takes longer: what deadlines are multiplied by
 
 
 @pytest.fixture(scope="module")
