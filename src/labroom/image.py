@@ -114,12 +114,12 @@ def _names(room: Room, release: str) -> dict[str, str]:
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn_guest.UID_BASE)}"
     variables = inventory.role_variables(room, network.UPLINK_NAME_SERVER)
-    roles = {path for path in (CHECKOUT / "roles").iterdir() if path.is_dir()}
-    for_gateway = {CHECKOUT / "roles" / name for name in _roles("gateway.yml")}
-    playbooks = CHECKOUT / "playbooks"
-    guest_inputs = [*_files(*(roles - for_gateway), CHECKOUT / "labs"), (playbooks / "guest.yml").read_text()]
+    roles, playbooks = CHECKOUT / "roles", CHECKOUT / "playbooks"
+    for_guest = {roles / name for name in ("packages", *_roles("guest.yml"))}  # packages: which the others use
+    for_gateway = {roles / name for name in _roles("gateway.yml")}
+    guest_inputs = [*_files(*for_guest, CHECKOUT / "labs"), (playbooks / "guest.yml").read_text()]
     guest = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"
-    gateway_inputs = [*_files(*roles), (playbooks / "gateway.yml").read_text()]
+    gateway_inputs = [*_files(*for_guest, *for_gateway), (playbooks / "gateway.yml").read_text()]
     gateway = f"gateway-{release}-{_digest(guest, variables['gateways'], gateway_inputs)}"
     return {"base": base, "guest": guest, "gateway": gateway}
 
