@@ -6,7 +6,7 @@ import io
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -117,10 +117,10 @@ class Capture:
 
     @property
     def packets(self) -> list[Packet]:
-        """All packets that it has seen so far, in order."""
+        """All packets that it has seen so far, in order, without those that a slow machine's TCP sent once more."""
         if self._tcpdump.status is None:
             self._fetch()
-        return list(packets_in(self.file))
+        return sent_once(packets_in(self.file))
 
     def wait_for(self, seen: Callable[[list[Packet]], object], what: str) -> list[Packet]:
         """Wait until the capture shows something; answers all packets until then.
@@ -150,6 +150,19 @@ class Capture:
 
     def _fetch(self) -> None:
         self.file += self.host.read_file(self._path, len(self.file))
+
+
+def sent_once(packets: Iterable[Packet]) -> list[Packet]:
+    """The packets without TCP's retransmissions (RFC 9293, 3.8.1)."""
+    found, sent = [], set()
+    for packet in packets:
+        if packet.payload or packet.flags & {"SYN", "FIN"}:
+            segment = (packet.source, packet.destination, packet.flags, packet.seq, packet.payload)
+            if packet.protocol == "tcp" and segment in sent:
+                continue
+            sent.add(segment)
+        found.append(packet)
+    return found
 
 
 def packets_in(file: bytes) -> Iterator[Packet]:

@@ -43,9 +43,10 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its threads' 
 
 T = TypeVar("T")
 
-PATIENCE = 5.0  # seconds until a wait is given up; the environment's LABROOM_PATIENCE multiplies it
-PING_SECONDS = 1.0  # a host that takes longer to answer its agent's ping is at fault
-ANSWER_SECONDS = 5.0  # an agent that takes longer to do what it was asked is at fault
+_SLOWNESS = float(os.environ.get("LABROOM_PATIENCE", "1"))  # for slow machines: multiplies what follows
+PATIENCE = 5.0 * _SLOWNESS  # seconds until a wait is given up
+PING_SECONDS = 1.0 * _SLOWNESS  # a host that takes longer to answer its agent's ping is at fault
+ANSWER_SECONDS = 5.0 * _SLOWNESS  # an agent that takes longer to do what it was asked is at fault
 REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions
 CONNECT_SECONDS = 15.0  # then for each of: SSH banner, authentication, channel
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
@@ -767,7 +768,7 @@ class Host:
             raise
         for level, option, value in (
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3000),  # ms unacknowledged, tcp(7)
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(3000 * _SLOWNESS)),  # ms unacknowledged, tcp(7)
         ):
             reached.setsockopt(level, option, value)
         return reached
@@ -927,7 +928,7 @@ class Driver:
         self.hosts = {name: Host(self, endpoint) for name, endpoint in endpoints.items()}
         self.labs = labs
         self.lab = ""
-        self.patience = patience or PATIENCE * float(os.environ.get("LABROOM_PATIENCE", "1"))
+        self.patience = patience or PATIENCE
         self.waiting = ""  # what for, in words
         self.transcript: list[Event] = []
         self.audience: Callable[[Event], None] = lambda event: None  # is shown each event as it happens

@@ -6,7 +6,7 @@ import socket
 import dpkt
 import pytest
 
-from labroom.capture import Packet, packets_in
+from labroom.capture import Packet, packets_in, sent_once
 
 ALFA, SERVER = ("192.168.74.129", 40000), ("192.168.74.128", 9090)
 
@@ -75,3 +75,23 @@ def test_a_record_that_is_still_being_written_is_left_for_later(missing: int) ->
     found = list(packets_in(whole[:-missing]))
     assert len(found) == (1 if missing <= 16 + 20 + 20 + 20 + 5 else 0)
     assert list(packets_in(b"")) == []
+
+
+def test_what_tcp_sent_once_more_is_left_out() -> None:
+    hello, end = (ACK | PSH, 1, 1, b"hello"), (FIN | ACK, 6, 1, b"")
+    file = saved(
+        segment(ALFA, SERVER, *hello),
+        segment(ALFA, SERVER, *hello),
+        segment(SERVER, ALFA, ACK, 1, 6, b""),
+        segment(SERVER, ALFA, ACK, 1, 6, b""),
+        segment(ALFA, SERVER, *end),
+        segment(SERVER, ALFA, *hello),
+        segment(ALFA, SERVER, *end),
+    )
+    assert [(p.source, p.seq, len(p.payload)) for p in sent_once(packets_in(file))] == [
+        (ALFA, 0, 5),
+        (SERVER, 0, 0),
+        (SERVER, 0, 0),
+        (ALFA, 5, 0),
+        (SERVER, 0, 5),
+    ]
