@@ -308,13 +308,10 @@ def pytest_runtest_makereport(
     check.seconds += call.duration
     if call.excinfo and check.verdict == "passed":
         error = call.excinfo.value
-        check.verdict = (
-            "skipped"
-            if isinstance(error, pytest.skip.Exception)
-            else "fault"
-            if isinstance(error, LabroomError)
-            else "failed"
-        )
+        if isinstance(error, pytest.skip.Exception):
+            check.verdict = "skipped"
+        else:
+            check.verdict = "fault" if isinstance(error, LabroomError) else "failed"
         check.words = _in_words(error)
         check.help = getattr(error, "help", "")
         driver = getattr(item, "funcargs", {}).get("check")
