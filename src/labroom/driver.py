@@ -17,6 +17,7 @@ import errno
 import itertools
 import json
 import logging
+import math
 import os
 import posixpath
 import re
@@ -37,16 +38,25 @@ import paramiko
 
 from labroom.capture import Capture
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault
+from labroom.errors import RoomFault, UsageError
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its threads' tracebacks are told as RoomFaults
 
 T = TypeVar("T")
 
-_SLOWNESS = float(os.environ.get("LABROOM_PATIENCE", "1"))  # for slow machines: multiplies what follows
-PATIENCE = 5.0 * _SLOWNESS  # seconds until a wait is given up
-PING_SECONDS = 1.0 * _SLOWNESS  # a host that takes longer to answer its agent's ping is at fault
-ANSWER_SECONDS = 5.0 * _SLOWNESS  # an agent that takes longer to do what it was asked is at fault
+
+def _slowness() -> float:
+    text = os.environ.get("LABROOM_PATIENCE", "1")
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    raise UsageError(f"LABROOM_PATIENCE={text}: not a positive number", "LABROOM_PATIENCE=3 waits three times as long")
+
+
+SLOWNESS = _slowness()  # of machines under emulation, say: what multiplies every deadline
+PATIENCE = 5.0 * SLOWNESS  # seconds until a wait is given up
+PING_SECONDS = 1.0 * SLOWNESS  # a host that takes longer to answer its agent's ping is at fault
+ANSWER_SECONDS = 5.0 * SLOWNESS  # an agent that takes longer to do what it was asked is at fault
 REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions
 CONNECT_SECONDS = 15.0  # then for each of: SSH banner, authentication, channel
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
@@ -768,7 +778,7 @@ class Host:
             raise
         for level, option, value in (
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(3000 * _SLOWNESS)),  # ms unacknowledged, tcp(7)
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(3000 * SLOWNESS)),  # ms unacknowledged, tcp(7)
         ):
             reached.setsockopt(level, option, value)
         return reached

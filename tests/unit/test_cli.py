@@ -39,6 +39,9 @@ def test_wrong_words_are_a_usage_error() -> None:
     assert _labroom("fly").returncode == 2
     assert _labroom().returncode == 2
     assert "no such lab: no_such_lab" in _one_line(_labroom("check", "no_such_lab"), 2)
+    for patience in ("long", "0", "nan"):
+        error = _one_line(_labroom("check", env={"LABROOM_PATIENCE": patience}), 2)
+        assert f"LABROOM_PATIENCE={patience}: not a positive number" in error
 
 
 def test_a_broken_room_file_is_a_usage_error(tmp_path: Path) -> None:
