@@ -1,4 +1,4 @@
-"""A Vagrant box for libvirt, made here of the machine's own release, since no box can be downloaded in CI.
+"""A Vagrant box for libvirt, made here of a Debian release, since no box can be downloaded in CI.
 
 It boots under emulation in a few seconds: no boot loader (libvirt hands the kernel to QEMU), an initrd that loads two
 drivers, and no unit that a machine of a lab never needs. It has the packages of the roles, which apt would need minutes
@@ -25,7 +25,7 @@ PACKAGES = {"mmdebstrap": "mmdebstrap", "cpio": "cpio", "mke2fs": "e2fsprogs", "
 
 _INCLUDED = (
     *("linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "dbus", "busybox-static"),
-    *("openssh-server", "sudo", "ca-certificates", "rsync"),
+    *("openssh-server", "sudo", "ca-certificates", "rsync", "ansible-core"),
 )
 _ROLES = ("toolchain", "labroom_command")  # whose packages it has too
 _DRIVERS = ("virtio_pci", "virtio_blk")  # what it takes to mount the disk; udev loads the others
@@ -75,16 +75,15 @@ end
 """
 
 
-def box(release: str = "") -> Path:
-    """The box of a Debian release, this machine's own by default: kept with labroom's state, made if it isn't there."""
-    release = release or machine.os_release()["VERSION_CODENAME"]
+def box(release: str) -> Path:
+    """The box of a Debian release: kept with labroom's state, made if it isn't there."""
     inputs = [Path(__file__), _public_key(), *_configuration().values(), *map(_defaults, _ROLES)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
     digest.update("\n".join([release, machine.apt_sources(release), *machine.apt_proxies()]).encode())
     kept = state.ROOT / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
     with state.locked(kept.with_name("lock"), "makes a box"):
         if not kept.is_file():
-            for older in kept.parent.glob(f"{release}-*.box"):
+            for older in kept.parent.glob("*.box"):
                 older.unlink()
             with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
                 _make(release, Path(folder)).replace(kept)

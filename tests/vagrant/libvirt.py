@@ -19,6 +19,7 @@ _PACKAGES = (
     *("dnsmasq-base", "iptables", "mmdebstrap", "e2fsprogs", "cpio", *sandbox.PACKAGES.values()),
 )
 _BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
+_RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
 _NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "reports", "__pycache__")
 
 # $1: a folder of the sandbox. All that libvirt keeps lies there; QEMU runs as root, without further confinement.
@@ -54,7 +55,7 @@ class Vagrant:
 
     def __enter__(self) -> "Vagrant":
         _install()
-        kept = box.box()
+        kept = box.box(_RELEASE)
         self.sandbox.__enter__()
         try:
             shutil.copytree(CHECKOUT, self.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
