@@ -66,6 +66,7 @@ class Sandbox:
         self.folder = folder
         self._holder: subprocess.Popen[bytes] | None = None
         self._uplink: subprocess.Popen[bytes] | None = None
+        self._daemons: list[subprocess.Popen[bytes]] = []
         self._pid = 0  # of the sandbox's first process
 
     def __enter__(self) -> "Sandbox":
@@ -136,6 +137,8 @@ class Sandbox:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
         self._clear()
+        for daemon in self._daemons:
+            daemon.wait()
 
     def _clear(self) -> None:
         """End every process of a sandbox of this name and remove what no namespace took with it."""
@@ -170,7 +173,7 @@ class Sandbox:
     def start(self, *argv: str, log: str) -> subprocess.Popen[bytes]:
         """Start a daemon inside, whose output goes to the file `log` of the sandbox's folder."""
         with (self.folder / log).open("w") as output:
-            return subprocess.Popen(
+            daemon = subprocess.Popen(
                 [*self.inside, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -178,6 +181,8 @@ class Sandbox:
                 env=self.environment(),
                 start_new_session=True,
             )
+        self._daemons.append(daemon)
+        return daemon
 
     def wait_for(self, argv: Sequence[str], daemon: subprocess.Popen[bytes], log: str) -> None:
         """Wait until a command succeeds inside, which asks whether a daemon is ready.

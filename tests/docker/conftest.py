@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from labroom.room import CHECKOUT
-from tests.docker.engine import Engine, compose_v2
+from tests.docker.engine import compose_v2, engine
 from tests.sandbox import Sandbox
 
 #: The guests of the default room.
@@ -52,16 +52,16 @@ class Machine:
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """The machine."""
-    with Engine(CHECKOUT / "reports" / "docker-engine") as engine:
-        folder = engine.sandbox.folder
+    with engine(CHECKOUT / "reports" / "docker-engine") as running:
+        folder = running.sandbox.folder
         variables = {
             "DOCKER_HOST": "unix:///run/docker.sock",
             "HOME": str(folder),
-            "LABROOM_BASE_IMAGE": engine.base,
+            "LABROOM_BASE_IMAGE": running.base,
             "LABROOM_STATE_DIR": str(folder / "state"),
             "ANSIBLE_HOME": str(folder / "ansible"),
         }
-        yield Machine(engine.sandbox, variables)
+        yield Machine(running.sandbox, variables)
 
 
 @pytest.fixture

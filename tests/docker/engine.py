@@ -4,11 +4,13 @@ No image registry is needed. What is expensive, the base, Compose v2 and the eng
 a folder between runs; all else that a run leaves goes with its sandbox, or at the next start.
 """
 
+import contextlib
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from labroom import machine, processes, state
 from tests import sandbox
@@ -26,53 +28,39 @@ _SOCKET = "unix:///run/docker.sock"
 _CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
 
+@dataclass(frozen=True)
 class Engine:
-    """The engine, from entering its `with` block to leaving it.
+    """The engine.
 
     Attributes:
         sandbox: where it runs, and where what talks to it must run too.
         base: the image that the Dockerfile begins with, in place of one of a registry.
-
-    Args:
-        folder: for the sandbox's files.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.sandbox = Sandbox(folder)
-        self._daemon: subprocess.Popen[bytes] | None = None
+    sandbox: Sandbox
+    base: str
 
-    def __enter__(self) -> "Engine":
-        if packages := sandbox.missing_packages(_PACKAGES):
-            _apt_get("install", "--yes", "--no-install-recommends", *packages)
-        base = _base()
-        self.sandbox.__enter__()
-        try:
-            self._start()
-            self.base = f"labroom-base:{base.stem}"
-            if self.sandbox.run("docker", "image", "inspect", self.base, check=False).returncode != 0:
-                self.sandbox.run("docker", "import", str(base), self.base)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.sandbox.__exit__(kind, error, trace)
-        if self._daemon:
-            self._daemon.wait()
-
-    def _start(self) -> None:
+@contextlib.contextmanager
+def engine(folder: Path) -> Iterator[Engine]:
+    """Run an engine, with no container of an earlier one; `folder` is for its sandbox's files."""
+    if packages := sandbox.missing_packages(_PACKAGES):
+        _apt_get("install", "--yes", "--no-install-recommends", *packages)
+    tree = _base()
+    base = f"labroom-base:{tree.stem}"
+    with Sandbox(folder) as inside:
         argv = ["dockerd", f"--host={_SOCKET}", f"--data-root={_KEPT / 'engine'}", "--exec-root=/run/docker"]
-        self._daemon = self.sandbox.start(*argv, "--pidfile=/run/docker.pid", log="dockerd.log")
-        self.sandbox.wait_for(["docker", "version"], self._daemon, "dockerd.log")
+        daemon = inside.start(*argv, "--pidfile=/run/docker.pid", log="dockerd.log")
+        inside.wait_for(["docker", "version"], daemon, "dockerd.log")
         # What the last one left, which ended at once.
-        left = self.sandbox.run("docker", "ps", "--all", "--quiet").stdout.split()
+        left = inside.run("docker", "ps", "--all", "--quiet").stdout.split()
         if left:
-            self.sandbox.run("docker", "rm", "--force", *left)
+            inside.run("docker", "rm", "--force", *left)
         for kind in ("network", "image"):
-            self.sandbox.run("docker", kind, "prune", "--force")
+            inside.run("docker", kind, "prune", "--force")
+        if inside.run("docker", "image", "inspect", base, check=False).returncode != 0:
+            inside.run("docker", "import", str(tree), base)
+        yield Engine(inside, base)
 
 
 def _apt_get(*arguments: str, **variables: str) -> None:

@@ -1,13 +1,13 @@
 """Vagrant with libvirt in a sandbox: a checkout as users have it, the box that was made here, and emulated machines."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 
 from labroom.room import CHECKOUT
 from tests import sandbox
@@ -41,40 +41,16 @@ END
 
 
 class Vagrant:
-    """Vagrant in a folder of its own, from entering its `with` block to leaving it, which ends its machines too.
+    """Vagrant in a sandbox.
 
     Attributes:
         sandbox: where all of it runs.
         checkout: a copy of this checkout, where `vagrant` is run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.sandbox = Sandbox(folder)
-        self.checkout = folder / "labroom"
-        self._daemons: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> "Vagrant":
-        _install()
-        kept = box.box(_RELEASE)
-        self.sandbox.__enter__()
-        try:
-            shutil.copytree(CHECKOUT, self.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
-            (self.checkout / ".venv").symlink_to(CHECKOUT / ".venv")  # `./labroom` has been run in it
-            self.sandbox.run("sh", "-ec", _PREPARE, "sh", str(self.sandbox.folder))
-            self._daemons = [self.sandbox.start(name, log=f"{name}.log") for name in ("virtlogd", "libvirtd")]
-            self.sandbox.wait_for(["virsh", "--connect=qemu:///system", "uri"], self._daemons[1], "libvirtd.log")
-            self.run("box", "add", "--name", _BOX, str(kept))
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.sandbox.__exit__(kind, error, trace)
-        for daemon in self._daemons:
-            daemon.wait()
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.checkout = sandbox.folder / "labroom"
 
     @property
     def inventory(self) -> Path:
@@ -110,6 +86,22 @@ class Vagrant:
         found = [self.run_other("virsh", "--connect=qemu:///system", *words).split() for words in lists]
         name = self.checkout.name
         return [word for words in found for word in words if word.startswith(name)]
+
+
+@contextlib.contextmanager
+def vagrant(folder: Path) -> Iterator[Vagrant]:
+    """Run libvirt for Vagrant, with no machine at the beginning; those that are left end with it."""
+    _install()
+    kept = box.box(_RELEASE)
+    with Sandbox(folder) as inside:
+        vagrant = Vagrant(inside)
+        shutil.copytree(CHECKOUT, vagrant.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
+        (vagrant.checkout / ".venv").symlink_to(CHECKOUT / ".venv")  # `./labroom` has been run in it
+        inside.run("sh", "-ec", _PREPARE, "sh", str(folder))
+        _, libvirtd = [inside.start(name, log=f"{name}.log") for name in ("virtlogd", "libvirtd")]
+        inside.wait_for(["virsh", "--connect=qemu:///system", "uri"], libvirtd, "libvirtd.log")
+        vagrant.run("box", "add", "--name", _BOX, str(kept))
+        yield vagrant
 
 
 def _install() -> None:
