@@ -147,7 +147,7 @@ def test_connected_at_once_served_one_by_one(server: Host, alfa: Host, bravo: Ho
 
 def test_every_call_is_announced(check: Driver, server: Host, alfa: Host) -> None:
     """Server and client announce every call before and after it, and pause for a second times LAB_PACE each time."""
-    with server.capture(f"tcp port {PORT}") as wire:
+    with alfa.capture(f"tcp port {PORT}") as wire:  # where two calls in a row leave: on the way, delays differ
         staged_server = start_server(server, pace=None)
         all_announced(staged_server, alfa.start("staged_client", "Alfa", "--host", server.address))
         packets = wire.wait_for(lambda packets: sum("FIN" in p.flags for p in packets) == 2, "a FIN of each side")
@@ -169,14 +169,14 @@ def test_every_call_is_announced(check: Driver, server: Host, alfa: Host) -> Non
 def test_c_client(server: Host, bravo: Host, c_twin: Callable[..., Program]) -> None:
     """A C client that is told no host finds the Python server by its name, and both announce every call."""
     staged_server = start_server(server)
-    all_announced(staged_server, c_twin(bravo, "staged_client", "Bravo"))
+    all_announced(staged_server, c_twin(bravo, "staged_client", name(bravo)))
 
 
 def test_c_server(server: Host, charlie: Host, c_twin: Callable[..., Program]) -> None:
     """A Python client that is told no host finds the C server by its name, and both announce every call."""
     staged_server = c_twin(server, "staged_server")
     server.wait_for_listening(PORT)
-    all_announced(staged_server, charlie.start("staged_client", "Charlie", pace=0))
+    all_announced(staged_server, charlie.start("staged_client", name(charlie), pace=0))
     informed(staged_server, [charlie])
 
 

@@ -128,6 +128,7 @@ def test_what_the_room_does_not_have_is_skipped_by_name(folder: Path, endpoints:
     out = io.StringIO()
     alone = {"alfa": endpoints["alfa"]}
     (folder / "test_greeting.py").write_text(GREETING.partition("def test_words")[0])
+    (folder / "test_fault.py").write_text(FAULT.replace("(bravo)", "(alfa, bravo)"))
     result = checks.run(alone, ["greeting", "fault"], folder / "report", out=out, folder=folder)
     assert [lab.verdict for lab in result.labs] == ["passed", "skipped"]
     assert result.status == 0
@@ -135,6 +136,35 @@ def test_what_the_room_does_not_have_is_skipped_by_name(folder: Path, endpoints:
     assert "2 labs: 1 passed, 1 skipped; 3 checks, 2 of them skipped, in" in out.getvalue()
     nothing = checks.run(alone, ["fault"], folder / "report", out=out, folder=folder)
     assert nothing.status == 3, "that nothing could be checked is not a success"
+
+
+def test_a_host_that_a_check_has_no_use_for_stands_in_for_an_absent_one(
+    folder: Path, endpoints: dict[str, Endpoint]
+) -> None:
+    seat = {name: replace(endpoints["alfa"], name=name) for name in ("server", "alfa")}
+    (folder / "test_cast.py").write_text("""
+def test_one(bravo):
+    assert bravo.name == "alfa"
+
+def test_two(charlie, server):
+    assert (charlie.name, server.name) == ("alfa", "server")
+
+def test_two_clients(bravo, charlie):
+    assert (bravo.name, charlie.name) == ("alfa", "server")
+
+def test_three(server, bravo, charlie):
+    assert False, "one of them would have to be two"
+
+def test_of_another_kind(gateway):
+    assert False, "no guest is a gateway"
+""")
+    result = checks.run(seat, ["cast"], folder / "report", out=io.StringIO(), folder=folder)
+    (lab,) = result.labs
+    assert {check.name: check.words for check in lab.checks if check.verdict != "passed"} == {
+        "test_three": "this room has no charlie",
+        "test_of_another_kind": "this room has no gateway",
+    }
+    assert {check.verdict for check in lab.checks} == {"passed", "skipped"}
 
 
 def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:
