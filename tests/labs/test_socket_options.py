@@ -118,7 +118,7 @@ def test_options_of_a_udp_socket(server: Host) -> None:
 
 @pytest.mark.play
 def test_nagle(server: Host, alfa: Host, port: int, check: Driver) -> None:
-    """Of ten small writes Nagle's algorithm merges nine; with TCP_NODELAY each becomes a segment of its own."""
+    """Of ten small writes Nagle's algorithm merges nine; with TCP_NODELAY none of them waits."""
     start_server(server, port)
     check.note("ten writes of a byte each; the server delays its ACK")
     merged = write_line(server, alfa, port)
