@@ -1,9 +1,9 @@
 """A Vagrant box for libvirt, made here of a Debian release, since no box can be downloaded in CI.
 
 It boots under emulation in a few seconds: no boot loader (libvirt hands the kernel to QEMU), an initrd that loads two
-drivers, and no unit that a machine of a lab never needs. It has the packages of the roles, which apt would need minutes
-to install there. Its own Vagrantfile carries what emulation needs, so that the project's is tested as users have it. It
-takes apt, pip and the certificates as they are configured on this machine.
+drivers, and no unit that a machine of a lab never needs. It has Ansible and the packages of the roles, which apt would
+need minutes to install there. Its own Vagrantfile carries what emulation needs, so that the project's is tested as
+users have it. It takes apt, pip and the certificates as they are configured on this machine.
 """
 
 import hashlib
