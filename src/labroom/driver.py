@@ -57,14 +57,15 @@ SLOWNESS = _slowness()  # of machines under emulation, say: what multiplies ever
 PATIENCE = 5.0 * SLOWNESS  # seconds until a wait is given up
 PING_SECONDS = 1.0 * SLOWNESS  # a host that takes longer to answer its agent's ping is at fault
 ANSWER_SECONDS = 5.0 * SLOWNESS  # an agent that takes longer to do what it was asked is at fault
-REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions
-CONNECT_SECONDS = 15.0  # then for each of: SSH banner, authentication, channel
+REACH_SECONDS = 4.0  # for a TCP connection, which the kernel answers, SYN and two repetitions
+CONNECT_SECONDS = 15.0 * SLOWNESS  # then for each of: SSH banner, authentication, channel
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
 FULL_DISK = 1 << 20  # bytes free; with less, a guest's disk counts as full
 PORTS = range(20000, 32000)  # below the ephemeral ports, 32768 and up (ip(7))
 PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms
+_WHEN_SLOW = "check again when there is less to do, or with LABROOM_PATIENCE=3 in the environment"
 
 
 class CheckFailed(AssertionError):
@@ -744,10 +745,11 @@ class Host:
             offered = _listed(at.identity_files) or "the keys of ssh-agent and ~/.ssh"
             raise RoomFault(f"{self.name} does not let {at.user} in with {offered}: {error}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
+            why, remedy = getattr(error, "strerror", None) or str(error), at.remedy
+            if why == "No existing session":  # paramiko's words if keys have not been exchanged in time
+                why, remedy = f"no session within {CONNECT_SECONDS:g} s", _WHEN_SLOW
             raise RoomFault(
-                f"{self.name} ({at.ssh_host} port {at.ssh_port}) can't be reached: "
-                f"{getattr(error, 'strerror', None) or error}",
-                at.remedy,
+                f"{self.name} ({at.ssh_host} port {at.ssh_port}) can't be reached: {why}", remedy
             ) from error
         self._answers.clear()
         self._channel = channel
@@ -1047,7 +1049,7 @@ class Driver:
                         raise RoomFault(
                             f"this machine is overloaded: {program} waited {seconds:.1f} s for a processor "
                             f"while {self.waiting}",
-                            "check again when it has less to do, or with LABROOM_PATIENCE=3 in the environment",
+                            _WHEN_SLOW,
                         )
 
     def clean(self) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -501,6 +502,26 @@ def test_nobody_home(sshd: Any, folder: Path) -> None:
     for _ in range(2):  # the second is not tried again, and says the same
         with pytest.raises(RoomFault, match=rf"alfa \(127\.0\.0\.1 port {port}\) can't be reached: .*refused"):
             driver.hosts["alfa"].start("hello")
+
+
+def test_a_slow_sshd(sshd: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labroom.driver.CONNECT_SECONDS", 0.2)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        driver = lonely(replace(sshd.endpoint, ssh_port=listening.getsockname()[1]), folder)
+
+        def greet() -> None:
+            slow, _ = listening.accept()
+            with slow:
+                slow.sendall(b"SSH-2.0-slow\r\n")
+                while slow.recv(4096):  # and never answers
+                    pass
+
+        server = Thread(target=greet)
+        server.start()
+        with pytest.raises(RoomFault, match=r"alfa .* can't be reached: no session within 0\.2 s") as fault:
+            driver.hosts["alfa"].start("hello")
+        server.join(10)
+    assert "LABROOM_PATIENCE=3" in fault.value.help
 
 
 def test_a_connection_that_breaks(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
