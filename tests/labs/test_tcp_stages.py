@@ -42,7 +42,7 @@ def name(client: Host) -> str:
     return client.name.capitalize()
 
 
-def expect_name(server: Host, client: Host) -> None:
+def skip_unless_named_server(server: Host, client: Host) -> None:
     """Skip a check of a client that is told no host, where `server` is the name of another one, as in a lab room."""
     found = client.run("getent", "ahostsv4", "server").stdout.split()
     if server.address not in found:
@@ -175,14 +175,14 @@ def test_every_call_is_announced(check: Driver, server: Host, alfa: Host) -> Non
 
 def test_c_client(server: Host, bravo: Host, c_twin: Callable[..., Program]) -> None:
     """A C client that is told no host finds the Python server by its name, and both announce every call."""
-    expect_name(server, bravo)
+    skip_unless_named_server(server, bravo)
     staged_server = start_server(server)
     all_announced(staged_server, c_twin(bravo, "staged_client", name(bravo)))
 
 
 def test_c_server(server: Host, charlie: Host, c_twin: Callable[..., Program]) -> None:
     """A Python client that is told no host finds the C server by its name, and both announce every call."""
-    expect_name(server, charlie)
+    skip_unless_named_server(server, charlie)
     staged_server = c_twin(server, "staged_server")
     server.wait_for_listening(PORT)
     all_announced(staged_server, charlie.start("staged_client", name(charlie), pace=0))

@@ -16,7 +16,7 @@ from tests.vagrant import box
 
 _PACKAGES = (
     *("vagrant", "vagrant-libvirt", "libvirt-daemon-system", "libvirt-clients", "qemu-system-x86", "qemu-utils"),
-    *("dnsmasq-base", "iptables", "mmdebstrap", "e2fsprogs", "cpio", *sandbox.PACKAGES.values()),
+    *("dnsmasq-base", "iptables", "mmdebstrap", "e2fsprogs", "cpio", "rsync", *sandbox.PACKAGES.values()),
 )
 _BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
 _RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
