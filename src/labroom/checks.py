@@ -256,17 +256,17 @@ def _results_folder(setting: Setting, request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-# Hosts of which one can do what another should: they differ in their names only.
-_ALIKE = ("alfa", "bravo", "charlie", "server")
+# Hosts that can do a client's part. The server's is its own: forwarded ports and the name `server` lead to it.
+_CLIENTS = ("alfa", "bravo", "charlie")
 
 
 def _host(name: str) -> Any:
     @pytest.fixture(name=name)
     def host(check: Driver, request: pytest.FixtureRequest) -> Host:
-        """The host of this name; in a room without it, one that the check does not name itself stands in for it."""
-        named = [other for other in _ALIKE if other in request.fixturenames]
-        missing = [other for other in named if other not in check.hosts]
-        idle = [other for other in _ALIKE if other in check.hosts and other not in named]
+        """The host of this name; for a client that the room lacks, a host that the check does not name stands in."""
+        named = request.fixturenames
+        missing = [client for client in _CLIENTS if client in named and client not in check.hosts]
+        idle = [other for other in (*_CLIENTS, "server") if other in check.hosts and other not in named]
         found = dict(zip(missing, idle, strict=False)).get(name, name)
         if found not in check.hosts:
             pytest.skip(f"this room has no {name}")

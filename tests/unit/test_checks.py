@@ -158,6 +158,12 @@ def test_three(server, bravo, charlie):
 def test_of_another_kind(gateway):
     assert False, "no guest is a gateway"
 """)
+    (folder / "test_serverless.py").write_text(
+        "def test_serverless(server):\n    assert False, 'forwarded ports lead to it'\n"
+    )
+    clients = {name: host for name, host in seat.items() if name != "server"}
+    (alone,) = checks.run(clients, ["serverless"], folder / "report", out=io.StringIO(), folder=folder).labs
+    assert alone.checks[0].words == "this room has no server"
     result = checks.run(seat, ["cast"], folder / "report", out=io.StringIO(), folder=folder)
     (lab,) = result.labs
     assert {check.name: check.words for check in lab.checks if check.verdict != "passed"} == {
