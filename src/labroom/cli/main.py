@@ -105,7 +105,7 @@ def _room_file(options: argparse.Namespace) -> Path:
 
 def _up(options: argparse.Namespace) -> int:
     from labroom import machine
-    from labroom.console import Progress
+    from labroom.console import Console, ConsoleProgress
 
     file = _room_file(options)
     wanted = room.load(file)
@@ -113,7 +113,7 @@ def _up(options: argparse.Namespace) -> int:
     makes = provider.named(options.provider or made_by)
     if makes.NEEDS_ROOT:
         machine.require_root("up")
-    progress = Progress()
+    progress = ConsoleProgress(Console(sys.stdout))
     started = time.monotonic()
     with state.locked(_lock(wanted.name), f"brings room {wanted.name} up"):
         record = provider.read_record(wanted.name)
