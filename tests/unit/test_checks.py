@@ -193,7 +193,7 @@ def test_a_file_of_checks_that_cannot_be_read(folder: Path, endpoints: dict[str,
 def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     with pytest.raises(UsageError, match="no such lab: greetings") as error:
         checks.run(endpoints, ["greetings"], folder / "report", folder=folder)
-    assert error.value.help == "labs with checks: broken, fault, greeting, long"
+    assert error.value.remedy == "labs with checks: broken, fault, greeting, long"
 
 
 def test_control_c(folder: Path, endpoints: dict[str, Endpoint], eventually: Callable[..., None]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom.driver.driver import Event
+from labroom.driver import Event
 from labroom.reports import page as report
 from labroom.reports.page import Check, CheckResult, LabResult
 

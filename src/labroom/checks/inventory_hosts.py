@@ -28,7 +28,8 @@ from typing import Any, TextIO
 
 from labroom import keys, state
 from labroom.checks import run as checks
-from labroom.driver.driver import Driver
+from labroom.checks.programs import LABS
+from labroom.driver import Driver
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 from labroom.machine import tool
@@ -259,8 +260,8 @@ def _try(at: Endpoint) -> RoomFault | None:
     driver = Driver({at.name: at})
     host = driver.hosts[at.name]
     try:
-        if host.run("test", "-d", driver.labs).status != 0:
-            return RoomFault(f"{at.name} ({at.ssh_host}) has no {driver.labs}", "playbooks/room.yml brings the labs")
+        if host.run("test", "-d", LABS).status != 0:
+            return RoomFault(f"{at.name} ({at.ssh_host}) has no {LABS}", "playbooks/room.yml brings the labs")
     except RoomFault as reason:
         return reason
     finally:
@@ -339,8 +340,8 @@ def _count(number: int, what: str) -> str:
 def _tell_missing(what: str, missing: Mapping[str, RoomFault], seated: Mapping[str, str]) -> None:
     for name, reason in missing.items():
         print(f"{what}{seated[name] and ', ' + seated[name]}: {reason}")
-        if reason.help:
-            print(f"  help: {reason.help}")
+        if reason.remedy:
+            print(f"  help: {reason.remedy}")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from labroom.checks.programs import LABS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from labroom.driver.driver import Host, Program
+    from labroom.driver import Host, Program
 
 # What is raced: design -> the program and its options. Each prints a line a message, so that all do the same work.
 DESIGNS: dict[str, tuple[str, ...]] = {
@@ -146,9 +148,7 @@ def _start(server: Host, design: str, port: int) -> Program:
     """Start a server; what it prints is thrown away on its host, for it would be more than the load itself."""
     program, *options = DESIGNS[design]
     command = shlex.join([program, str(port), *options])
-    started = server.start_command(
-        ["sh", "-c", f"exec {command} >/dev/null"], name=f"{design}_server", directory=server.driver.labs
-    )
+    started = server.start_command(["sh", "-c", f"exec {command} >/dev/null"], name=f"{design}_server", directory=LABS)
     server.wait_for_listening(port)
     return started
 

@@ -38,7 +38,8 @@ from typing import Any, TextIO
 
 import pytest
 
-from labroom.driver.driver import PORTS, CheckFailed, Driver, Event, Host
+from labroom.checks.programs import resolve
+from labroom.driver import PORTS, CheckFailed, Driver, Event, Host, slowness
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 from labroom.reports import page as report
@@ -60,8 +61,9 @@ def chosen(labs: Sequence[str], folder: Path = CHECKS) -> Sequence[str]:
     """The labs that are named, or all of them if none is.
 
     Raises:
-        UsageError: there is no such lab.
+        UsageError: there is no such lab, or LABROOM_PATIENCE is no number.
     """
+    slowness()
     known = available(folder)
     for lab in labs:
         if lab not in known:
@@ -209,9 +211,11 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     worker = getattr(request.config, "workerinput", {})
     if given := worker.get("labroom"):
         ports = PORTS[int(worker["workerid"].removeprefix("gw")) % WORKERS :: WORKERS]
-        return Setting(lambda: Driver(_endpoints(given["endpoints"]), ports=ports), Path(given["results"]))
+        return Setting(
+            lambda: Driver(_endpoints(given["endpoints"]), ports=ports, resolve=resolve), Path(given["results"])
+        )
     return request.config.stash.get(SETTING, None) or Setting(
-        lambda: Driver(endpoints_of_room()), tmp_path_factory.mktemp("results")
+        lambda: Driver(endpoints_of_room(), resolve=resolve), tmp_path_factory.mktemp("results")
     )
 
 
@@ -323,7 +327,7 @@ def pytest_runtest_makereport(
         else:
             check.verdict = "fault" if isinstance(error, LabroomError) else "failed"
         check.words = _in_words(error)
-        check.help = getattr(error, "help", "")
+        check.help = getattr(error, "remedy", "")
         driver = getattr(item, "funcargs", {}).get("check")
         if driver and check.verdict != "skipped":
             check.transcript = list(driver.transcript)
@@ -388,7 +392,7 @@ class _Recorder:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Hand the setting to the fixtures, in this process ..."""
-        config.stash[SETTING] = Setting(lambda: Driver(self.endpoints), self.results)
+        config.stash[SETTING] = Setting(lambda: Driver(self.endpoints, resolve=resolve), self.results)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

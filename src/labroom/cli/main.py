@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except LabroomError as error:
         print(f"labroom: {error}", file=sys.stderr)
-        if error.help:
-            print(f"  help: {error.help}", file=sys.stderr)
+        if error.remedy:
+            print(f"  help: {error.remedy}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("labroom: interrupted", file=sys.stderr)
@@ -328,7 +328,7 @@ def _doctor(options: argparse.Namespace) -> int:
         network.check_free(wanted)
         findings.append(machine.Finding("the room's networks are free", ok=True))
     except MachineError as error:
-        findings.append(machine.Finding(f"the room's networks are free: {error}", ok=False, remedy=error.help))
+        findings.append(machine.Finding(f"the room's networks are free: {error}", ok=False, remedy=error.remedy))
     for finding in findings:
         print(f"{'ok ' if finding.ok else 'NO '} {finding.what}{'' if finding.ok else ': ' + finding.remedy}")
     lacking = sum(not finding.ok for finding in findings)

@@ -17,7 +17,8 @@ import pytest
 
 from labroom import labs
 from labroom.checks import run as checks
-from labroom.driver.driver import Driver, Event
+from labroom.checks.programs import resolve
+from labroom.driver import Driver, Event
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.reports.page import SIGNS, Check
@@ -115,7 +116,7 @@ class _Director:
         self.interrupted = False
 
     def make_driver(self) -> Driver:
-        driver = Driver(self.endpoints, patience=PATIENCE, pace=PACE, beat=BEAT)
+        driver = Driver(self.endpoints, patience=PATIENCE, pace=PACE, beat=BEAT, resolve=resolve)
         driver.audience = self.stage.show
         return driver
 
