@@ -79,7 +79,7 @@ def test_holds_what_labroom_runs_with_and_nothing_else(elsewhere: Elsewhere) -> 
 
 
 def test_galaxy_takes_it(elsewhere: Elsewhere) -> None:
-    """Galaxy's own importer finds nothing to refuse, and nothing to warn of: roles, plugins' documentation, ansible-lint."""
+    """Galaxy's own importer has nothing against it, nor against its documentation and what ansible-lint says of it."""
     said = elsewhere.run("python", "-m", "galaxy_importer.main", elsewhere.tarball())
     assert not re.findall(r"^(?:WARNING|ERROR|CRITICAL)\b.*", said, re.MULTILINE), said
 
