@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from labroom.resources import ROOT
 
 CHANGELOG = """\
 # Changelog
@@ -37,7 +37,7 @@ def release_notes(folder: Path, version: str, tag: str) -> subprocess.CompletedP
     """Run the script in a checkout of its own, of that version."""
     script = folder / ".ci/release-notes"
     script.parent.mkdir()
-    shutil.copy(CHECKOUT / ".ci/release-notes", script)
+    shutil.copy(ROOT / ".ci/release-notes", script)
     (folder / "galaxy.yml").write_text(f"name: labroom\nversion: {version}\nreadme: README.md\n")
     (folder / "CHANGELOG.md").write_text(CHANGELOG)
     return subprocess.run([script, tag], capture_output=True, text=True, check=False)
@@ -64,6 +64,6 @@ def test_refuse_a_release_that_is_not_ready(tmp_path: Path, version: str, tag: s
 
 def test_of_this_checkout_s_own_changelog_are_there() -> None:
     """The version that galaxy.yml names can be released at any time."""
-    version = (CHECKOUT / "galaxy.yml").read_text().split("\nversion: ")[1].split()[0]
-    done = subprocess.run([CHECKOUT / ".ci/release-notes", f"v{version}"], capture_output=True, text=True, check=False)
+    version = (ROOT / "galaxy.yml").read_text().split("\nversion: ")[1].split()[0]
+    done = subprocess.run([ROOT / ".ci/release-notes", f"v{version}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
