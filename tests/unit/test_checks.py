@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from labroom.checks import run as checks
+from labroom.checks.plugin import endpoints_of_room
+from labroom.checks.verdicts import Check
+from labroom.console import Console
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, UsageError
-from labroom.reports.page import Check
-from labroom.resources import CHECKS
-
-CONFTEST = Path(CHECKS / "conftest.py").read_text()
+from labroom.reports import lines
 
 GREETING = '''
 def test_good(alfa):
@@ -33,11 +33,11 @@ def test_words(alfa):
     line = cat.expect(r"(.+)\\n")[1]
     assert line == "answer", f"alfa said {line!r} and gave no answer"
 
-def test_left(alfa, check):
+def test_left(alfa, driver):
     """A program that leaves another behind."""
     alfa.start_command(["sh", "-c", "sleep 1000 & echo started"]).expect_exit(0)
     running = lambda: any(process.command == "sleep 1000" for process in alfa.processes())
-    check.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
+    driver.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
 '''
 
 BROKEN = """
@@ -68,7 +68,6 @@ def test_long(alfa):
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "checks"
     folder.mkdir()
-    (folder / "conftest.py").write_text(CONFTEST)
     for name, source in {"greeting": GREETING, "fault": FAULT, "long": LONG, "broken": BROKEN}.items():
         (folder / f"test_{name}.py").write_text(source)
     return folder
@@ -82,7 +81,7 @@ def endpoints(sshd: Any) -> dict[str, Endpoint]:
 
 def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     out = io.StringIO()
-    result = checks.run(endpoints, ["greeting", "fault"], folder / "report", out=out, folder=folder)
+    result = lines.run(endpoints, ["greeting", "fault"], folder / "report", Console(out), folder=folder)
     found = {check.name: check for lab in result.labs for check in lab.checks}
     assert {name: check.verdict for name, check in found.items()} == {
         "test_good": "passed",
@@ -113,8 +112,7 @@ def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoin
     suite = ET.parse(folder / "report" / "junit.xml").getroot()[0]  # noqa: S314 (pytest wrote it just now)
     assert suite.attrib["tests"] == "5"
 
-    lines = out.getvalue().splitlines()
-    first, second = sorted(lines[:2], reverse=True)  # they run side by side
+    first, second = sorted(out.getvalue().splitlines()[:2], reverse=True)  # they run side by side
     assert first.split()[:6] == ["greeting", "FAILED", "2", "of", "3", "checks"]
     assert second.split()[:7] == ["fault", "room", "fault", "0", "of", "2", "checks"]
     shown = out.getvalue()
@@ -130,12 +128,12 @@ def test_what_the_room_does_not_have_is_skipped_by_name(folder: Path, endpoints:
     alone = {"alfa": endpoints["alfa"]}
     (folder / "test_greeting.py").write_text(GREETING.partition("def test_words")[0])
     (folder / "test_fault.py").write_text(FAULT.replace("(bravo)", "(alfa, bravo)"))
-    result = checks.run(alone, ["greeting", "fault"], folder / "report", out=out, folder=folder)
+    result = lines.run(alone, ["greeting", "fault"], folder / "report", Console(out), folder=folder)
     assert [lab.verdict for lab in result.labs] == ["passed", "skipped"]
     assert result.status == 0
     assert "2 skipped: this room has no bravo" in out.getvalue()
     assert "2 labs: 1 passed, 1 skipped; 3 checks, 2 of them skipped, in" in out.getvalue()
-    nothing = checks.run(alone, ["fault"], folder / "report", out=out, folder=folder)
+    nothing = checks.run(alone, ["fault"], folder / "report", folder=folder)
     assert nothing.status == 3, "that nothing could be checked is not a success"
 
 
@@ -163,9 +161,9 @@ def test_of_another_kind(gateway):
         "def test_serverless(server):\n    assert False, 'forwarded ports lead to it'\n"
     )
     clients = {name: host for name, host in seat.items() if name != "server"}
-    (alone,) = checks.run(clients, ["serverless"], folder / "report", out=io.StringIO(), folder=folder).labs
+    (alone,) = checks.run(clients, ["serverless"], folder / "report", folder=folder).labs
     assert alone.checks[0].words == "this room has no server"
-    result = checks.run(seat, ["cast"], folder / "report", out=io.StringIO(), folder=folder)
+    result = checks.run(seat, ["cast"], folder / "report", folder=folder)
     (lab,) = result.labs
     assert {check.name: check.words for check in lab.checks if check.verdict != "passed"} == {
         "test_three": "this room has no charlie",
@@ -175,25 +173,25 @@ def test_of_another_kind(gateway):
 
 
 def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:
-    result = checks.run(endpoints, ["fault"], folder / "report", out=io.StringIO(), folder=folder)
+    result = checks.run(endpoints, ["fault"], folder / "report", folder=folder)
     assert result.status == 3
 
 
 def test_a_check_that_is_itself_broken(folder: Path, endpoints: dict[str, Endpoint]) -> None:
-    result = checks.run(endpoints, ["broken"], folder / "report", out=io.StringIO(), folder=folder)
+    result = checks.run(endpoints, ["broken"], folder / "report", folder=folder)
     assert result.labs[0].checks[0].words == "the check itself broke: NameError: name 'undefined' is not defined"
 
 
 def test_a_file_of_checks_that_cannot_be_read(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     (folder / "test_long.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(MachineError, match=r"the checks can't be run: .*nothing_of_this_name"):
-        checks.run(endpoints, ["long"], folder / "report", out=io.StringIO(), folder=folder)
+        checks.run(endpoints, ["long"], folder / "report", folder=folder)
 
 
 def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     with pytest.raises(UsageError, match="no such lab: greetings") as error:
         checks.run(endpoints, ["greetings"], folder / "report", folder=folder)
-    assert error.value.help == "labs with checks: broken, fault, greeting, long"
+    assert error.value.remedy == "labs with checks: broken, fault, greeting, long"
 
 
 def test_control_c(folder: Path, endpoints: dict[str, Endpoint], eventually: Callable[..., None]) -> None:
@@ -245,7 +243,7 @@ def test_endpoints_from_a_file(tmp_path: Path, sshd: Any, monkeypatch: pytest.Mo
     file = tmp_path / "endpoints.json"
     file.write_text(json.dumps([vars(sshd.endpoint)], default=str))
     monkeypatch.setenv("LABROOM_ENDPOINTS", str(file))
-    assert checks.endpoints_of_room() == {"alfa": sshd.endpoint}
+    assert endpoints_of_room() == {"alfa": sshd.endpoint}
     file.unlink()
     with pytest.raises(UsageError, match="LABROOM_ENDPOINTS="):
-        checks.endpoints_of_room()
+        endpoints_of_room()

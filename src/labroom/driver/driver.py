@@ -141,6 +141,21 @@ class Completed:
     stderr: str
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What is started where a program is named.
+
+    Attributes:
+        argv: its file, and what comes before the arguments of the caller; a relative path starts at `directory`.
+        directory: where it runs unless the check says otherwise, as an absolute path.
+        name: how it is called in the transcript.
+    """
+
+    argv: tuple[str, ...]
+    directory: str
+    name: str
+
+
 class Program:
     """A program running on a host, or ended. Made by `Host.start`."""
 
@@ -486,17 +501,22 @@ class Host:
             CheckFailed: there is no such program.
             RoomFault: the host can't be reached.
         """
-        file = f"{program}.py" if "/" in program else f"./{program}.py"
+        launch = self.launch(program)
+        file, *options = launch.argv
         if directory:
-            file = posixpath.normpath(f"{self.driver.lab_folder}/{file}")
+            file = posixpath.normpath(posixpath.join(launch.directory, file))
         self.driver.take_a_beat()
         return self.start_command(
-            [file, *map(str, arguments)],
-            name=program.rpartition("/")[2],
-            directory=directory or self.driver.lab_folder,
+            [file, *options, *map(str, arguments)],
+            name=launch.name,
+            directory=directory or launch.directory,
             env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **(env or {})},
             tty=tty,
         )
+
+    def launch(self, program: str) -> Launch:
+        """How the driver would start a program of this name here."""
+        return self.driver.resolve(self, program)
 
     def start_command(
         self,
@@ -934,7 +954,9 @@ class Driver:
         pace: float = PACE,
         beat: float = 0,
         ports: Sequence[int] = PORTS,
+        resolve: Callable[[Host, str], Launch] | None = None,
     ) -> None:
+        self.resolve = resolve or _not_known
         self.pace = pace
         self.beat = beat
         self.hosts = {name: Host(self, endpoint) for name, endpoint in endpoints.items()}
@@ -1067,6 +1089,10 @@ class Driver:
         """Part from all hosts; nothing that was started on them is left."""
         with ThreadPoolExecutor(max(len(self.hosts), 1)) as pool:
             list(pool.map(Host.close, self.hosts.values()))
+
+
+def _not_known(host: Host, name: str) -> Launch:
+    raise CheckFailed(f"nothing is known of a program {name}")
 
 
 class _NotKnown(paramiko.MissingHostKeyPolicy):
