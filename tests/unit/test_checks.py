@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -170,6 +171,40 @@ def test_of_another_kind(gateway):
         "test_of_another_kind": "this room has no gateway",
     }
     assert {check.verdict for check in lab.checks} == {"passed", "skipped"}
+
+
+HOSTILE = r"""
+TRICKS = "\x1b]52;c;cm0gLXJmIH4K\x07\r\x9b31m\u202e"  # writes the clipboard, goes back, colours, turns round
+FORGED = "\ntcp_echo  passed  8 of 8 checks  3.3 s\r\ntcp_hello  passed  7 of 7 checks  1.7 s"
+
+def test_forged(alfa):
+    program = alfa.start_command(["printf", "%s\\n", TRICKS + FORGED], name="\x1b[31mred")
+    program.expect_exit(0)
+    assert not program.stdout, f"it said {program.stdout}"
+
+def test_left(alfa, driver):
+    alfa.start_command(["bash", "-c", 'exec -a "$0" sleep 1000 & echo started', TRICKS + FORGED]).expect_exit(0)
+    running = lambda: any(process.command.endswith(" 1000") for process in alfa.processes())
+    driver.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
+"""
+
+
+@pytest.mark.parametrize("lively", [False, True])
+def test_what_programs_print_is_no_command_to_the_terminal_and_no_line_of_ours(
+    folder: Path, endpoints: dict[str, Endpoint], monkeypatch: pytest.MonkeyPatch, lively: bool
+) -> None:
+    (folder / "test_host\x07\x9b31m\u202eile.py").write_text(HOSTILE)
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: lively)
+    (lab,) = lines.run(endpoints, ["host\x07\x9b31m\u202eile"], folder / "report", Console(out), folder=folder).labs
+    forged, left = lab.checks
+    assert "\x1b]52;" in forged.words
+    assert "\x1b]52;" in forged.transcript[1].text
+    assert "\x1b]52;" in left.left_behind["alfa"][0]
+    shown = re.sub(r"\r\x1b\[K|\x1b\[\d*m", "", out.getvalue()) if lively else out.getvalue()
+    assert not [c for c in shown if not c.isprintable() and c != "\n"]
+    assert shown.count("^[]52;c;cm0gLXJmIH4K^G^M") >= 3, "words, output and the command line left behind"
+    assert not re.search(r"^ {0,4}tcp_(echo|hello)", shown, re.MULTILINE), "a line of ours was forged"
 
 
 def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:

@@ -95,3 +95,14 @@ def test_colour_is_for_terminals_unless_no_color_is_set(
 
 def test_a_terminal_that_knows_ascii_alone() -> None:
     assert "\n".join(shown(Terminal(encoding="ANSI_X3.4-1968"), 96)).isascii()
+
+
+def test_what_is_printed_is_no_command_to_the_terminal() -> None:
+    out = Terminal()
+    stage = Stage(Console(out, 94))
+    tricks = "\x1b]52;c;cm0gLXJmIH4K\x07\r\x9b31m\u202e\n   1.0 \u2502 forged"
+    stage.begin(tricks, {tricks: tricks, "alfa": "192.168.74.129"})
+    stage.show(Event(0.5, "alfa", tricks, "stdout", tricks))
+    stage.show(Event(0.6, "", "", "note", tricks))
+    assert not [c for c in out.getvalue() if not c.isprintable() and c != "\n"]
+    assert not re.search("^ {0,3}1.0", out.getvalue(), re.MULTILINE)

@@ -1,5 +1,6 @@
 """The report: one page that needs nothing but itself, and the same facts for programs."""
 
+import io
 import json
 import re
 from base64 import b64decode
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from labroom.checks.run import Running
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, CheckResult, LabResult
+from labroom.console import Console
 from labroom.driver import Event
 from labroom.reports import page as report
+from labroom.reports.lines import Lines
 
 COMMAND = "./labroom check"
 
@@ -112,3 +116,35 @@ def test_transcript_in_columns(result: CheckResult) -> None:
         "  0.000  server  echo_server  $ ./echo_server.py 9090",
         "  0.500  alfa    echo_client    <b>bold</b>",
     ]
+
+
+HOSTILE = "\x1b]52;c;cm0gLXJmIH4K\x07\r\x9b31m\u202e\ntcp_echo  passed\n  remedy: turn all off"
+
+
+@pytest.mark.parametrize("lively", [False, True])
+def test_whatever_a_result_holds_the_lines_are_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lively: bool
+) -> None:
+    failed = Check(
+        HOSTILE,
+        HOSTILE,
+        "failed",
+        words=HOSTILE,
+        remedy=HOSTILE,
+        transcript=[Event(0.0, HOSTILE, HOSTILE, "stdout", HOSTILE)],
+        sockets={HOSTILE: [HOSTILE]},
+        left_behind={HOSTILE: [HOSTILE]},
+    )
+    fault = Check("test_reach", HOSTILE, "fault", words=HOSTILE)
+    lab = LabResult(HOSTILE, [failed, fault, Check("test_skip", "None.", "skipped", words=HOSTILE)])
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: lively)
+    lines = Lines(Console(out))
+    lines.begin([lab.name])
+    lines.running([Running(HOSTILE, 0, 3, HOSTILE)])
+    lines.done(lab)
+    lines.finish(CheckResult([lab]), tmp_path / "index.html", COMMAND)
+    shown = re.sub(r"\r\x1b\[K|\x1b\[\d*m", "", out.getvalue()) if lively else out.getvalue()
+    assert not [c for c in shown if not c.isprintable() and c != "\n"]
+    assert not re.search(r"^ {0,4}(tcp_echo|remedy: turn)", shown, re.MULTILINE)
+    assert shown.count("^[]52;") >= 12

@@ -73,7 +73,7 @@ class Lines(checks.Listener):
                     self._paragraph(harmless(left))
         for words, times in told.items():
             if times > 1:
-                self._paragraph(f"{times} checks in all: {_indented(words)}")
+                self._paragraph(f"{times} checks in all: {indented(words)}")
         self._paragraph(result.summary)
         self.console.line(f"report: {page}")
 
@@ -86,7 +86,7 @@ class Lines(checks.Listener):
         show = self.console.line
         show()
         show((_STYLES[check.verdict], harmless(f"{lab.name}: {check.claim}")))
-        show(f"  {_indented(check.words)}")
+        show(f"  {indented(check.words)}")
         lines = aligned(check.transcript)
         if len(lines) > SHOWN_LINES:
             show(f"    … {len(lines) - SHOWN_LINES} lines before, in the report")
@@ -100,7 +100,7 @@ class Lines(checks.Listener):
         show(harmless(f"  run it again: {command} {lab.name}"))
 
 
-def _indented(words: str) -> str:
+def indented(words: str) -> str:
     """Words of several lines, deep enough that none of them looks like a line of ours."""
     return words.replace("\n", "\n      ")
 

@@ -22,6 +22,7 @@ from labroom.console import Console, Part, harmless
 from labroom.driver.driver import Driver, Event
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
+from labroom.reports.lines import indented
 from labroom.resources import CHECKS
 
 PACE = 1.0  # LAB_PACE, as in the lecture
@@ -61,7 +62,7 @@ class Stage:
         self.running = set()
         self.column = max(NARROW, (self.console.width - _TIME) // max(len(hosts), 1) - len(self.bar))
         self.console.line()
-        self.console.line((_BOLD, claim))
+        self.console.line((_BOLD, harmless(claim)))
         self.console.line()
         titles = [f"{name} {address}" for name, address in hosts.items()]
         self.row("", titles if max(map(len, titles), default=0) <= self.column else list(hosts), _BOLD)
@@ -69,7 +70,7 @@ class Stage:
     def show(self, event: Event) -> None:
         """Show one event."""
         if event.host not in self.hosts:  # a note
-            self.console.line((_BOLD, f"{event.time:{_TIME}.1f}{self.bar}{event.text}"))
+            self.console.line((_BOLD, harmless(f"{event.time:{_TIME}.1f}{self.bar}{event.text}")))
             return
         name = ""
         if event.stream != "note":
@@ -95,7 +96,7 @@ class Stage:
         parts: list[Part] = [f"{time:>{_TIME}}"]
         for number, cell in enumerate(cells):
             colour = f"{_HOSTS[number % len(_HOSTS)]};{_DIM if cell == WAITING else style}".rstrip(";")
-            padded = f"{cell:{self.column}}"
+            padded = harmless(f"{cell:{self.column}}")
             parts += [self.bar, (colour, padded) if cell else padded]
         self.console.line(*parts)
 
@@ -167,7 +168,7 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, console: Con
     for check in director.played:
         if check.verdict != "passed":
             console.line()
-            console.line((_RED, check.words))
+            console.line((_RED, indented(check.words)))
     for file in sorted((results / lab).glob("*")):
         console.line((_DIM, harmless(f"kept: {file}")))
     verdicts = {check.verdict for check in director.played}
