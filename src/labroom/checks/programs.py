@@ -6,6 +6,7 @@ lab; "echo_server.c" is its twin in C.
 
 import hashlib
 import posixpath
+from collections.abc import Mapping
 from pathlib import Path
 
 from labroom.driver.driver import CheckFailed, Host, Launch
@@ -23,7 +24,6 @@ _OPTIONS = (
     *("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-pthread", "-g", "-Wall", "-Wextra", "-Werror"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 )
-_COMPILED = ".cache/labroom"  # in the home folder on the guest
 
 
 def resolve(host: Host, name: str) -> Launch:
@@ -47,31 +47,36 @@ def twin(host: Host, name: str, folder: Path = TWINS) -> Launch:
 
     Raises:
         CheckFailed: it does not compile.
-        RoomFault: the host has no C compiler, or does not answer.
+        RoomFault: the host has no C compiler, can't keep what was compiled, or does not answer.
     """
     sources = {file: (folder / file).read_bytes() for file in ("lab.h", f"{name}.c")}
     digest = hashlib.sha256(b"".join(sources.values()) + " ".join((COMPILER, *_OPTIONS)).encode()).hexdigest()[:12]
-    binary = f"{_COMPILED}/{name}-{digest}"
+    binary = f".cache/labroom/{name}-{digest}"
     look = host.start_command(["sh", "-c", 'pwd; test -x "$0"', binary], quiet=True)  # in the user's home
-    if look.wait() != 0:
-        if not _succeeds(host, "sh", "-c", f"command -v {COMPILER}"):
-            raise RoomFault(f"{host.name} has no {COMPILER}", "playbooks/room.yml brings it")
-        for file, content in sources.items():
-            host.write_file(f"{host.scratch}/{file}", content)
-        _succeeds(host, "mkdir", "-p", _COMPILED)
-        partial = f"{binary}.{posixpath.basename(host.scratch)}"  # then moved: another worker may be at the same
-        compiled = host.run(
-            *(COMPILER, *_OPTIONS, "-o", partial, f"{host.scratch}/{name}.c"), timeout=host.driver.patience + 20
-        )
-        if compiled.status != 0:
-            raise CheckFailed(f"{COMPILER} on {host.name} does not compile {name}.c: {compiled.stderr}")
-        _succeeds(host, "mv", partial, binary)
+    there = look.wait() == 0
     home = look.stdout.strip()
+    if not there:
+        _compile(host, sources, f"{home}/{binary}")
     return Launch((f"{home}/{binary}",), home, f"{name}.c")
 
 
-def _succeeds(host: Host, *argv: str) -> bool:
-    return host.start_command(argv, quiet=True).wait() == 0
+def _compile(host: Host, sources: Mapping[str, bytes], binary: str) -> None:
+    if host.start_command(["sh", "-c", f"command -v {COMPILER}"], quiet=True).wait() != 0:
+        raise RoomFault(f"{host.name} has no {COMPILER}", "playbooks/room.yml brings it")
+    for file, content in sources.items():
+        host.write_file(f"{host.scratch}/{file}", content)
+    *_, source = sources
+    compiled = f"{host.scratch}/{source}.out"
+    gcc = host.run(
+        *(COMPILER, *_OPTIONS, "-o", compiled, f"{host.scratch}/{source}"), timeout=host.driver.patience + 20
+    )
+    if gcc.status != 0:
+        raise CheckFailed(f"{COMPILER} on {host.name} does not compile {source}: {gcc.stderr}")
+    # Moved in the end, for another worker may be at the same.
+    keep = 'mkdir -p "${0%/*}" && cp "$1" "$0.$2" && mv "$0.$2" "$0"'
+    kept = host.start_command(["sh", "-c", keep, binary, compiled, posixpath.basename(host.scratch)], quiet=True)
+    if kept.wait() != 0:
+        raise RoomFault(f"{host.name} can't keep {binary}: {kept.stderr.strip()}")
 
 
 def argv(host: Host, name: str) -> list[str]:
