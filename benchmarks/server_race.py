@@ -14,7 +14,7 @@ import sys
 from labroom.checks import race
 from labroom.checks.plugin import endpoints_of_room
 from labroom.checks.programs import resolve
-from labroom.driver.driver import CheckFailed, Driver
+from labroom.driver import CheckFailed, Driver
 from labroom.errors import LabroomError
 from labroom.resources import ROOT
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labroom.checks import race
-from labroom.driver import SLOWNESS, Driver, Host
+from labroom.driver import Driver, Host
 
 # Clients that every concurrent design answers in time. Of more, some may be too late: a fork server has to
 # compete with its children for a processor before it can accept them.
@@ -37,7 +37,7 @@ def test_race(driver: Driver, server: Host, alfa: Host, results_folder: Path) ->
     for number, result in enumerate(results):
         if not as_designed(result):  # the machine may be busy with something else: a longer look before it is judged
             designs, counted = [result.design], [result.clients]
-            longer = 2 * SLOWNESS
+            longer = 2 * server.driver.slowness
             (results[number],) = race.run(server, [alfa], designs=designs, counts=counted, seconds=longer, think=think)
     race.write(results, results_folder)
 
@@ -79,7 +79,7 @@ def test_c_server(server: Host, alfa: Host, port: int) -> None:
     """A server in C can be raced as well: each of 64 clients gets its own echo."""
     server.start("select_server.c", port)
     server.wait_for_listening(port)
-    seconds = 0.1 * SLOWNESS
+    seconds = 0.1 * server.driver.slowness
     load = alfa.start("load_client", server.address, port, "--clients", 64, "--seconds", seconds, "--think", 0.01)
     load.expect_exit(0)
     found = json.loads(load.stdout)

@@ -21,7 +21,7 @@ from typing import Any
 
 from labroom import keys
 from labroom.checks.programs import LABS
-from labroom.driver.driver import Driver
+from labroom.driver import Driver
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
 from labroom.machine import tool

@@ -31,7 +31,7 @@ from labroom.checks.programs import resolve
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless
-from labroom.driver.driver import PORTS, Driver, Host
+from labroom.driver import PORTS, Driver, Host
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
 

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
-from labroom.driver.driver import CheckFailed, Host, Launch
+from labroom.driver import CheckFailed, Host, Launch
 from labroom.errors import RoomFault
 from labroom.resources import CHECKS
 

@@ -22,7 +22,7 @@ import pytest
 from labroom.checks import plugin
 from labroom.checks.programs import resolve
 from labroom.checks.verdicts import Check, CheckResult, LabResult, attached, lab_of
-from labroom.driver.driver import Driver
+from labroom.driver import Driver, slowness
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, UsageError
 from labroom.resources import CHECKS
@@ -40,8 +40,9 @@ def chosen(labs: Sequence[str], folder: Path = CHECKS) -> Sequence[str]:
     """The labs that are named, or all of them if none is.
 
     Raises:
-        UsageError: there is no such lab.
+        UsageError: there is no such lab, or LABROOM_PATIENCE is no number.
     """
+    slowness()
     known = available(folder)
     for lab in labs:
         if lab not in known:

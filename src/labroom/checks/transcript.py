@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from labroom.driver.driver import Event
+from labroom.driver import Event
 
 #: What a line of a transcript is: printed by the program, its errors, given to it, or done with it.
 SIGNS = {"stdout": " ", "stderr": "!", "stdin": "<", "start": "$", "signal": "*", "exit": "*", "note": "*"}

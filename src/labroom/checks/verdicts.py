@@ -15,7 +15,7 @@ from typing import Literal
 
 import pytest
 
-from labroom.driver.driver import CheckFailed, Driver, Event
+from labroom.driver import CheckFailed, Driver, Event
 from labroom.errors import LabroomError, RoomFault
 
 #: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.

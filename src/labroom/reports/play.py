@@ -19,7 +19,7 @@ from labroom.checks.programs import resolve
 from labroom.checks.transcript import SIGNS
 from labroom.checks.verdicts import Check, attached, claim
 from labroom.console import Console, Part, harmless
-from labroom.driver.driver import Driver, Event
+from labroom.driver import Driver, Event
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.reports.lines import indented
