@@ -18,7 +18,7 @@ import pytest
 
 from labroom.driver import CheckFailed, Driver, Event, Host, Launch, Resolve, agent
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault
+from labroom.errors import RoomFault, UsageError
 
 PROGRAMS = {
     "hello": """
@@ -563,6 +563,19 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
         slow.expect("done", timeout=0.8)
     assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
     driver.close()
+
+
+# -- slow machines ----------------------------------------------------------------------------------------------
+
+
+def test_deadlines_of_slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Driver({}).patience
+    monkeypatch.setenv("LABROOM_PATIENCE", "3")
+    assert Driver({}).patience == 3 * usual
+    assert Driver({}, patience=2).patience == 2
+    monkeypatch.setenv("LABROOM_PATIENCE", "long")
+    with pytest.raises(UsageError, match="LABROOM_PATIENCE=long: not a positive number"):
+        Driver({})
 
 
 # -- the agent --------------------------------------------------------------------------------------------------

@@ -415,9 +415,6 @@ class Host(SocketHost):
         except CheckFailed as error:
             del self.programs[number]
             raise CheckFailed(f"{program} can't be started: {error}") from None
-        except RoomFault:
-            del self.programs[number]
-            raise
         return program
 
     def run(self, *argv: str, timeout: float | None = None) -> Completed:
