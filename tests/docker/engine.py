@@ -43,9 +43,7 @@ def engine(folder: Path) -> Iterator[Engine]:
     tree = _base()
     base = f"labroom-base:{tree.stem}"
     with Sandbox(folder) as inside:
-        argv = ["dockerd", f"--host={_SOCKET}", f"--data-root={_KEPT / 'engine'}", "--exec-root=/run/docker"]
-        daemon = inside.start(*argv, "--pidfile=/run/docker.pid", log="dockerd.log")
-        inside.wait_for(["docker", "version"], daemon, "dockerd.log")
+        start(inside, _KEPT / "engine")
         # What the last one left, which ended at once.
         left = inside.run("docker", "ps", "--all", "--quiet").stdout.split()
         if left:
@@ -55,6 +53,17 @@ def engine(folder: Path) -> Iterator[Engine]:
         if inside.run("docker", "image", "inspect", base, check=False).returncode != 0:
             inside.run("docker", "import", str(tree), base)
         yield Engine(inside, base)
+
+
+def start(inside: Sandbox, data: Path, *options: str) -> None:
+    """Start dockerd in a sandbox, with its data in a folder, and wait until it answers.
+
+    Raises:
+        SandboxError: it does not; the message has the last lines of its log.
+    """
+    argv = ["dockerd", f"--host={_SOCKET}", f"--data-root={data}", "--exec-root=/run/docker"]
+    daemon = inside.start(*argv, "--pidfile=/run/docker.pid", *options, log="dockerd.log")
+    inside.wait_for(["docker", "version"], daemon, "dockerd.log")
 
 
 def _base() -> Path:
