@@ -16,9 +16,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -47,6 +49,7 @@ class Suite:
         after: the suites that must have passed before, of those that run.
         last: a command that ends what the steps may have left up, whatever became of them.
         packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
+        at_once: how many of its steps run at a time.
         covered: whether coverage is measured; not where it would slow Ansible or an emulated machine for little.
     """
 
@@ -56,6 +59,7 @@ class Suite:
     last: Step = ()
     packages: tuple[str, ...] = ()
     covered: bool = True
+    at_once: int = 1
 
 
 def _tool(name: str) -> str:
@@ -75,6 +79,7 @@ def suites() -> list[Suite]:
     status = subprocess.run([*_LABROOM, "status"], capture_output=True, text=True, cwd=ROOT, check=False)
     own_room = "is not up" in status.stdout  # else it is somebody's: brought to what the checkout says, and left up
     provision: list[Step] = [] if own_room else [(_tool("ansible-playbook"), "-i", "room.yml", "playbooks/room.yml")]
+    scenarios = sorted(file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml"))
     room_tests = _pytest("room", "tests/guests", "tests/room", "--ansible-inventory=room.yml")
     return [
         Suite("linters", ((_tool("pre-commit"), "run", "--all-files"),), covered=False),
@@ -91,7 +96,13 @@ def suites() -> list[Suite]:
             last=(*_LABROOM, "down") if own_room else (),
         ),
         Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),
-        Suite("molecule", ((_tool("molecule"), "test", "--all", "--workers=2"),), after=("lab_room",), covered=False),
+        Suite(
+            "molecule",
+            tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),
+            after=("lab_room",),
+            covered=False,
+            at_once=2,
+        ),
         Suite("docker", (_pytest("docker", "tests/docker"),), after=("unit",), packages=engine.PACKAGES),
         # From the beginning: it takes longest, and waits for its machines for most of its time.
         Suite("vagrant", (_pytest("vagrant", "tests/vagrant"),), packages=libvirt.PACKAGES, covered=False),
@@ -152,49 +163,59 @@ class Run:
                 if name in self._over:
                     self._over[name].wait()
             began = self._elapsed()
-            done: list[Done] = []
-            for step in suite.steps:
-                if not self._stopped.is_set():
-                    done.append(self._step(suite, step))
-                if self._stopped.is_set() or done[-1].status:
-                    break
+            with ThreadPoolExecutor(suite.at_once) as pool:
+                done = [step for step in pool.map(lambda step: self._step(suite, step), suite.steps) if step]
             if suite.last and done:
-                self._step(suite, suite.last)
+                self._run(suite, suite.last)
             self._judge(suite, done, self._elapsed() - began)
         finally:
             self._over[suite.name].set()
 
-    def _step(self, suite: Suite, step: Step) -> "Done":
+    def _step(self, suite: Suite, step: Step) -> "Done | None":
+        """Run a step, unless one before it has failed; None if it wasn't run."""
+        if self._stopped.is_set() or suite.name in self.failed:
+            return None
+        done = self._run(suite, step)
+        if done.status and not self._stopped.is_set():
+            self.failed.append(suite.name)
+        return done
+
+    def _run(self, suite: Suite, step: Step) -> "Done":
         began = self._elapsed()
-        with _log(suite).open("ab") as output, self._lock:
-            process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "INT", "--", *step],  # should this process be killed
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=ROOT,
-                start_new_session=True,  # Ctrl+C is for us, who pass it on
-                env=os.environ | (_COVERAGE if suite.covered else {}),
-            )
-            self._running[suite.name] = process
-        status = process.wait()
-        done = Done(_words(step), began, self._elapsed() - began, status)
-        with self._lock:
-            del self._running[suite.name]
-            with (REPORTS / "times.tsv").open("a") as times:
-                times.write(f"{suite.name}\t{done.words}\t{done.start:.1f}\t{done.seconds:.1f}\n")
+        words = _words(step)
+        with tempfile.TemporaryFile(dir=REPORTS) as output:
+            with self._lock:
+                process = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "INT", "--", *step],  # should this process be killed
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=ROOT,
+                    start_new_session=True,  # Ctrl+C is for us, who pass it on
+                    env=os.environ | (_COVERAGE if suite.covered else {}),
+                )
+                self._running[words] = process
+            status = process.wait()
+            done = Done(words, began, self._elapsed() - began, status)
+            output.seek(0)
+            with self._lock:
+                del self._running[words]
+                with _log(suite).open("ab") as log:
+                    log.write(b"$ " + words.encode() + b"\n" + output.read())
+                with (REPORTS / "times.tsv").open("a") as times:
+                    times.write(f"{suite.name}\t{words}\t{done.start:.1f}\t{done.seconds:.1f}\n")
         return done
 
     def _judge(self, suite: Suite, done: Sequence["Done"], seconds: float) -> None:
         """Say what became of a suite; its failure ends the others."""
         if len(done) == len(suite.steps) and not any(step.status for step in done):
             self._say(f"  {suite.name:<10} passed {seconds:6.1f} s  {_closing_line(_log(suite))}")
-        elif self._stopped.is_set():
-            self._say(f"  {suite.name:<10} ended  {seconds:6.1f} s")
-        else:
-            self.failed.append(suite.name)
-            self._say(f"{_log(suite).read_text(errors='replace')}\nlabroom test: {suite.name} failed: {done[-1].words}")
+        elif suite.name in self.failed:
+            failed = ", ".join(step.words for step in done if step.status)
+            self._say(f"{_log(suite).read_text(errors='replace')}\nlabroom test: {suite.name} failed: {failed}")
             self.stop()
+        else:
+            self._say(f"  {suite.name:<10} ended  {seconds:6.1f} s")
         if done and not (REPORTS / f"{suite.name}.xml").exists():  # it has no step of pytest's, or did not come to it
             _write_junit(suite.name, done)
 

@@ -50,6 +50,10 @@ exec setpriv --pdeathsig KILL \\
 """
 
 
+# Joins the control groups whose files are named before "--", and becomes the command after it.
+_JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"'
+
+
 class SandboxError(Exception):
     """The sandbox, or a daemon in it, failed; the message says how."""
 
@@ -184,9 +188,10 @@ class Sandbox:
 
     def start(self, *argv: str, log: str) -> subprocess.Popen[bytes]:
         """Start a daemon inside, whose output goes to the file `log` of the sandbox's folder."""
+        groups = [str(group / "sandbox" / "cgroup.procs") for group in self._groups()]
         with (self.folder / log).open("w") as output:
             daemon = subprocess.Popen(
-                [*self.inside, *argv],
+                ["sh", "-c", _JOIN, "sh", *groups, "--", *self.inside, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
