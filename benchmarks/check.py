@@ -16,12 +16,12 @@ import subprocess
 import sys
 import time
 
-from labroom import checks
-from labroom.room import CHECKOUT
+from labroom.checks import run as checks
+from labroom.resources import ROOT
 
 TARGET = 40.0  # seconds
 COMMAND = "import sys; from labroom import checks, cli; checks.WORKERS = {}; sys.exit(cli.main(['check']))"
-REPORT = CHECKOUT / "reports" / "report.json"
+REPORT = ROOT / "reports" / "report.json"
 
 
 class BenchmarkError(Exception):
@@ -32,7 +32,7 @@ def check(workers: int) -> float:
     """Seconds that all checks take, by so many workers."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND.format(workers)], capture_output=True, text=True, cwd=CHECKOUT, check=False
+        [sys.executable, "-c", COMMAND.format(workers)], capture_output=True, text=True, cwd=ROOT, check=False
     )
     took = time.monotonic() - started
     if done.returncode:
@@ -68,9 +68,9 @@ def main() -> int:
     print(f"{'ratio':<28} {alone / together:5.2f}\n{'target':<28} {TARGET:5.1f} s\n")
     for lab, seconds in labs.items():
         print(f"{lab:<28} {statistics.median(seconds):5.1f} s, {counts[lab]:2} checks")
-    report = CHECKOUT / "reports" / f"benchmark-check-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    report = ROOT / "reports" / f"benchmark-check-{time.strftime('%Y%m%dT%H%M%S')}.json"
     report.write_text(json.dumps({"load": load, "samples": samples, "labs": labs, "checks": counts}, indent=1) + "\n")
-    print(f"\nall samples: {report.relative_to(CHECKOUT)}")
+    print(f"\nall samples: {report.relative_to(ROOT)}")
     return 0 if together <= TARGET else 1
 
 

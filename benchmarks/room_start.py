@@ -29,12 +29,15 @@ from types import FrameType
 
 from docker_engine import IMAGE, Engine, EngineError, Usage, missing_packages
 
-from labroom import image, nspawn_guest, state
-from labroom.cgroups import Cgroup
+from labroom import state
 from labroom.errors import LabroomError
-from labroom.room import CHECKOUT, Room, load
+from labroom.providers.nspawn import guest as nspawn_guest
+from labroom.providers.nspawn import image
+from labroom.providers.nspawn.cgroups import Cgroup
+from labroom.resources import ROOT
+from labroom.room import Room, load
 
-REPORTS = CHECKOUT / "reports"
+REPORTS = ROOT / "reports"
 WORK = REPORTS / "benchmark"  # not a temporary folder: by its room files `down` finds what a killed benchmark left
 COMPOSE_NETWORK = IPv4Network("198.18.0.0/24")  # set apart for benchmarks (RFC 2544); in a namespace of its own
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -74,7 +77,7 @@ class Contest:
 
 def default_room() -> str:
     """The checkout's own room under another name, on other networks: it may be up, and be somebody's, meanwhile."""
-    original = load(CHECKOUT / "room.yml")
+    original = load(ROOT / "room.yml")
     text = original.model_dump_json(exclude_none=True)
     for there, here in ((original.networks.private, "192.168.76.0"), (original.networks.outside, "198.19.76.0")):
         prefix = str(there.network_address).rpartition(".")[0] + "."
@@ -138,7 +141,7 @@ def labroom(contest: Contest, *arguments: str) -> None:
     Raises:
         BenchmarkError: it failed.
     """
-    argv = [str(CHECKOUT / "labroom"), "--room", str(contest.room_file), *arguments]
+    argv = [str(ROOT / "labroom"), "--room", str(contest.room_file), *arguments]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=WORK, check=False)
     if done.returncode != 0:
         raise BenchmarkError(f"{' '.join(argv)}: exit status {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -235,7 +238,7 @@ def take_down() -> None:
     """Take the benchmark's rooms down; remove their keys, and the gateway's layer: no other room has its addresses."""
     for file in sorted(WORK.glob("*.yml")):
         room = load(file)
-        argv = [str(CHECKOUT / "labroom"), "--room", str(file), "down"]
+        argv = [str(ROOT / "labroom"), "--room", str(file), "down"]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BenchmarkError(f"room {room.name} can't be taken down: {done.stderr}")
@@ -388,7 +391,7 @@ def run(chosen: argparse.Namespace) -> int:
     machine = {"processors": os.cpu_count(), "kernel": platform.release(), "load": load_before, "docker": version}
     data = {"machine": machine, "rounds": chosen.rounds, "samples": found}
     report.write_text(json.dumps(data | {"table": [vars(row) for row in table]}, indent=1) + "\n")
-    print(f"\nall samples: {report.relative_to(CHECKOUT)}")
+    print(f"\nall samples: {report.relative_to(ROOT)}")
     return 1 if any(row.met is False for row in table) else 0
 
 

@@ -11,11 +11,13 @@ measured, 130 interrupted.
 import argparse
 import sys
 
-from labroom import checks, race, room
-from labroom.driver import CheckFailed, Driver
+from labroom.checks import race
+from labroom.checks import run as checks
+from labroom.driver.driver import CheckFailed, Driver
 from labroom.errors import LabroomError
+from labroom.resources import ROOT
 
-RESULTS = room.CHECKOUT / "reports" / "benchmark-server-race"
+RESULTS = ROOT / "reports" / "benchmark-server-race"
 
 
 def main() -> int:
@@ -33,7 +35,7 @@ def main() -> int:
     finally:
         driver.close()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    print(f"{len(results)} measurements: {race.write(results, RESULTS).parent.relative_to(room.CHECKOUT)}")
+    print(f"{len(results)} measurements: {race.write(results, RESULTS).parent.relative_to(ROOT)}")
     return 0
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from labroom import docker, inventory, room
+from labroom import inventory, room
+from labroom.providers import docker
 
 variables = inventory.role_variables(room.load(Path("room.yml")), docker.NAME_SERVER)
 print(json.dumps({"gateways": {"hosts": ["localhost"], "vars": variables["gateways"]}}))

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from labroom.network import UPLINK_NAME_SERVER
+from labroom.providers.nspawn.links import UPLINK_NAME_SERVER
 
 #: What it takes, and the package of it in Debian and Ubuntu.
 PACKAGES = {"slirp4netns": "slirp4netns", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}

@@ -49,7 +49,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
         try:
             from labroom import inventory as room_inventory
-            from labroom import provider, room
+            from labroom import providers as provider
+            from labroom import room
             from labroom.errors import LabroomError
         except ImportError as error:
             message = f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"

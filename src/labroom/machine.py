@@ -8,10 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from labroom import cgroups, state
+from labroom import state
+from labroom.console import Progress
 from labroom.errors import MachineError
 from labroom.processes import run
-from labroom.progress import Progress
+from labroom.providers.nspawn import cgroups
 
 # What the nspawn provider runs, and the package of it in Debian and Ubuntu.
 _COMMANDS = {

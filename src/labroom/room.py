@@ -11,9 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from labroom.errors import RoomFileError
-
-#: The checkout: what `labroom` reads roles, playbooks and labs from.
-CHECKOUT = Path(__file__).resolve().parents[2]
+from labroom.resources import ROOT
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 # A guest's name is a DNS label (RFC 1123, 2.1) and, with a prefix, an interface name.
@@ -196,7 +194,7 @@ class Room(_Strict):
 def default_file() -> Path:
     """The room file used where none is named: the one in the current folder, else the checkout's own."""
     here = Path("room.yml").absolute()
-    return here if here.is_file() else CHECKOUT / "room.yml"
+    return here if here.is_file() else ROOT / "room.yml"
 
 
 def load(file: Path) -> Room:

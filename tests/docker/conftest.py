@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 from tests.docker.engine import compose_v2, engine
 from tests.sandbox import Sandbox
 
@@ -52,7 +52,7 @@ class Machine:
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """The machine."""
-    with engine(CHECKOUT / "reports" / "docker-engine") as running:
+    with engine(ROOT / "reports" / "docker-engine") as running:
         folder = running.sandbox.folder
         variables = {
             "DOCKER_HOST": "unix:///run/docker.sock",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from labroom import keys, nspawn
+from labroom import keys
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.providers import nspawn
+from labroom.resources import ROOT
 
 NAME = "pcs"
 PRESENT = {
@@ -62,7 +63,7 @@ class LabRoom:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            cwd=CHECKOUT,
+            cwd=ROOT,
             env=os.environ | {"ANSIBLE_NOCOLOR": "1"} | secret,
         )
         assert done.returncode == status, done.stdout
@@ -142,7 +143,7 @@ def hashed(password: str) -> str:
 
 def _write_inventory(pcs: LabRoom) -> None:
     """The sample, edited: addresses, PCs, keys; the lines about a password switched on; and the vault beside it."""
-    text = (CHECKOUT / "inventory/lab-room.example.yml").read_text()
+    text = (ROOT / "inventory/lab-room.example.yml").read_text()
     for sample, here in _ADDRESSES.items():
         text = text.replace(sample, here)
     for name in REMOVED:

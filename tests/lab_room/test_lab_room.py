@@ -9,7 +9,7 @@ import paramiko
 import pytest
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 from tests.lab_room.conftest import OFF, PASSWORD, PRESENT, LabRoom
 
 SEAT1 = {"pc01": "server", "pc02": "alfa", "gate": "gateway", "far": "outside"}
@@ -119,7 +119,7 @@ def test_interrupted_it_leaves_nothing_on_any_pc(lab_room: LabRoom) -> None:
     command = [tool("python"), "-m", "labroom", "check", "--provider", "ssh", "-i", str(lab_room.inventory)]
     secret = {"ANSIBLE_VAULT_PASSWORD_FILE": str(lab_room.vault_password)}
     checking = subprocess.Popen(
-        command, cwd=CHECKOUT, env=os.environ | secret, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=os.environ | secret, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
         wait_until([True, True])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom.checks import (
+from labroom.checks.run import (
     alfa,
     bravo,
     charlie,

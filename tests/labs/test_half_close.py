@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labroom.capture import Packet
-from labroom.driver import Driver, Host, Program
+from labroom.driver import Driver, Host, Packet, Program
 
 
 def start_server(server: Host, port: int, *arguments: object) -> Program:

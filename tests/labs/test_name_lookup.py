@@ -10,8 +10,7 @@ from collections.abc import Callable
 import dpkt
 import pytest
 
-from labroom.capture import Packet
-from labroom.driver import Completed, Driver, Host, Program
+from labroom.driver import Completed, Driver, Host, Packet, Program
 
 
 @pytest.fixture

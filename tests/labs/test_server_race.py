@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import race
+from labroom.checks import race
 from labroom.driver import SLOWNESS, Driver, Host, Program
 
 # Clients that every concurrent design answers in time. Of more, some may be too late: a fork server has to

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from labroom.capture import Capture, Packet
-from labroom.driver import Driver, Host, Program
+from labroom.driver import Capture, Driver, Host, Packet, Program
 
 
 class Wire:

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labroom.capture import Packet
-from labroom.driver import Driver, Host, Program
+from labroom.driver import Driver, Host, Packet, Program
 
 MESSAGE = "Message from server : Hello World~\n"
 IN_USE = "bind: Address already in use"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import nspawn
+from labroom.providers import nspawn
 from tests.room.trial import ROOM, Trial, traces
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from labroom.cgroups import Cgroup
-from labroom.room import CHECKOUT
+from labroom.providers.nspawn.cgroups import Cgroup
+from labroom.resources import ROOT
 
 LABROOM = (sys.executable, "-m", "labroom")
 PROGRAM = "/opt/labs/tcp_hello/hello_server.py"
@@ -20,7 +20,7 @@ PROGRAM = "/opt/labs/tcp_hello/hello_server.py"
 
 def _labroom(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*LABROOM, *arguments], capture_output=True, text=True, check=False, cwd=CHECKOUT, stdin=subprocess.DEVNULL
+        [*LABROOM, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, stdin=subprocess.DEVNULL
     )
 
 
@@ -60,16 +60,16 @@ def test_a_play_shows_a_column_for_each_guest() -> None:
 def test_captures_are_kept_and_linked() -> None:
     done = _labroom("check", "tcp_close")
     assert done.returncode == 0, done.stdout + done.stderr
-    kept = list((CHECKOUT / "reports" / "tcp_close").glob("*.pcap"))
+    kept = list((ROOT / "reports" / "tcp_close").glob("*.pcap"))
     assert kept
     assert all(file.stat().st_size > 24 for file in kept)  # more than the header, pcap-savefile(5)
-    page = (CHECKOUT / "reports" / "index.html").read_text()
+    page = (ROOT / "reports" / "index.html").read_text()
     assert all(f'href="tcp_close/{file.name}"' in page for file in kept)
 
 
 def test_control_c_ends_a_play_and_what_it_started() -> None:
     playing = subprocess.Popen(
-        [*LABROOM, "play", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT
+        [*LABROOM, "play", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert playing.stdout
     for line in playing.stdout:
@@ -89,7 +89,7 @@ def test_control_c_ends_labs_that_are_checked_side_by_side() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=CHECKOUT,
+        cwd=ROOT,
         start_new_session=True,
     )
     deadline = time.monotonic() + 30
@@ -106,7 +106,7 @@ def test_control_c_ends_labs_that_are_checked_side_by_side() -> None:
 
 def test_a_guest_killed_while_a_check_runs_is_the_rooms_fault() -> None:
     checking = subprocess.Popen(
-        [*LABROOM, "check", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT
+        [*LABROOM, "check", "tcp_stages"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
     )
     deadline = time.monotonic() + 30
     # As soon as a client runs on bravo, bravo dies.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 from tests.room.trial import Trial
 
 # A bare guest where it reaches its package mirror.
@@ -58,7 +58,7 @@ class Elsewhere:
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     """The collection, built from the checkout and installed."""
     elsewhere = Elsewhere(tmp_path_factory.mktemp("elsewhere"))
-    elsewhere.run("ansible-galaxy", "collection", "build", "--output-path=.", str(CHECKOUT))
+    elsewhere.run("ansible-galaxy", "collection", "build", "--output-path=.", str(ROOT))
     (tarball,) = elsewhere.folder.glob("*.tar.gz")
     elsewhere.run(
         "ansible-galaxy", "collection", "install", "--offline", "--collections-path=collections", tarball.name
@@ -68,7 +68,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
 
 def test_holds_what_labroom_runs_with_and_nothing_else(elsewhere: Elsewhere) -> None:
     """The folders of those who change labroom are not in it; what lies about in a checkout in use isn't, either."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     folders = (".", "benchmarks/", "collections/", "extensions/", "galaxy.yml", "requirements-test.lock", "tests/")
     wanted = {file for file in tracked.splitlines() if file.startswith("tests/labs/") or not file.startswith(folders)}
     found = {str(path.relative_to(elsewhere.collection)) for path in elsewhere.collection.rglob("*") if path.is_file()}
@@ -84,5 +84,5 @@ def test_roles_and_inventory_work_in_a_playbook_of_ones_own(elsewhere: Elsewhere
     again = elsewhere.run(*use)
     assert re.findall(r"^one +: .* changed=(\d+) ", again, re.MULTILINE) == ["0"], again
     assert trial.run("ssh", "one", "ls", "/srv/labs/tcp_hello").split() == [
-        path.name for path in sorted((CHECKOUT / "labs/tcp_hello").iterdir()) if path.is_file()
+        path.name for path in sorted((ROOT / "labs/tcp_hello").iterdir()) if path.is_file()
     ]

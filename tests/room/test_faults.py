@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from labroom import cgroups, image, network, nspawn, nspawn_guest, provider, room, state
+from labroom import providers as provider
+from labroom import room, state
 from labroom.errors import RoomFault
+from labroom.providers import nspawn
+from labroom.providers.nspawn import cgroups, image
+from labroom.providers.nspawn import guest as nspawn_guest
+from labroom.providers.nspawn import links as network
 from tests.room.trial import ROOM, Trial, traces
 
 WAIT = 60  # s

@@ -10,10 +10,13 @@ import tempfile
 import threading
 from pathlib import Path
 
-from labroom import image, nspawn_guest, state
-from labroom.cgroups import Cgroup
+from labroom import state
 from labroom.machine import tool
-from labroom.room import CHECKOUT, load
+from labroom.providers.nspawn import guest as nspawn_guest
+from labroom.providers.nspawn import image
+from labroom.providers.nspawn.cgroups import Cgroup
+from labroom.resources import ROOT
+from labroom.room import load
 from tests.room.trial import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
@@ -176,7 +179,7 @@ def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
         image._forget_old({})
         assert new.exists()
         assert not old.exists()
-        assert image.ready(load(CHECKOUT / "room.yml"))
+        assert image.ready(load(ROOT / "room.yml"))
     finally:
         for layer in (old, new):
             state.remove_tree(layer)
@@ -193,7 +196,7 @@ def test_rooms_do_not_reach_each_other(trial: Trial) -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=CHECKOUT,
+        cwd=ROOT,
     )
     assert "Connection refused" in there.stderr  # by the room's own router: it went no further
 

@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT, load
+from labroom.resources import ROOT
+from labroom.room import load
 
-GUESTS = list(load(CHECKOUT / "room.yml").guests)
+GUESTS = list(load(ROOT / "room.yml").guests)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_the_playbooks_find_nothing_to_change(options: list[str], guests: list[s
         capture_output=True,
         text=True,
         check=False,
-        cwd=CHECKOUT,
+        cwd=ROOT,
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr

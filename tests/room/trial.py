@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 
 ROOM = """\
 name: trial
@@ -38,7 +38,7 @@ class Trial:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | (env or {}),
-            cwd=CHECKOUT,
+            cwd=ROOT,
         )
 
     def run(

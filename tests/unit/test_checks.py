@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from labroom import checks
+from labroom.checks import run as checks
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, UsageError
-from labroom.report import Check
+from labroom.reports.page import Check
+from labroom.resources import CHECKS
 
-CONFTEST = Path(checks.CHECKS / "conftest.py").read_text()
+CONFTEST = Path(CHECKS / "conftest.py").read_text()
 
 GREETING = '''
 def test_good(alfa):
@@ -198,7 +199,7 @@ def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
 def test_control_c(folder: Path, endpoints: dict[str, Endpoint], eventually: Callable[..., None]) -> None:
     source = f"""
 from pathlib import Path, PosixPath
-from labroom import checks
+from labroom.checks import run as checks
 from labroom.endpoint import Endpoint
 try:
     checks.run({endpoints!r}, ["long"], Path("{folder}/report"), folder=Path("{folder}"))
@@ -230,7 +231,7 @@ def test_control_c_in_a_weak_reference_s_callback_is_not_lost(folder: Path) -> N
     )
     source = f"""
 from pathlib import Path
-from labroom import checks
+from labroom.checks import run as checks
 try:
     checks.run({{}}, ["long"], Path("{folder}/report"), folder=Path("{folder}"))
 except KeyboardInterrupt:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 
-LABROOM = str(CHECKOUT / "labroom")
+LABROOM = str(ROOT / "labroom")
 
 
 def _labroom(
@@ -22,7 +22,7 @@ def _labroom(
         text=True,
         check=False,
         env=os.environ | (env or {}),
-        cwd=CHECKOUT,
+        cwd=ROOT,
     )
 
 
@@ -87,7 +87,7 @@ def test_doctor_names_what_is_missing_and_the_command_that_mends_it(tmp_path: Pa
 
 def test_the_launcher_says_when_packages_cannot_be_had(tmp_path: Path) -> None:
     for name in ("labroom", "requirements.lock"):
-        shutil.copy(CHECKOUT / name, tmp_path)
+        shutil.copy(ROOT / name, tmp_path)
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
     done = subprocess.run(
         [str(tmp_path / "labroom"), "list"], capture_output=True, text=True, env=os.environ | nowhere, check=False
@@ -101,4 +101,4 @@ def test_list_shows_each_lab_with_a_line() -> None:
     assert done.returncode == 0
     labs = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert labs["tcp_stages"] == "every call announced"
-    assert list(labs) == sorted(path.parent.name for path in CHECKOUT.glob("labs/*/README.md"))
+    assert list(labs) == sorted(path.parent.name for path in ROOT.glob("labs/*/README.md"))

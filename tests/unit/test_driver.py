@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from labroom import agent
-from labroom.driver import CheckFailed, Driver, Event, Host
+from labroom.driver import agent
+from labroom.driver.driver import CheckFailed, Driver, Event, Host
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault
 
@@ -374,7 +374,7 @@ def test_closing_leaves_nothing(sshd: Any, folder: Path) -> None:
 
 def test_a_killed_driver_leaves_nothing(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     source = f"""
-from labroom.driver import Driver
+from labroom.driver.driver import Driver
 from labroom.endpoint import Endpoint
 from pathlib import Path, PosixPath
 driver = Driver({{"alfa": {sshd.endpoint!r}}}, labs="{folder}/labs")
@@ -505,7 +505,7 @@ def test_nobody_home(sshd: Any, folder: Path) -> None:
 
 
 def test_a_slow_sshd(sshd: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labroom.driver.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("labroom.driver.driver.CONNECT_SECONDS", 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         driver = lonely(replace(sshd.endpoint, ssh_port=listening.getsockname()[1]), folder)
 

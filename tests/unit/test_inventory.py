@@ -5,12 +5,12 @@ import subprocess
 from typing import Any
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 
 
 def _inventory() -> dict[str, Any]:
     done = subprocess.run(
-        [tool("ansible-inventory"), "-i", "room.yml", "--list"], cwd=CHECKOUT, capture_output=True, check=True
+        [tool("ansible-inventory"), "-i", "room.yml", "--list"], cwd=ROOT, capture_output=True, check=True
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from labroom.driver import Event
-from labroom.play import Stage
+from labroom.driver.driver import Event
+from labroom.reports.play import Stage
 
 HOSTS = {"server": "192.168.74.128", "alfa": "192.168.74.129"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import race
+from labroom.checks import race
 from tests.unit.lab_program import Program, reset
 
 # The load

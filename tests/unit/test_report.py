@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labroom import report
-from labroom.driver import Event
-from labroom.report import Check, CheckResult, LabResult
+from labroom.driver.driver import Event
+from labroom.reports import page as report
+from labroom.reports.page import Check, CheckResult, LabResult
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import pytest
 
 from labroom import room
 from labroom.errors import RoomFileError
+from labroom.resources import ROOT
 
-DEFAULT = (room.CHECKOUT / "room.yml").read_text()
+DEFAULT = (ROOT / "room.yml").read_text()
 
 
 def test_the_default_room_is_vmwares_nat_plan() -> None:
-    default = room.load(room.CHECKOUT / "room.yml")
+    default = room.load(ROOT / "room.yml")
     private = {name: str(guest.private) for name, guest in default.guests.items() if guest.private}
     assert private == {
         "gateway": "192.168.74.2",

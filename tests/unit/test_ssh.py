@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labroom import ssh
+from labroom.checks import inventory_hosts as ssh
 from labroom.errors import RoomFault, UsageError
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 from tests.unit.conftest import Sshd
 
 SEATS = """\
@@ -52,7 +52,7 @@ def test_a_limit_is_ansibles(inventory: Path) -> None:
 
 
 def test_without_seats_hosts_play_the_part_of_their_name() -> None:
-    room = ssh.read("room.yml" if Path("room.yml").exists() else str(CHECKOUT / "room.yml"))
+    room = ssh.read("room.yml" if Path("room.yml").exists() else str(ROOT / "room.yml"))
     (seat,) = room.seats
     assert room.cast(seat, room.machines) == {
         part: part for part in ("gateway", "server", "alfa", "bravo", "charlie", "outside")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labroom.machine import tool
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 
 INVENTORY = """\
 all:
@@ -60,7 +60,7 @@ def test_hosts_that_are_not_done_are_named(
         capture_output=True,
         text=True,
         check=False,
-        cwd=CHECKOUT,
+        cwd=ROOT,
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
     )
     assert done.returncode == status, done.stdout + done.stderr

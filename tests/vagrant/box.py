@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from labroom import machine, processes, state
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 
 #: What making a box takes, and the package of it in Debian and Ubuntu.
 PACKAGES = {"mmdebstrap": "mmdebstrap", "cpio": "cpio", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
@@ -97,7 +97,7 @@ def _public_key() -> Path:
 
 
 def _defaults(role: str) -> Path:
-    return CHECKOUT / "roles" / role / "defaults" / "main.yml"
+    return ROOT / "roles" / role / "defaults" / "main.yml"
 
 
 def _configuration() -> dict[str, Path]:

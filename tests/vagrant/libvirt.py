@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 from tests import sandbox
 from tests.sandbox import Sandbox
 from tests.vagrant import box
@@ -95,8 +95,8 @@ def vagrant(folder: Path) -> Iterator[Vagrant]:
     kept = box.box(_RELEASE)
     with Sandbox(folder) as inside:
         vagrant = Vagrant(inside)
-        shutil.copytree(CHECKOUT, vagrant.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
-        (vagrant.checkout / ".venv").symlink_to(CHECKOUT / ".venv")  # `./labroom` has been run in it
+        shutil.copytree(ROOT, vagrant.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
+        (vagrant.checkout / ".venv").symlink_to(ROOT / ".venv")  # `./labroom` has been run in it
         inside.run("sh", "-ec", _PREPARE, "sh", str(folder))
         _, libvirtd = [inside.start(name, log=f"{name}.log") for name in ("virtlogd", "libvirtd")]
         inside.wait_for(["virsh", "--connect=qemu:///system", "uri"], libvirtd, "libvirtd.log")

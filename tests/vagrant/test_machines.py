@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from labroom.room import CHECKOUT
+from labroom.resources import ROOT
 from tests.vagrant.libvirt import Vagrant
 
 NAMES = ("server", "alfa")
@@ -20,8 +20,8 @@ SLOWNESS = "10"  # under emulation all takes longer: what deadlines are multipli
 def up(vagrant: Vagrant) -> Vagrant:
     """Vagrant, with the machines up."""
     said = vagrant.run("up", *NAMES, timeout=1500)
-    (CHECKOUT / "reports").mkdir(exist_ok=True)
-    (CHECKOUT / "reports" / "vagrant-up.txt").write_text(said)
+    (ROOT / "reports").mkdir(exist_ok=True)
+    (ROOT / "reports" / "vagrant-up.txt").write_text(said)
     return vagrant
 
 

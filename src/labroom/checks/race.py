@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from labroom.driver import Host, Program
+    from labroom.driver.driver import Host, Program
 
 # What is raced: design -> the program and its options. Each prints a line a message, so that all do the same work.
 DESIGNS: dict[str, tuple[str, ...]] = {

@@ -26,13 +26,14 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, TextIO
 
-from labroom import checks, keys, state
-from labroom.driver import Driver
+from labroom import keys, state
+from labroom.checks import run as checks
+from labroom.driver.driver import Driver
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
 from labroom.machine import tool
-from labroom.report import CheckResult
-from labroom.room import CHECKOUT
+from labroom.reports.page import CheckResult
+from labroom.resources import ROOT
 
 #: What the machines of a seat play, in the order of the inventory.
 PARTS = ("server", "alfa", "bravo", "charlie")
@@ -138,7 +139,7 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
     done = subprocess.run(
         [tool(command), "-i", inventory, *arguments],
         env={
-            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             **os.environ,
             "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
             "ANSIBLE_NOCOLOR": "1",

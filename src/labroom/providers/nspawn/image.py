@@ -19,12 +19,15 @@ from typing import Any
 
 import yaml
 
-from labroom import inventory, keys, machine, network, nspawn_guest, processes, state
-from labroom.cgroups import Cgroup
+from labroom import inventory, keys, machine, processes, state
+from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
-from labroom.progress import Progress
-from labroom.room import CHECKOUT, Guest, Room
+from labroom.providers.nspawn import guest as nspawn_guest
+from labroom.providers.nspawn import links as network
+from labroom.providers.nspawn.cgroups import Cgroup
+from labroom.resources import ROOT
+from labroom.room import Guest, Room
 
 #: The layers of each part, topmost first.
 Layers = dict[str, list[Path]]
@@ -96,7 +99,7 @@ def _digest(*parts: Any) -> str:
 def _files(*folders: Path) -> list[tuple[str, str]]:
     """Name and digest of every file below `folders`, but for what Python caches."""
     found = [
-        (str(path.relative_to(CHECKOUT)), hashlib.sha256(path.read_bytes()).hexdigest())
+        (str(path.relative_to(ROOT)), hashlib.sha256(path.read_bytes()).hexdigest())
         for folder in folders
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
@@ -105,7 +108,7 @@ def _files(*folders: Path) -> list[tuple[str, str]]:
 
 
 def _roles(playbook: str) -> list[str]:
-    plays = yaml.load((CHECKOUT / "playbooks" / playbook).read_text(), Loader=yaml.CSafeLoader)
+    plays = yaml.load((ROOT / "playbooks" / playbook).read_text(), Loader=yaml.CSafeLoader)
     return [role["role"].rpartition(".")[2] for play in plays for role in play["roles"]]
 
 
@@ -114,11 +117,11 @@ def _names(room: Room, release: str) -> dict[str, str]:
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn_guest.UID_BASE)}"
     variables = inventory.role_variables(room, network.UPLINK_NAME_SERVER)
-    roles, playbooks = CHECKOUT / "roles", CHECKOUT / "playbooks"
-    modules = {CHECKOUT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
+    roles, playbooks = ROOT / "roles", ROOT / "playbooks"
+    modules = {ROOT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
     for_guest = modules | {roles / name for name in _roles("guest.yml")}
     for_gateway = {roles / name for name in _roles("gateway.yml")}
-    guest_inputs = [*_files(*for_guest, CHECKOUT / "labs"), (playbooks / "guest.yml").read_text()]
+    guest_inputs = [*_files(*for_guest, ROOT / "labs"), (playbooks / "guest.yml").read_text()]
     guest = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"
     gateway_inputs = [*_files(*for_guest, *for_gateway), (playbooks / "gateway.yml").read_text()]
     gateway = f"gateway-{release}-{_digest(guest, variables['gateways'], gateway_inputs)}"
@@ -398,7 +401,7 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
             [*network.inside(_BUILD), machine.tool("ansible-playbook"), f"--inventory={file}", f"playbooks/{part}.yml"],
             log,
             env={
-                "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                 "ANSIBLE_HOME": str(state.ROOMS / _BUILD / "ansible"),
                 "ANSIBLE_FORCE_COLOR": "0",
             },
@@ -426,7 +429,7 @@ def _run_logged(argv: list[str], log: Path, stdin: str = "", env: dict[str, str]
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"LC_ALL": "C.UTF-8"} | (env or {}),
-            cwd=CHECKOUT,
+            cwd=ROOT,
             start_new_session=True,
             check=False,
         )

@@ -38,13 +38,13 @@ from typing import Any, TextIO
 
 import pytest
 
-from labroom import report
-from labroom.driver import PORTS, CheckFailed, Driver, Event, Host
+from labroom.driver.driver import PORTS, CheckFailed, Driver, Event, Host
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
-from labroom.report import Check, CheckResult, LabResult
+from labroom.reports import page as report
+from labroom.reports.page import Check, CheckResult, LabResult
+from labroom.resources import CHECKS
 
-CHECKS = Path(__file__).resolve().parents[2] / "tests" / "labs"
 SHOWN_LINES = 30  # of a transcript, on the terminal (the report has all), and of a host's sockets
 
 # Labs checked at once: they mostly wait. One process each, at a cost of about a second to start.
@@ -162,7 +162,8 @@ def endpoints_of_room() -> dict[str, Endpoint]:
     """
     file = os.environ.get("LABROOM_ENDPOINTS")
     if not file:
-        from labroom import provider, room
+        from labroom import providers as provider
+        from labroom import room
 
         wanted = room.load(room.default_file())
         return provider.of(wanted.name).endpoints(wanted)

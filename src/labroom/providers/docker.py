@@ -20,14 +20,16 @@ from typing import Any
 
 import yaml
 
-from labroom import keys, provider, state
+from labroom import keys, state
+from labroom import providers as provider
 from labroom import room as room_file
+from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import run
-from labroom.progress import Progress
-from labroom.provider import Status
-from labroom.room import CHECKOUT, LINKS, Room
+from labroom.providers import Status
+from labroom.resources import ROOT
+from labroom.room import LINKS, Room
 
 NEEDS_ROOT = False
 #: Whom the gateway asks for names that are not the room's: Docker's own name server, as a container sees it.
@@ -135,7 +137,7 @@ def _target(room: Room, name: str) -> str:
 
 def _build_arguments(room: Room, name: str) -> dict[str, str]:
     arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
-    if _target(room, name) == "gateway" and room != room_file.load(CHECKOUT / "room.yml"):
+    if _target(room, name) == "gateway" and room != room_file.load(ROOT / "room.yml"):
         arguments["ROOM"] = room.model_dump_json(exclude_none=True).replace("$", "$$")
     return arguments
 
@@ -221,7 +223,7 @@ def _run_compose(room: Room, *arguments: str) -> None:
         MachineError: it failed; the message has what it said.
     """
     folder = state.ROOMS / room.name
-    argv = [*_compose(), f"--project-directory={CHECKOUT}", f"--project-name={room.name}"]
+    argv = [*_compose(), f"--project-directory={ROOT}", f"--project-name={room.name}"]
     with _log(room.name).open("w") as output:
         done = subprocess.run(
             [*argv, f"--file={folder / 'docker-compose.yml'}", *arguments],

@@ -20,10 +20,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from labroom import cgroups, keys, network, state
-from labroom.cgroups import Cgroup
+from labroom import keys, state
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import PRIVATE_MOUNTS, run, spawn, start_time
+from labroom.providers.nspawn import cgroups
+from labroom.providers.nspawn import links as network
+from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import Link, Room
 
 #: A guest's user 0 is this user of the machine, who owns nothing else: the last 65,536 of the range that systemd

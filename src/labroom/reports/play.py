@@ -15,11 +15,13 @@ from typing import TextIO
 
 import pytest
 
-from labroom import checks, labs
-from labroom.driver import Driver, Event
+from labroom import labs
+from labroom.checks import run as checks
+from labroom.driver.driver import Driver, Event
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
-from labroom.report import SIGNS, Check
+from labroom.reports.page import SIGNS, Check
+from labroom.resources import CHECKS
 
 PACE = 1.0  # LAB_PACE, as in the lecture
 BEAT = 1.0  # seconds before each thing done to a program, so that a class can follow
@@ -161,7 +163,7 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO 
     stage = Stage(out)
     stage.line(f"{lab}: {labs.titles().get(lab, '')}", _BOLD)
     director = _Director(endpoints, stage, results)
-    status = checks.run_pytest([checks.CHECKS / f"test_{lab}.py"], director, f"--rootdir={checks.CHECKS}")
+    status = checks.run_pytest([CHECKS / f"test_{lab}.py"], director, f"--rootdir={CHECKS}")
     if director.interrupted:
         raise KeyboardInterrupt
     if not director.played:

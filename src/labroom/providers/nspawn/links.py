@@ -15,9 +15,9 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from labroom import state
-from labroom.cgroups import Cgroup
 from labroom.errors import MachineError
 from labroom.processes import run, spawn, start_time
+from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import LINKS, Link, Room
 
 #: The name server that slirp4netns gives to the namespace: the machine's own, whatever that is.

@@ -17,7 +17,7 @@ from labroom.errors import RoomFault
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from labroom.driver import Host
+    from labroom.driver.driver import Host
 
 _FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes, pcap-savefile(5)
 _FLAGS = {

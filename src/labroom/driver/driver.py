@@ -6,8 +6,8 @@ printed, a port in LISTEN, a connection in TIME_WAIT, an exit) and has a deadlin
 that says what was seen instead, unless a host of the room no longer answers: that is a `RoomFault`, and no verdict
 on the lab.
 
-A host has one SSH connection and on it one agent (`labroom.agent`), through which everything on that host goes, so the
-events of one host come in the order in which they happened there. Sources: RFC 4251 to 4254 (SSH), sshd(8).
+A host has one SSH connection and on it one agent (`labroom.driver.agent`), through which everything on that host goes,
+so the events of one host come in the order in which they happened there. Sources: RFC 4251 to 4254 (SSH), sshd(8).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from typing import Any, TypeVar, cast
 
 import paramiko
 
-from labroom.capture import Capture
+from labroom.driver.capture import Capture
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
 
@@ -733,7 +733,7 @@ class Host:
             )
             transport = cast(paramiko.Transport, client.get_transport())
             transport.set_keepalive(1)
-            source = resources.files("labroom").joinpath("agent.py").read_bytes()
+            source = resources.files("labroom.driver").joinpath("agent.py").read_bytes()
             channel = transport.open_session(timeout=CONNECT_SECONDS)
             channel.exec_command("exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source)))))
             channel.sendall(source)

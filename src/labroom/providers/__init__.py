@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labroom import state
+from labroom.console import Progress
 from labroom.endpoint import Endpoint
-from labroom.progress import Progress
 from labroom.room import Room
 
 #: The modules of this package that are providers of rooms, the default first.
@@ -102,6 +102,9 @@ def of(name: str) -> Provider:
 
 def named(name: str) -> Provider:
     """The provider of this name, one of `NAMES`."""
-    from labroom import docker, nspawn  # here, since a provider imports this module
+    from labroom.providers import (
+        docker,
+        nspawn,  # here, since a provider imports this module
+    )
 
     return {"nspawn": nspawn, "docker": docker}[name]

@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
-from labroom import __version__, provider, room, state
+from labroom import __version__, room, state
+from labroom import providers as provider
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
+from labroom.resources import ROOT
 
-REPORTS = room.CHECKOUT / "reports"
+REPORTS = ROOT / "reports"
 
 _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3 the room or the machine;
 130 interrupted. Each error is one line that says what is wrong, and one that says what mends it."""
@@ -103,7 +105,7 @@ def _room_file(options: argparse.Namespace) -> Path:
 
 def _up(options: argparse.Namespace) -> int:
     from labroom import machine
-    from labroom.progress import Progress
+    from labroom.console import Progress
 
     file = _room_file(options)
     wanted = room.load(file)
@@ -190,7 +192,8 @@ def _down(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     if inventory := _inventory(options):
-        from labroom import checks, ssh
+        from labroom.checks import inventory_hosts as ssh
+        from labroom.checks import run as checks
 
         return ssh.check(inventory, options.limit, checks.chosen(options.labs), REPORTS)
     return _run_checks(options, options.labs)
@@ -212,7 +215,7 @@ def _inventory(options: argparse.Namespace) -> str | None:
 
 
 def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
-    from labroom import checks
+    from labroom.checks import run as checks
 
     labs = checks.chosen(labs)
     wanted = _running_room(options)
@@ -221,11 +224,12 @@ def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
 
 
 def _play(options: argparse.Namespace) -> int:
-    from labroom import checks, play
+    from labroom.checks import run as checks
+    from labroom.reports import play
 
     checks.chosen([options.lab])
     if inventory := _inventory(options):
-        from labroom import ssh
+        from labroom.checks import inventory_hosts as ssh
 
         return play.run(ssh.one_seat(inventory, options.limit), options.lab, REPORTS)
     wanted = _running_room(options)
@@ -307,7 +311,7 @@ def _ssh_config(options: argparse.Namespace) -> int:
 def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
     """How each host is reached, by its name: of an inventory, or of the room, which must be up."""
     if inventory := _inventory(options):
-        from labroom import ssh
+        from labroom.checks import inventory_hosts as ssh
 
         return ssh.read(inventory, options.limit).machines
     wanted = _running_room(options)
@@ -315,7 +319,8 @@ def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from labroom import machine, network
+    from labroom import machine
+    from labroom.providers.nspawn import links as network
 
     wanted = room.load(_room_file(options))
     findings = machine.examine()
@@ -342,5 +347,5 @@ def _test(options: argparse.Namespace) -> int:
 
     if not options.pytest:
         machine.require_root("test")
-    script = room.CHECKOUT / "tests" / "run"
-    return subprocess.run([str(script), *options.pytest], cwd=room.CHECKOUT, check=False).returncode
+    script = ROOT / "tests" / "run"
+    return subprocess.run([str(script), *options.pytest], cwd=ROOT, check=False).returncode

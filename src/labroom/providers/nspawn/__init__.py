@@ -7,11 +7,17 @@ linked. What is left to remove is found by the room's name, never by what a file
 
 from pathlib import Path
 
-from labroom import image, keys, machine, network, provider, state
-from labroom.cgroups import Cgroup
+from labroom import keys, machine, state
+from labroom import providers as provider
+from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
-from labroom.nspawn_guest import (
+from labroom.processes import age
+from labroom.providers import Status
+from labroom.providers.nspawn import image
+from labroom.providers.nspawn import links as network
+from labroom.providers.nspawn.cgroups import Cgroup
+from labroom.providers.nspawn.guest import (
     clear_away,
     connect_far_side,
     describe,
@@ -22,9 +28,6 @@ from labroom.nspawn_guest import (
     stop,
     wait_for_ssh,
 )
-from labroom.processes import age
-from labroom.progress import Progress
-from labroom.provider import Status
 from labroom.room import Room
 
 NEEDS_ROOT = True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from labroom.driver import Event
+    from labroom.driver.driver import Event
 
 #: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.
 #: `skipped`: the room doesn't have what it takes, such as a host on the far side.

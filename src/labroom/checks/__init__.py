@@ -1,0 +1,1 @@
+"""The checks of the labs: who plays, what runs, and the verdicts."""
