@@ -13,8 +13,8 @@ DOCUMENTATION = """
 module: copy_folder
 short_description: A folder of the controller is on the host, and nothing else in its place
 description:
-  - Compares a folder where Ansible runs with the one on the host, by names, contents, owners and permissions, and copies
-    it as one archive when anything differs.
+  - Compares a folder where Ansible runs with the one on the host, by names, contents, owners and permissions, and
+    copies it as one archive when anything differs.
   - On the host all belongs to root and can be read by everybody. Permissions are C(0755) for folders and for files that
     their owner may execute, C(0644) for others.
   - Hidden files and C(__pycache__) are neither compared nor copied.

@@ -1,13 +1,17 @@
-"""The checkout as the Ansible collection that it also is: built, installed elsewhere, and used there."""
+"""The checkout as the Ansible collection that it also is: built, installed elsewhere, and used there.
+
+Elsewhere is the oldest Ansible that the collection promises to work with, where this machine's Python can run it.
+"""
 
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from labroom.machine import tool
 from labroom.resources import ROOT
 from tests.room.trial import Trial
 
@@ -26,7 +30,10 @@ PLAYBOOK = """\
   hosts: guests
   gather_facts: false
   roles:
+    - labroom.labroom.ssh_server
     - labroom.labroom.student_account
+    - labroom.labroom.nat_gateway
+    - labroom.labroom.name_service
     - role: labroom.labroom.lab_programs
       vars: { lab_programs_destination: /srv/labs }
 """
@@ -37,6 +44,17 @@ class Elsewhere:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.commands = Path(sys.executable).parent
+        if sys.version_info < (3, 13):  # which ansible-core has known since 2.18
+            required = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"]
+            oldest = f"ansible-core~={required.removeprefix('>=')}"
+            self.commands = folder / "ansible/bin"
+            subprocess.run([sys.executable, "-m", "venv", folder / "ansible"], check=True)
+            subprocess.run(
+                [self.commands / "pip", "install", "--quiet", oldest, "pydantic>=2", "PyYAML"],
+                check=True,
+                capture_output=True,
+            )
         self.collection = folder / "collections/ansible_collections/labroom/labroom"
 
     def run(self, command: str, *arguments: str) -> str:
@@ -48,7 +66,12 @@ class Elsewhere:
             "ANSIBLE_NOCOLOR": "1",
         }
         done = subprocess.run(
-            [tool(command), *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            [self.commands / command, *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
