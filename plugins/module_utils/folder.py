@@ -43,11 +43,8 @@ def pack(folder: Path, without: list[str]) -> bytes:
 def _entries(folder: Path, without: list[str], as_placed: bool) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     """Yield what tar(5) knows of each entry, and the content of a file. Raises OSError when something can't be read."""
     with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:  # which sees that two names are one file
-        for path in [folder, *sorted(folder.rglob("*"))]:
-            inside = path.relative_to(folder)
-            if not all(map(is_part, inside.parts)) or (inside.parts and inside.parts[0] in without):
-                continue
-            entry = tar.gettarinfo(str(path), str(inside))
+        for path in [folder, *_below(folder, without)]:
+            entry = tar.gettarinfo(str(path), str(path.relative_to(folder)))
             entry.mtime = 0
             entry.uname = entry.gname = ""
             if as_placed:
@@ -55,6 +52,14 @@ def _entries(folder: Path, without: list[str], as_placed: bool) -> Iterator[tupl
                 if not entry.issym():
                     entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
             yield entry, path.read_bytes() if entry.isreg() else None
+
+
+def _below(folder: Path, without: list[str]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if is_part(path.name) and path.name not in without:
+            yield path
+            if path.is_dir() and not path.is_symlink():
+                yield from _below(path, [])
 
 
 def _digest(content: bytes) -> str:
