@@ -18,8 +18,8 @@ from types import TracebackType
 
 from labroom.providers.nspawn.links import UPLINK_NAME_SERVER
 
-#: What it takes, and the package of it in Debian and Ubuntu.
-PACKAGES = {"slirp4netns": "slirp4netns", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
+#: What it takes in Debian and Ubuntu.
+PACKAGES = ("iproute2", "slirp4netns", "util-linux")
 _PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"  # the distribution's tools, and no docker of /usr/local/bin
 _PATIENCE = 60.0  # s
 
@@ -47,11 +47,6 @@ exec setpriv --pdeathsig KILL \\
 
 class SandboxError(Exception):
     """The sandbox, or a daemon in it, failed; the message says how."""
-
-
-def missing_packages(commands: Mapping[str, str] = PACKAGES) -> list[str]:
-    """The packages that would bring the commands that aren't there."""
-    return sorted({package for command, package in commands.items() if not shutil.which(command, path=_PATH)})
 
 
 class Sandbox:

@@ -1,25 +1,90 @@
-"""What a person sees of long work: phases with their times, and never a silent minute."""
+"""What reaches a terminal: lines made harmless, colours, a line that is redrawn, and the progress of long work.
+
+Programs under check, agents on guests, inventories and files may hold anything, also what a terminal takes for a
+command (ECMA-48; OSC 52 writes the clipboard) or what looks like a line of ours. So text is shown, never sent: control
+and format characters appear as text, and what follows a newline is indented. Nothing below cli and reports
+prints but through an object of this module that it was given.
+"""
 
 import contextlib
-import sys
+import os
+import shutil
 import threading
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-_WIDTH = 50
 _HEARTBEAT = 15.0  # s between signs of life where the line can't be redrawn
+_NAME = 50  # columns of a phase's name
+_LINE = 110  # columns of a line that shows what a phase does now
+_ERASE = "\r\x1b[K"
+
+#: Text, or a style (parameters of SGR, ECMA-48 8.3.117: "1" bold, "31" red, "1;31" both) and text.
+Part = str | tuple[str, str]
+
+
+def harmless(text: str) -> str:
+    r"""Text without control, format and other characters that show nothing: ^[ for Escape, \u202e for the others."""
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or unicodedata.category(character) == "Zs":  # the wide space of East Asian text, say
+        return character
+    return f"^{chr(ord(character) ^ 64)}" if character.isascii() else repr(character)[1:-1]
+
+
+class Console:
+    """A stream of text for a person: a terminal, a file or a pipe.
+
+    Args:
+        out: where to; whether it is a terminal decides on colours and on what can be redrawn.
+        width: columns in all; by default those of the terminal, 120 for a file.
+    """
+
+    def __init__(self, out: TextIO, width: int | None = None) -> None:
+        self.out = out
+        self.lively = out.isatty()
+        self.coloured = self.lively and "NO_COLOR" not in os.environ  # https://no-color.org
+        self.width = width or shutil.get_terminal_size((120, 24)).columns
+
+    def line(self, *parts: Part) -> None:
+        """Show parts of one line side by side, in place of what `status` shows; what follows a newline is indented."""
+        text = "".join(self._styled(*part) if isinstance(part, tuple) else _lines(part) for part in parts)
+        self._write(text.rstrip(" ") + "\n")
+
+    def status(self, text: str) -> None:
+        """Show what is going on now: one line, replaced by whatever comes next; nothing where that can't be done."""
+        if self.lively:
+            self._write(harmless(text)[: self.width - 1])
+
+    def _styled(self, style: str, text: str) -> str:
+        return f"\x1b[{style}m{_lines(text)}\x1b[m" if self.coloured and style and text else _lines(text)
+
+    def _write(self, text: str) -> None:
+        self.out.write((_ERASE if self.lively else "") + text)
+        self.out.flush()
+
+
+def _lines(text: str) -> str:
+    first, *more = text.split("\n")
+    more = [line if line.startswith("  ") or not line else f"    {line}" for line in more]
+    return "\n".join(map(harmless, [first, *more]))
 
 
 class Progress:
-    """Prints a line a phase on standard output.
+    """Times the phases of long work, and shows nothing: for callers from Python.
 
-    On a terminal the line of the running phase is redrawn every half second; elsewhere a line is printed now and then.
+    Attributes:
+        phases: name and seconds of each phase that has ended.
     """
 
     def __init__(self) -> None:
         self.phases: list[tuple[str, float]] = []
-        self._terminal = sys.stdout.isatty()
 
     @contextlib.contextmanager
     def phase(self, name: str, log: Path | None = None) -> Iterator[None]:
@@ -30,10 +95,8 @@ class Progress:
             log: a file that the work writes to: its last line is shown while it goes on.
         """
         started = time.monotonic()
-        done = threading.Event()
-        ticker = threading.Thread(target=self._tick, args=(name, started, log, done), daemon=True)
-        ticker.start()
         result = "failed after"
+        self._begin(name, log)
         try:
             yield
             result = ""
@@ -42,26 +105,61 @@ class Progress:
             raise
         finally:
             seconds = time.monotonic() - started
-            done.set()
-            ticker.join()
             self.phases.append((name, seconds))
-            erase = "\r\x1b[K" if self._terminal else ""
-            print(f"{erase}  {name:<{_WIDTH}} {result} {seconds:5.1f} s".rstrip(), flush=True)
+            self._end(name, result, seconds)
 
-    def _tick(self, name: str, started: float, log: Path | None, done: threading.Event) -> None:
-        while not done.wait(0.5 if self._terminal else _HEARTBEAT):
-            seconds = time.monotonic() - started
-            detail = _last_line(log) if log else ""
-            if self._terminal:
-                print(f"\r\x1b[K  {name:<{_WIDTH}} {seconds:5.0f} s  {detail}"[:110], end="", flush=True)
-            else:
-                print(f"  {name}: {seconds:.0f} s so far  {detail}"[:110], flush=True)
+    def _begin(self, name: str, log: Path | None) -> None:
+        """Show that a phase begins."""
+
+    def _end(self, name: str, result: str, seconds: float) -> None:
+        """Show how a phase ended: as it should where `result` is empty."""
+
+    def note(self, text: str) -> None:
+        """Tell the person something by the way."""
 
     def longest(self) -> str:
-        """The phase that took longest, and what share of the whole."""
+        """How long all took, and the phase that took longest."""
         total = sum(seconds for _, seconds in self.phases)
         name, seconds = max(self.phases, key=lambda phase: phase[1])
         return f"{total:.0f} s in all; longest: {name}, {seconds:.0f} s"
+
+
+class ConsoleProgress(Progress):
+    """Shows a line a phase.
+
+    On a terminal the line of the running phase is redrawn every half second; elsewhere a line is shown now and then.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._done = threading.Event()
+        self._ticker = threading.Thread()
+
+    def note(self, text: str) -> None:
+        """Tell the person something by the way: a line, or several."""
+        for line in text.split("\n"):
+            self._console.line(f"  {line}")
+
+    def _begin(self, name: str, log: Path | None) -> None:
+        self._done = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, args=(name, log, self._done), daemon=True)
+        self._ticker.start()
+
+    def _end(self, name: str, result: str, seconds: float) -> None:
+        self._done.set()
+        self._ticker.join()
+        self._console.line(f"  {name:<{_NAME}} {result} {seconds:5.1f} s")
+
+    def _tick(self, name: str, log: Path | None, done: threading.Event) -> None:
+        started = time.monotonic()
+        while not done.wait(0.5 if self._console.lively else _HEARTBEAT):
+            seconds = time.monotonic() - started
+            detail = _last_line(log) if log else ""
+            if self._console.lively:
+                self._console.status(f"  {name:<{_NAME}} {seconds:5.0f} s  {detail}"[:_LINE])
+            else:
+                self._console.line(f"  {name}: {seconds:.0f} s so far  {detail}"[:_LINE])
 
 
 def _last_line(log: Path) -> str:

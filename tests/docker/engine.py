@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labroom import machine, processes, state
-from tests import sandbox
+from tests import packages, sandbox
 from tests.sandbox import Sandbox
 
 _KEPT = state.ROOT / "docker"
-_PACKAGES = {
-    **sandbox.PACKAGES,
-    "dockerd": "docker.io",
-    "docker": "docker.io",
-    "docker-compose": "docker-compose",
-    "mmdebstrap": "mmdebstrap",
-}
+#: What it takes in Debian and Ubuntu.
+PACKAGES = (*sandbox.PACKAGES, "docker.io", "docker-compose", "mmdebstrap")
 _SOCKET = "unix:///run/docker.sock"
 _CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
@@ -44,8 +39,7 @@ class Engine:
 @contextlib.contextmanager
 def engine(folder: Path) -> Iterator[Engine]:
     """Run an engine, with no container of an earlier one; `folder` is for its sandbox's files."""
-    if packages := sandbox.missing_packages(_PACKAGES):
-        _apt_get("install", "--yes", "--no-install-recommends", *packages)
+    packages.install(*PACKAGES)
     tree = _base()
     base = f"labroom-base:{tree.stem}"
     with Sandbox(folder) as inside:
@@ -61,11 +55,6 @@ def engine(folder: Path) -> Iterator[Engine]:
         if inside.run("docker", "image", "inspect", base, check=False).returncode != 0:
             inside.run("docker", "import", str(tree), base)
         yield Engine(inside, base)
-
-
-def _apt_get(*arguments: str, **variables: str) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"} | variables
-    subprocess.run(["apt-get", *arguments], env=environment, check=True, capture_output=True)
 
 
 def _base() -> Path:

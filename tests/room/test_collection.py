@@ -76,16 +76,19 @@ class Elsewhere:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def tarball(self) -> str:
+        """The name of the collection's file there."""
+        (file,) = self.folder.glob("*.tar.gz")
+        return file.name
+
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     """The collection, built from the checkout and installed."""
     elsewhere = Elsewhere(tmp_path_factory.mktemp("elsewhere"))
     elsewhere.run("ansible-galaxy", "collection", "build", "--output-path=.", str(ROOT))
-    (tarball,) = elsewhere.folder.glob("*.tar.gz")
-    elsewhere.run(
-        "ansible-galaxy", "collection", "install", "--offline", "--collections-path=collections", tarball.name
-    )
+    install = ("ansible-galaxy", "collection", "install", "--offline", "--collections-path=collections")
+    elsewhere.run(*install, elsewhere.tarball())
     return elsewhere
 
 
@@ -96,6 +99,12 @@ def test_holds_what_labroom_runs_with_and_nothing_else(elsewhere: Elsewhere) -> 
     wanted = {file for file in tracked.splitlines() if file.startswith("tests/labs/") or not file.startswith(folders)}
     found = {str(path.relative_to(elsewhere.collection)) for path in elsewhere.collection.rglob("*") if path.is_file()}
     assert found - {"FILES.json", "MANIFEST.json"} == wanted
+
+
+def test_galaxy_takes_it(elsewhere: Elsewhere) -> None:
+    """Galaxy's own importer has nothing against it, nor against its documentation and what ansible-lint says of it."""
+    said = elsewhere.run("python", "-m", "galaxy_importer.main", elsewhere.tarball())
+    assert not re.findall(r"^(?:WARNING|ERROR|CRITICAL)\b.*", said, re.MULTILINE), said
 
 
 def test_roles_and_inventory_work_in_a_playbook_of_ones_own(elsewhere: Elsewhere, trial: Trial) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -105,7 +104,7 @@ def _room_file(options: argparse.Namespace) -> Path:
 
 def _up(options: argparse.Namespace) -> int:
     from labroom import machine
-    from labroom.console import Progress
+    from labroom.console import Console, ConsoleProgress
 
     file = _room_file(options)
     wanted = room.load(file)
@@ -113,7 +112,7 @@ def _up(options: argparse.Namespace) -> int:
     makes = provider.named(options.provider or made_by)
     if makes.NEEDS_ROOT:
         machine.require_root("up")
-    progress = Progress()
+    progress = ConsoleProgress(Console(sys.stdout))
     started = time.monotonic()
     with state.locked(_lock(wanted.name), f"brings room {wanted.name} up"):
         record = provider.read_record(wanted.name)
@@ -347,5 +346,5 @@ def _test(options: argparse.Namespace) -> int:
 
     if not options.pytest:
         machine.require_root("test")
-    script = ROOT / "tests" / "run"
-    return subprocess.run([str(script), *options.pytest], cwd=ROOT, check=False).returncode
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "tests.run", *options.pytest])  # noqa: S606 (no shell is meant)
