@@ -26,7 +26,7 @@ from labroom.errors import MachineError
 from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.providers.nspawn import links as network
 from labroom.providers.nspawn.cgroups import Cgroup
-from labroom.resources import ROOT
+from labroom.resources import COLLECTIONS, ROOT
 from labroom.room import Guest, Room
 
 #: The layers of each part, topmost first.
@@ -118,7 +118,8 @@ def _names(room: Room, release: str) -> dict[str, str]:
     base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn_guest.UID_BASE)}"
     variables = inventory.role_variables(room, network.UPLINK_NAME_SERVER)
     roles, playbooks = ROOT / "roles", ROOT / "playbooks"
-    for_guest = {roles / name for name in ("packages", *_roles("guest.yml"))}  # packages: which the others use
+    modules = {ROOT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
+    for_guest = modules | {roles / name for name in _roles("guest.yml")}
     for_gateway = {roles / name for name in _roles("gateway.yml")}
     guest_inputs = [*_files(*for_guest, ROOT / "labs"), (playbooks / "guest.yml").read_text()]
     guest = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"
@@ -401,6 +402,7 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
             log,
             env={
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_HOME": str(state.ROOMS / _BUILD / "ansible"),
                 "ANSIBLE_FORCE_COLOR": "0",
             },
