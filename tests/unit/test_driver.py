@@ -542,6 +542,21 @@ def test_a_connection_that_breaks(sshd: Any, folder: Path, eventually: Callable[
     driver.close()
 
 
+def test_the_next_check_tries_again_also_where_nothing_ran(sshd: Any, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    program = alfa.start("quiet")
+    parent = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    driver.clean()
+    os.kill(parent, signal.SIGSTOP)
+    with pytest.raises(RoomFault, match="guest alfa stopped answering"):
+        alfa.ask("scratch", within=0.2)
+    os.kill(parent, signal.SIGCONT)
+    driver.clean()
+    assert alfa.run("echo", "back").stdout == "back\n"
+    driver.close()
+
+
 def test_a_host_that_hangs(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     driver = lonely(sshd.endpoint, folder)
     program = driver.hosts["alfa"].start("quiet")

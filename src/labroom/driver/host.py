@@ -32,7 +32,7 @@ _LACKS = {
 
 
 class Program:
-    """A program running on a host, or ended. Made by `Host.start`."""
+    """A program running on a host, or ended. Created by `Host.start`."""
 
     def __init__(self, host: Host, number: int, name: str, tty: bool, quiet: bool) -> None:
         self.host = host
@@ -223,7 +223,7 @@ class Program:
     def wait_for_processes(
         self, wanted: Callable[[list[Process]], object], what: str, timeout: float | None = None, *, otherwise: str = ""
     ) -> list[Process]:
-        """Wait until its processes are as `wanted` says; answers them.
+        """Wait until its processes are as `wanted` says, and return them.
 
         An orphan's new parent is not process 1 but the driver's agent, which is a subreaper (prctl(2)).
 
