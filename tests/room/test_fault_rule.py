@@ -111,7 +111,7 @@ def test_a_file_that_is_not_written(alfa):
     alfa.read_file(f"{alfa.scratch}/file")
 
 def test_a_program_that_is_not_there(alfa):
-    alfa.start("server")
+    alfa.start_command(["./server.py"], directory="/opt/labs/tcp_hello")
 """,
 }
 
