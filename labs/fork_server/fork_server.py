@@ -75,7 +75,7 @@ def reap(*_: object) -> None:
     with contextlib.suppress(ChildProcessError):  # there are no more children
         while True:
             child, _status = os.waitpid(-1, os.WNOHANG)
-            if child == 0:  # those that there are still serve
+            if child == 0:  # those that there are still run
                 break
             children.discard(child)
 

@@ -64,7 +64,7 @@ def reap() -> bool:
 
 def say(line: str) -> None:
     with perror("write"):
-        os.write(1, line.encode() + b"\n")
+        os.write(1, os.fsencode(line) + b"\n")
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def lose_a_life(*_: object) -> None:
 
 def say(line: str) -> None:
     with perror("write"):
-        os.write(1, line.encode() + b"\n")
+        os.write(1, os.fsencode(line) + b"\n")
 
 
 @contextlib.contextmanager

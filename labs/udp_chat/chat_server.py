@@ -50,12 +50,12 @@ def main() -> None:
 
 def say(line: str) -> None:
     with perror("write"):
-        os.write(1, line.encode() + b"\n")
+        os.write(1, os.fsencode(line) + b"\n")
 
 
 @contextlib.contextmanager
 def survive(call: str) -> Iterator[None]:
-    """Say why a call failed, and go on: a member that can't be reached is no reason to end."""
+    """Say why a call failed, and go on: a client that can't be reached is no reason to end."""
     try:
         yield
     except OSError as error:

@@ -73,15 +73,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def port(text: str) -> int:
-    return number(text, 65535)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ValueError
+    return int(text)
 
 
 def size(text: str) -> int:
-    return number(text, LONGEST)
-
-
-def number(text: str, most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LONGEST):
         raise ValueError
     return int(text)
 
