@@ -68,7 +68,7 @@ def code_blocks(text: str) -> list[str]:
 @pytest.mark.parametrize("handout", HANDOUTS)
 def test_a_handout_names_each_program_and_each_option(name: str, handout: str) -> None:
     text = PROGRAMS[name].with_name(handout).read_text()
-    assert f"{name}.py" in text
+    assert re.search(rf"(?<!\w){name}\.py\b", text), f"nothing is said of {name}.py"
     assert {parameter.option for parameter in parameters(name) if parameter.option not in text} == set()
 
 
