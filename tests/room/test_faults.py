@@ -196,7 +196,7 @@ def test_a_guest_that_does_not_boot_shows_its_consoles_end(trial: Trial, tmp_pat
         nspawn.bring_up(wanted, trial.file, {"guest": [broken, *layers["guest"]]})
     assert fault.value.status == 3
     trial.run("down")
-    kept = Path(fault.value.help.removeprefix("the whole log: "))
+    kept = Path(fault.value.remedy.removeprefix("the whole log: "))
     assert kept.read_text()  # also when the guest's own files are gone
     kept.unlink()
 

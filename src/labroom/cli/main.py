@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except LabroomError as error:
         print(f"labroom: {error}", file=sys.stderr)
-        if error.help:
-            print(f"  help: {error.help}", file=sys.stderr)
+        if error.remedy:
+            print(f"  help: {error.remedy}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("labroom: interrupted", file=sys.stderr)
@@ -189,10 +189,11 @@ def _down(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     if inventory := _inventory(options):
-        from labroom.checks import inventory_hosts as ssh
         from labroom.checks import run as checks
+        from labroom.console import Console
+        from labroom.reports import seats
 
-        return ssh.check(inventory, options.limit, checks.chosen(options.labs), REPORTS)
+        return seats.check(inventory, options.limit, checks.chosen(options.labs), REPORTS, Console(sys.stdout))
     return _run_checks(options, options.labs)
 
 
@@ -213,25 +214,27 @@ def _inventory(options: argparse.Namespace) -> str | None:
 
 def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
     from labroom.checks import run as checks
+    from labroom.console import Console
+    from labroom.reports import lines
 
     labs = checks.chosen(labs)
     wanted = _running_room(options)
     with _locked_for_labs(wanted):
-        return checks.run(provider.of(wanted.name).endpoints(wanted), labs, REPORTS).status
+        return lines.run(provider.of(wanted.name).endpoints(wanted), labs, REPORTS, Console(sys.stdout)).status
 
 
 def _play(options: argparse.Namespace) -> int:
     from labroom.checks import run as checks
-    from labroom.reports import play
+    from labroom.console import Console
+    from labroom.reports import play, seats
 
     checks.chosen([options.lab])
+    console = Console(sys.stdout)
     if inventory := _inventory(options):
-        from labroom.checks import inventory_hosts as ssh
-
-        return play.run(ssh.one_seat(inventory, options.limit), options.lab, REPORTS)
+        return play.run(seats.one_seat(inventory, options.limit, console), options.lab, REPORTS, console)
     wanted = _running_room(options)
     with _locked_for_labs(wanted):
-        return play.run(provider.of(wanted.name).endpoints(wanted), options.lab, REPORTS)
+        return play.run(provider.of(wanted.name).endpoints(wanted), options.lab, REPORTS, console)
 
 
 def _locked_for_labs(wanted: room.Room) -> AbstractContextManager[object]:
@@ -308,9 +311,9 @@ def _ssh_config(options: argparse.Namespace) -> int:
 def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
     """How each host is reached, by its name: of an inventory, or of the room, which must be up."""
     if inventory := _inventory(options):
-        from labroom.checks import inventory_hosts as ssh
+        from labroom.checks import inventory_hosts
 
-        return ssh.read(inventory, options.limit).machines
+        return inventory_hosts.read(inventory, options.limit).lab_pcs
     wanted = _running_room(options)
     return provider.of(wanted.name).endpoints(wanted)
 
@@ -325,7 +328,7 @@ def _doctor(options: argparse.Namespace) -> int:
         network.check_free(wanted)
         findings.append(machine.Finding("the room's networks are free", ok=True))
     except MachineError as error:
-        findings.append(machine.Finding(f"the room's networks are free: {error}", ok=False, remedy=error.help))
+        findings.append(machine.Finding(f"the room's networks are free: {error}", ok=False, remedy=error.remedy))
     for finding in findings:
         print(f"{'ok ' if finding.ok else 'NO '} {finding.what}{'' if finding.ok else ': ' + finding.remedy}")
     lacking = sum(not finding.ok for finding in findings)

@@ -236,7 +236,7 @@ def _run_compose(room: Room, *arguments: str) -> None:
     if done.returncode != 0:
         text = _log(room.name).read_text(errors="replace")
         error = _explained(text)
-        raise MachineError(str(error), error.help or f"the whole log: {_log(room.name)}")
+        raise MachineError(str(error), error.remedy or f"the whole log: {_log(room.name)}")
 
 
 def _log(name: str) -> Path:
