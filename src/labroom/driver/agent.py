@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE = 65536  # bytes read at once
-FULL = 1 << 20  # bytes free; with less, a disk counts as full
+FULL = 1 << 20  # bytes free; with less, a disk counts as full: the driver's FULL_DISK
 FILE_PIECE = 4 << 20  # bytes of a file in one answer
 COMMAND = 1000  # characters of a command line; there may be two million (execve(2))
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
@@ -213,7 +213,7 @@ class Agent:
             if program.running:
                 with contextlib.suppress(OSError), open(f"/proc/{program.popen.pid}/schedstat") as file:
                     waited[program.number] = int(file.read().split()[1]) / 1e9
-        free, folder = min((free_bytes(folder), folder) for folder in ("/", temporary()))
+        free, folder = min((free_bytes(folder), folder) for folder in disks())
         return {"free": free, "share": self.share_of_disk(folder) if free < FULL else 0, "waited": waited}
 
     def do_start(
@@ -356,9 +356,7 @@ class Agent:
         """Before the first thing that a check does here: remember how much its disks have left."""
         self.out_of_memory = kills_for_memory()
         if not self.free:
-            for folder in ("/", temporary(), os.path.expanduser("~")):
-                with contextlib.suppress(OSError):
-                    self.free[filesystem(folder)] = free_bytes(folder)
+            self.free = {filesystem(folder): free_bytes(folder) for folder in disks()}
 
     def share_of_disk(self, folder: str) -> float:
         """Of the bytes of a folder's disk that went since the check began, the share that its files hold."""
@@ -545,6 +543,11 @@ def send_signal(pid: int, number: int) -> None:
 def temporary() -> str:
     """The folder for temporary files: not tempfile's, which looks elsewhere if that one is full."""
     return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+
+
+def disks() -> list[str]:
+    """The folders whose disks programs write to, as far as we can see them."""
+    return [folder for folder in ("/", temporary(), os.path.expanduser("~")) if os.access(folder, os.X_OK)]
 
 
 def free_bytes(folder: str) -> int:

@@ -229,15 +229,9 @@ class Connection:
                     f"the room is down: this machine has no address {at.bind_address}", at.remedy
                 ) from error
             raise
-        for level, option, value in (
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (
-                socket.IPPROTO_TCP,
-                socket.TCP_USER_TIMEOUT,
-                int(3000 * self.driver.slowness),
-            ),  # ms unacknowledged, tcp(7)
-        ):
-            reached.setsockopt(level, option, value)
+        unacknowledged = int(3000 * self.driver.slowness)  # ms, tcp(7)
+        reached.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reached.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unacknowledged)
         return reached
 
     def ask(

@@ -98,7 +98,8 @@ class Program:
         )
 
     def _failed(self, otherwise: str, detail: str) -> CheckFailed | RoomFault:
-        """What to raise for an end that was not the right one: the room's fault if the room has ended it."""
+        """What to raise for an end that was not the right one: the room's fault if the room has brought it about."""
+        self.host.ping()  # a full disk, say
         return self.fault or CheckFailed(in_words(otherwise, f"{detail}{self._output.seen()}"))
 
     @contextmanager
@@ -193,6 +194,8 @@ class Program:
             timeout,
             lambda within: in_words(otherwise, f"{self} did not end{within}{self._output.seen()}"),
         )
+        if self.fault:
+            raise self.fault
         return cast(int, self.status)
 
     def expect_exit(self, status: int = 0, timeout: float | None = None, *, otherwise: str = "") -> None:
@@ -439,9 +442,11 @@ class Host(SocketHost):
         return Capture(self, expression)
 
     def check(self) -> None:
-        """Raise if the connection has broken (RoomFault), or a program prints without end (CheckFailed)."""
+        """Raise if the connection has broken or the room ended a program (RoomFault), or one prints without end."""
         super().check()
         for program in self.programs.values():
+            if program.fault:
+                raise program.fault
             if program.flooded:
                 program.kill()
                 raise CheckFailed(f"{program} printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped")
@@ -453,10 +458,17 @@ class Host(SocketHost):
 
     @property
     def all_ended(self) -> str:
-        """How the last program here ended, if none of those that the check started runs any more; else nothing."""
+        """How the last program here ended, if none of those that the check started runs any more; else nothing.
+
+        Raises:
+            RoomFault: the room has ended it.
+        """
         if not self.programs or any(program.status is None for program in self.programs.values()):
             return ""
-        return list(self.programs.values())[-1].last_words
+        last = list(self.programs.values())[-1]
+        if last.fault:
+            raise last.fault
+        return last.last_words
 
     def ping(self) -> dict[Program, float]:
         """Have the agent answer, after which all that was printed here before has arrived.
