@@ -26,6 +26,7 @@ FROM base AS guest
 WORKDIR /tmp/ansible_collections/labroom/labroom
 COPY docker/provision docker/
 COPY playbooks/guest.yml playbooks/
+COPY plugins plugins
 COPY roles roles
 COPY labs labs
 RUN printf '[guests]\nlocalhost\n' >/tmp/guests && docker/provision guest.yml /tmp/guests

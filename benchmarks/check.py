@@ -4,7 +4,7 @@
 Times `./labroom check`, the whole command, as it is and with one lab after the other, in turns, in the default room,
 which has to be up. A round before the first warms up: it compiles the C programs on the guests.
 
-Run: .venv/bin/python benchmarks/check.py [-n ROUNDS]. Exit status: 0 the target is met, 1 it is missed, 3 it could not
+Run: .venv/bin/python -m benchmarks.check [-n ROUNDS]. Exit status: 0 the target is met, 1 it is missed, 3 it could not
 be measured, 130 interrupted. All figures go to reports/benchmark-check-<time>.json.
 """
 

@@ -5,7 +5,7 @@ Times `./labroom up`, an `up` that finds all in order, and `down`, as the whole 
 `docker-compose up -d` (until the last container's sshd answers) and `down` of as many systemd containers made of the
 same image layers, in the same run, in turns. Benchmarks' README.md says what is compared and what is not.
 
-Run as root: .venv/bin/python benchmarks/room_start.py. Exit status: 0 all targets are met, 1 one is missed,
+Run as root: .venv/bin/python -m benchmarks.room_start. Exit status: 0 all targets are met, 1 one is missed,
 3 it could not be measured, 130 interrupted. All figures go to reports/benchmark-room-start-<time>.json.
 """
 
@@ -27,7 +27,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from types import FrameType
 
-from docker_engine import IMAGE, Engine, EngineError, Usage, missing_packages
+from benchmarks.docker_engine import IMAGE, Engine, Usage, docker_engine
 
 from labroom import state
 from labroom.errors import LabroomError
@@ -36,6 +36,7 @@ from labroom.providers.nspawn import image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import Room, load
+from tests.sandbox import SandboxError
 
 REPORTS = ROOT / "reports"
 WORK = REPORTS / "benchmark"  # not a temporary folder: by its room files `down` finds what a killed benchmark left
@@ -365,8 +366,6 @@ def run(chosen: argparse.Namespace) -> int:
     """Measure, tell, and return the exit status."""
     if os.geteuid() != 0:
         raise BenchmarkError("labroom needs root, and so does this")
-    if not chosen.no_docker and (packages := missing_packages()):
-        raise BenchmarkError(f"apt-get install --no-install-recommends {' '.join(packages)}, or --no-docker")
     WORK.mkdir(parents=True, exist_ok=True)
     load_before = os.getloadavg()[0]
     with state.locked(state.ROOT / "locks" / "benchmark", "measures"), clean(), contextlib.ExitStack() as stack:
@@ -379,7 +378,7 @@ def run(chosen: argparse.Namespace) -> int:
             labroom(wanted[0], "down")
             layers = image.ready(wanted[0].room)
             assert layers  # noqa: S101 (it was just up)
-            engine = stack.enter_context(Engine(state.ROOT / "benchmark-docker"))
+            engine = stack.enter_context(docker_engine(state.ROOT / "benchmark-docker"))
             engine.import_image(layers["guest"], nspawn_guest.UID_BASE)
             version = engine.version()
         found = measure(wanted, engine, chosen.rounds)
@@ -401,7 +400,7 @@ def main() -> int:
         signal.signal(number, interrupted)
     try:
         return run(options())
-    except (BenchmarkError, EngineError, LabroomError) as error:
+    except (BenchmarkError, SandboxError, LabroomError) as error:
         print(f"room_start: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:

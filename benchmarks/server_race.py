@@ -4,7 +4,7 @@
 Makes the picture of docs/play.md and the figures of the lab's handout: race.svg, race.png and race.csv in
 reports/benchmark-server-race. The default room has to be up, and nothing else should run.
 
-Run: .venv/bin/python benchmarks/server_race.py [-n ROUNDS] [-s SECONDS]. Exit status: 0 measured, 3 it could not be
+Run: .venv/bin/python -m benchmarks.server_race [-n ROUNDS] [-s SECONDS]. Exit status: 0 measured, 3 it could not be
 measured, 130 interrupted.
 """
 

@@ -3,7 +3,8 @@
 It is a network, a mount, a process and a control group namespace (namespaces(7)) whose first process ends all others in
 it when it ends (pid_namespaces(7)), as it does when the process that made it dies. Bridges, iptables rules, settings
 of the network and mounts are seen by nobody else. /run is empty, there is one control group hierarchy, version 2, as on
-today's distributions, and the package registries are reached through slirp4netns(1), as from a room.
+today's distributions (or, for who measures, all those of this machine), and the package registries are reached through
+slirp4netns(1), as from a room.
 """
 
 import contextlib
@@ -18,40 +19,43 @@ from types import TracebackType
 
 from labroom.providers.nspawn.links import UPLINK_NAME_SERVER
 
-#: What it takes, and the package of it in Debian and Ubuntu.
-PACKAGES = {"slirp4netns": "slirp4netns", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
+#: What it takes in Debian and Ubuntu.
+PACKAGES = ("iproute2", "slirp4netns", "util-linux")
 _PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"  # the distribution's tools, and no docker of /usr/local/bin
 _PATIENCE = 60.0  # s
 
-# $1 a control group of version 2, $2 a resolv.conf, $3 a fifo to say that all is ready. The first process of the
-# sandbox moves aside: a control group that has children with controllers may have no processes (cgroups(7)). It stays
-# a shell, which takes in the status of orphans that have ended.
+# $1 a resolv.conf, $2 a fifo to say that all is ready, $3 whose control groups, then the groups to join. The first
+# process of the sandbox moves aside: a control group that has children with controllers may have no processes
+# (cgroups(7)). It stays a shell, which takes in the status of orphans that have ended.
 _LAUNCH = """
-echo $$ >"$1/cgroup.procs" || exit
+resolver=$1 ready=$2 kind=$3; shift 3
+for group; do echo $$ >"$group/cgroup.procs" || exit; done
+[ "$kind" = machine ] || cgroup=--cgroup
 exec setpriv --pdeathsig KILL \\
-    unshare --net --mount --pid --cgroup --fork --kill-child --mount-proc --propagation private sh -ec '
+    unshare --net --mount --pid $cgroup --fork --kill-child --mount-proc --propagation private sh -ec '
     ip link set lo up
     mount -t tmpfs -o mode=755 tmpfs /run
-    umount --recursive --lazy /sys
-    mount -t sysfs sysfs /sys
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    mkdir /sys/fs/cgroup/sandbox
-    echo 1 >/sys/fs/cgroup/sandbox/cgroup.procs
-    mount --bind "$2" /etc/resolv.conf
-    echo >"$3"
+    if [ "$3" != machine ]; then
+        umount --recursive --lazy /sys
+        mount -t sysfs sysfs /sys
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        mkdir /sys/fs/cgroup/sandbox
+        echo 1 >/sys/fs/cgroup/sandbox/cgroup.procs
+    fi
+    mount --bind "$1" /etc/resolv.conf
+    echo >"$2"
     sleep infinity &
     wait
-' sh "$@"
+' sh "$resolver" "$ready" "$kind"
 """
+
+
+# Joins the control groups whose files are named before "--", and becomes the command after it.
+_JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"'
 
 
 class SandboxError(Exception):
     """The sandbox, or a daemon in it, failed; the message says how."""
-
-
-def missing_packages(commands: Mapping[str, str] = PACKAGES) -> list[str]:
-    """The packages that would bring the commands that aren't there."""
-    return sorted({package for command, package in commands.items() if not shutil.which(command, path=_PATH)})
 
 
 class Sandbox:
@@ -60,14 +64,18 @@ class Sandbox:
     Args:
         folder: for the files of what runs in it; made and removed, with all that is in it. Its name is that of the
             sandbox: one of the same name that was killed is cleared away.
+        machines_groups: whether it has the machine's own control groups, where what runs in it is `/GROUP/sandbox` in
+            every hierarchy (`group`), and not one hierarchy of its own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, machines_groups: bool = False) -> None:
         self.folder = folder
+        self.group = f"labroom-{folder.name}"
+        self._machines_groups = machines_groups
         self._holder: subprocess.Popen[bytes] | None = None
         self._uplink: subprocess.Popen[bytes] | None = None
         self._daemons: list[subprocess.Popen[bytes]] = []
-        self._pid = 0  # of the sandbox's first process
+        self.pid = 0  # of the sandbox's first process
 
     def __enter__(self) -> "Sandbox":
         self._clear()
@@ -84,19 +92,26 @@ class Sandbox:
     ) -> None:
         self._stop()
 
-    @property
-    def _group(self) -> Path:
-        return _unified() / f"labroom-{self.folder.name}"
+    def _groups(self) -> list[Path]:
+        """The control group of all that runs in it: in each hierarchy of the machine that it joins."""
+        # Not in a cpuset of version 1, which takes no process before it has been given processors (cpuset(7)).
+        joined = [mount for mount in hierarchies() if not (mount / "cpuset.cpus").exists()]
+        return [mount / self.group for mount in (joined if self._machines_groups else joined[-1:])]
 
     def _start(self) -> None:
-        self._group.mkdir()
+        joined = [group / "sandbox" if self._machines_groups else group for group in self._groups()]
+        for group in joined:
+            group.mkdir(parents=True)
         resolver, ready = self.folder / "resolv.conf", self.folder / "ready"
         resolver.write_text(f"nameserver {UPLINK_NAME_SERVER}\n")
         os.mkfifo(ready)
         # Read and write, so that this end opens at once, and a holder that ends early is seen.
         with open(ready, "r+b", buffering=0) as pipe:  # noqa: PTH123
             self._holder = subprocess.Popen(
-                ["sh", "-c", _LAUNCH, "sh", str(self._group), str(resolver), str(ready)],
+                [
+                    *("sh", "-c", _LAUNCH, "sh", str(resolver), str(ready)),
+                    *("machine" if self._machines_groups else "one", *map(str, joined)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for us, who will end it
@@ -109,7 +124,7 @@ class Sandbox:
                     raise SandboxError(f"the sandbox did not start: {self._holder.stderr.read().decode().strip()}")
                 time.sleep(0.01)
         outer = self._holder.pid
-        self._pid = int(Path(f"/proc/{outer}/task/{outer}/children").read_text())
+        self.pid = int(Path(f"/proc/{outer}/task/{outer}/children").read_text())
         self._start_uplink()
 
     def _start_uplink(self) -> None:
@@ -117,7 +132,7 @@ class Sandbox:
         self._uplink = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL", "slirp4netns", "--configure", "--mtu=1500"),
-                *("--disable-host-loopback", f"--ready-fd={signal_ready}", str(self._pid), "tap0"),
+                *("--disable-host-loopback", f"--ready-fd={signal_ready}", str(self.pid), "tap0"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -142,15 +157,16 @@ class Sandbox:
 
     def _clear(self) -> None:
         """End every process of a sandbox of this name and remove what no namespace took with it."""
-        if self._group.is_dir():
-            (self._group / "cgroup.kill").write_text("1")
-            deadline = time.monotonic() + _PATIENCE
-            while self._group.is_dir():
-                for folder in sorted([self._group, *self._group.rglob("*/")], reverse=True):
+        deadline = time.monotonic() + _PATIENCE
+        for group in self._groups():
+            while group.is_dir():
+                with contextlib.suppress(OSError):  # it is gone, or of version 1, or Linux is older than 5.14
+                    (group / "cgroup.kill").write_text("1")
+                for folder in sorted([group, *group.rglob("*/")], reverse=True):
                     with contextlib.suppress(OSError):  # the killed ones may take a moment to go
                         folder.rmdir()
                 if time.monotonic() > deadline:
-                    raise SandboxError(f"{self._group} can't be removed: it is still in use")
+                    raise SandboxError(f"{group} can't be removed: it is still in use")
                 time.sleep(0.01)
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -158,8 +174,8 @@ class Sandbox:
     @property
     def inside(self) -> tuple[str, ...]:
         """The command that runs another one in the sandbox, in the folder where this process is."""
-        flags = ("--net", "--mount", "--pid", "--cgroup", f"--wdns={Path.cwd()}")
-        return ("nsenter", f"--target={self._pid}", *flags, "--")
+        kinds = ["--net", "--mount", "--pid", *([] if self._machines_groups else ["--cgroup"])]
+        return ("nsenter", f"--target={self.pid}", *kinds, f"--wdns={Path.cwd()}", "--")
 
     def environment(self, **variables: str) -> dict[str, str]:
         """The environment for what runs inside: this process's, but for what points to another Docker or libvirt."""
@@ -172,9 +188,10 @@ class Sandbox:
 
     def start(self, *argv: str, log: str) -> subprocess.Popen[bytes]:
         """Start a daemon inside, whose output goes to the file `log` of the sandbox's folder."""
+        groups = [str(group / "sandbox" / "cgroup.procs") for group in self._groups()]
         with (self.folder / log).open("w") as output:
             daemon = subprocess.Popen(
-                [*self.inside, *argv],
+                ["sh", "-c", _JOIN, "sh", *groups, "--", *self.inside, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -219,7 +236,7 @@ class Sandbox:
         return done
 
 
-def _unified() -> Path:
-    """Where the control group hierarchy of version 2 is mounted."""
-    mounts = (line.split()[:3] for line in Path("/proc/mounts").read_text().splitlines())
-    return next(Path(mount) for _, mount, kind in mounts if kind == "cgroup2")
+def hierarchies() -> list[Path]:
+    """Where the machine's control groups are (cgroups(7)): the mounts of version 1, then that of version 2."""
+    mounts = [line.split()[:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    return [Path(mount) for version in ("cgroup", "cgroup2") for _, mount, kind in mounts if kind == version]

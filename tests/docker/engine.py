@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labroom import machine, processes, state
-from tests import sandbox
+from tests import packages, sandbox
 from tests.sandbox import Sandbox
 
 _KEPT = state.ROOT / "docker"
-_PACKAGES = {
-    **sandbox.PACKAGES,
-    "dockerd": "docker.io",
-    "docker": "docker.io",
-    "docker-compose": "docker-compose",
-    "mmdebstrap": "mmdebstrap",
-}
+#: What it takes in Debian and Ubuntu.
+PACKAGES = (*sandbox.PACKAGES, "docker.io", "docker-compose", "mmdebstrap")
 _SOCKET = "unix:///run/docker.sock"
 _CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
@@ -44,14 +39,11 @@ class Engine:
 @contextlib.contextmanager
 def engine(folder: Path) -> Iterator[Engine]:
     """Run an engine, with no container of an earlier one; `folder` is for its sandbox's files."""
-    if packages := sandbox.missing_packages(_PACKAGES):
-        _apt_get("install", "--yes", "--no-install-recommends", *packages)
+    packages.install(*PACKAGES)
     tree = _base()
     base = f"labroom-base:{tree.stem}"
     with Sandbox(folder) as inside:
-        argv = ["dockerd", f"--host={_SOCKET}", f"--data-root={_KEPT / 'engine'}", "--exec-root=/run/docker"]
-        daemon = inside.start(*argv, "--pidfile=/run/docker.pid", log="dockerd.log")
-        inside.wait_for(["docker", "version"], daemon, "dockerd.log")
+        start(inside, _KEPT / "engine")
         # What the last one left, which ended at once.
         left = inside.run("docker", "ps", "--all", "--quiet").stdout.split()
         if left:
@@ -63,9 +55,15 @@ def engine(folder: Path) -> Iterator[Engine]:
         yield Engine(inside, base)
 
 
-def _apt_get(*arguments: str, **variables: str) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"} | variables
-    subprocess.run(["apt-get", *arguments], env=environment, check=True, capture_output=True)
+def start(inside: Sandbox, data: Path, *options: str) -> None:
+    """Start dockerd in a sandbox, with its data in a folder, and wait until it answers.
+
+    Raises:
+        SandboxError: it does not; the message has the last lines of its log.
+    """
+    argv = ["dockerd", f"--host={_SOCKET}", f"--data-root={data}", "--exec-root=/run/docker"]
+    daemon = inside.start(*argv, "--pidfile=/run/docker.pid", *options, log="dockerd.log")
+    inside.wait_for(["docker", "version"], daemon, "dockerd.log")
 
 
 def _base() -> Path:

@@ -50,7 +50,6 @@ _NEEDS: dict[str, tuple[str, Callable[[AnsibleRunner], bool]]] = {
     "test_labroom_command.py": ("labroom_command_destination", _has("labroom_command_destination")),
     "test_name_service.py": ("gateway", _has_gateway),
     "test_nat_gateway.py": ("gateway", _has_gateway),
-    "test_packages.py": ("packages_names", _has("packages_names")),
     "test_room.py": ("gateway", _has_gateway),
 }
 

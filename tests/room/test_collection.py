@@ -3,11 +3,12 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from labroom.machine import tool
 from labroom.resources import ROOT
 from tests.room.trial import Trial
 
@@ -26,7 +27,10 @@ PLAYBOOK = """\
   hosts: guests
   gather_facts: false
   roles:
+    - labroom.labroom.ssh_server
     - labroom.labroom.student_account
+    - labroom.labroom.nat_gateway
+    - labroom.labroom.name_service
     - role: labroom.labroom.lab_programs
       vars: { lab_programs_destination: /srv/labs }
 """
@@ -39,8 +43,8 @@ class Elsewhere:
         self.folder = folder
         self.collection = folder / "collections/ansible_collections/labroom/labroom"
 
-    def run(self, command: str, *arguments: str) -> str:
-        """Run a command of Ansible's there to its end and return what it printed."""
+    def run(self, command: str, *arguments: str, environment_of: Path = Path(sys.prefix)) -> str:
+        """Run a command of a Python environment there, labroom's own by default, and return what it printed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment |= {
             "HOME": str(self.folder),
@@ -48,7 +52,12 @@ class Elsewhere:
             "ANSIBLE_NOCOLOR": "1",
         }
         done = subprocess.run(
-            [tool(command), *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            [environment_of / "bin" / command, *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -69,6 +78,19 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     return elsewhere
 
 
+@pytest.fixture
+def oldest_ansible(tmp_path: Path) -> Path:
+    """A Python environment with the oldest Ansible that is promised; labroom's own where Python is too new for it."""
+    if sys.version_info >= (3, 13):  # which ansible-core knows since 2.18
+        return Path(sys.prefix)
+    oldest = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"].removeprefix(">=")
+    environment = tmp_path / "oldest"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    install = ("install", "--quiet", f"ansible-core~={oldest}", "pydantic>=2", "PyYAML")
+    subprocess.run([environment / "bin/pip", *install], check=True, capture_output=True)
+    return environment
+
+
 def test_holds_what_labroom_runs_with_and_nothing_else(elsewhere: Elsewhere) -> None:
     """The folders of those who change labroom are not in it; what lies about in a checkout in use isn't, either."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -84,13 +106,15 @@ def test_galaxy_takes_it(elsewhere: Elsewhere) -> None:
     assert not re.findall(r"^(?:WARNING|ERROR|CRITICAL)\b.*", said, re.MULTILINE), said
 
 
-def test_roles_and_inventory_work_in_a_playbook_of_ones_own(elsewhere: Elsewhere, trial: Trial) -> None:
+def test_roles_and_inventory_work_in_a_playbook_of_ones_own(
+    elsewhere: Elsewhere, trial: Trial, oldest_ansible: Path
+) -> None:
     trial.file.write_text(ROOM)
     (elsewhere.folder / "own.yml").write_text(PLAYBOOK)
     trial.run("up")
     use = ("ansible-playbook", f"--inventory={trial.file}", "own.yml")
-    elsewhere.run(*use)
-    again = elsewhere.run(*use)
+    elsewhere.run(*use, environment_of=oldest_ansible)
+    again = elsewhere.run(*use, environment_of=oldest_ansible)
     assert re.findall(r"^one +: .* changed=(\d+) ", again, re.MULTILINE) == ["0"], again
     assert trial.run("ssh", "one", "ls", "/srv/labs/tcp_hello").split() == [
         path.name for path in sorted((ROOT / "labs/tcp_hello").iterdir()) if path.is_file()

@@ -1,23 +1,21 @@
-"""Do the roles keep the rules: defaults and argument_specs in step, prefixed names, FQCN, variables documented?"""
+"""Do the roles keep the rules: defaults and argument_specs in step, prefixed names, FQCN, documented?"""
 
-import hashlib
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from labroom import machine
+from labroom import machine, room
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
-LAB_ARCHIVE = ROOT / "roles/lab_programs/files/lab_archive.py"
+MODULES = {f"labroom.labroom.{path.stem}" for path in (ROOT / "plugins/modules").glob("*.py")}
+
+KEYWORDS = {"name", "when", "register", "notify", "listen", "vars", "check_mode", "changed_when", "failed_when"}
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
@@ -62,33 +60,79 @@ def test_supports_the_releases_of_the_project(role: Path) -> None:
 
 
 @each_role
-def test_uses_the_modules_that_come_with_ansible(role: Path) -> None:
-    modules = {
-        module
-        for file in role.glob("*/*.yml")
-        if file.parent.name in ("tasks", "handlers")
-        for module in used(load(file))
-    }
+def test_readme_says_what_it_takes_and_shows_a_play(role: Path) -> None:
+    text = (role / "README.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n\n(.+?)(?=\n## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert sections["Requirements"].startswith("- ")
+    (example,) = re.findall(r"^```yaml\n(.+?)^```$", sections["Example"], re.MULTILINE | re.DOTALL)
+    (play,) = yaml.safe_load(example)
+    assert play["hosts"]
+    (applied,) = play["roles"]
+    assert applied["role"] == f"labroom.labroom.{role.name}"
+    assert applied["vars"]
+    assert applied["vars"].keys() - load(role / "defaults/main.yml").keys() == set()
+
+
+def test_one_oldest_ansible_is_promised() -> None:
+    """tests/room/test_collection.py runs it."""
+    required = load(ROOT / "meta/runtime.yml")["requires_ansible"]
+    oldest = required.removeprefix(">=").removesuffix(".0")
+    assert {load(role / "meta/main.yml")["galaxy_info"]["min_ansible_version"] for role in ROLES} == {oldest}
+    texts = [role / "README.md" for role in ROLES]
+    assert {re.findall(r"ansible-core ([\d.]+) or newer", text.read_text())[0] for text in texts} == {oldest}
+
+
+@each_role
+def test_uses_modules_of_ansible_and_of_this_collection(role: Path) -> None:
+    modules = {module for task in tasks(role) for module in task.keys() - KEYWORDS}
     assert modules
-    assert {module for module in modules if not module.startswith("ansible.builtin.")} == set()
+    assert {module for module in modules - MODULES if not module.startswith("ansible.builtin.")} == set()
 
 
-def used(tasks: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the module of every task, those in blocks included."""
-    keywords = {"name", "when", "register", "notify", "listen", "vars", "delegate_to", "become", "run_once"}
+@each_role
+def test_what_it_registers_and_notifies_bears_its_name(role: Path) -> None:
+    """Another role's register can't be relied on, and another role's topic would be notified with one's own."""
+    registered = [task["register"] for task in tasks(role) if "register" in task]
+    assert [name for name in registered if not name.startswith(f"__{role.name}_")] == []
+    handlers = load(role / "handlers/main.yml") if (role / "handlers").exists() else []
+    assert [task["name"] for task in handlers if role.name not in task["name"].split()] == []
+    topics = {topic for task in handlers for topic in several(task["listen"])}
+    assert [topic for topic in topics if not topic.startswith(f"{role.name} ")] == []
+    assert {topic for task in tasks(role) for topic in several(task.get("notify", []))} == topics
+
+
+@each_role
+def test_reads_no_other_roles_variables(role: Path) -> None:
+    others = "|".join(other.name for other in ROLES if other != role)
+    files = [path for kind in ("tasks", "handlers", "templates", "vars") for path in (role / kind).glob("*")]
+    assert {name for path in files for name in re.findall(rf"\b_*(?:{others})_\w+", path.read_text())} == set()
+
+
+def tasks(role: Path) -> Iterator[dict[str, Any]]:
+    """Yield every task and handler of the role, those in blocks in place of the block."""
+    for file in role.glob("*/*.yml"):
+        if file.parent.name in ("tasks", "handlers"):
+            yield from flat(load(file))
+
+
+def flat(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task in tasks:
         if "block" in task:
-            yield from used(task["block"])
+            yield from flat(task["block"])
         else:
-            yield from set(task) - keywords - {"check_mode", "changed_when", "failed_when"}
+            yield task
+
+
+def several(value: str | list[str]) -> list[str]:
+    """A string stands for a list of one, as `notify` and `listen` have it."""
+    return [value] if isinstance(value, str) else value
 
 
 def test_playbooks_gather_no_facts_and_use_every_role_under_its_tag() -> None:
     plays = [play for file in sorted((ROOT / "playbooks").glob("*.yml")) for play in load(file) if "hosts" in play]
     assert [play["name"] for play in plays if play["gather_facts"] is not False] == []
     applied = {role["role"]: role["tags"] for play in plays for role in play.get("roles", [])}
-    names = {role.name for role in ROLES} - {"packages"}  # which the others use
-    assert applied == {f"labroom.labroom.{name}": name for name in names}
+    assert applied == {f"labroom.labroom.{role.name}": role.name for role in ROLES}
 
 
 def test_machines_that_run_rooms_get_what_a_room_needs() -> None:
@@ -96,72 +140,10 @@ def test_machines_that_run_rooms_get_what_a_room_needs() -> None:
     assert set(machine._COMMANDS.values()) - set(packages) == set()
 
 
-@pytest.fixture
-def labs(tmp_path: Path) -> Path:
-    """A folder of labs with all that may lie about in one."""
-    folder = tmp_path / "labs"
-    for name in ("hello/README.md", "hello/server.py", "hello/__pycache__/server.pyc", "hello/.server.py.swp", "a/b/c"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-    (folder / "hello/server.py").chmod(0o700)
-    return folder
-
-
-def pack(folder: Path, archive: Path | None = None, *options: str) -> str:
-    """Run lab_archive.py and return the digest it prints."""
-    command = [sys.executable, str(LAB_ARCHIVE), *options, str(folder), "labs", *([str(archive)] if archive else [])]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_archive_of_labs_holds_the_labs_alone_and_readable(labs: Path, tmp_path: Path) -> None:
-    assert pack(labs, tmp_path / "new/a.tar") == hashlib.sha256((tmp_path / "new/a.tar").read_bytes()).hexdigest()
-    listing = subprocess.run(["tar", "-tvf", tmp_path / "new/a.tar"], check=True, capture_output=True, text=True).stdout
-    assert [(line.split()[0], line.split()[1], line.split()[-1]) for line in listing.splitlines()] == [
-        ("drwxr-xr-x", "0/0", "labs/"),
-        ("drwxr-xr-x", "0/0", "labs/a/"),
-        ("drwxr-xr-x", "0/0", "labs/a/b/"),
-        ("-rw-r--r--", "0/0", "labs/a/b/c"),
-        ("drwxr-xr-x", "0/0", "labs/hello/"),
-        ("-rw-r--r--", "0/0", "labs/hello/README.md"),
-        ("-rwxr-xr-x", "0/0", "labs/hello/server.py"),
-    ]
-
-
-def test_archive_of_labs_depends_on_what_they_hold_alone(labs: Path, tmp_path: Path) -> None:
-    first = pack(labs, tmp_path / "a.tar")
-    copy = tmp_path / "elsewhere"
-    shutil.copytree(labs, copy)
-    os.utime(copy / "a/b/c", (0, 0))
-    (copy / "hello/README.md").chmod(0o600)
-    assert pack(copy, tmp_path / "b.tar") == first
-    (copy / "a/b/c").write_text("changed")
-    assert pack(copy, tmp_path / "c.tar") != first
-
-
-def test_archive_without_an_entry_does_not_depend_on_it(labs: Path, tmp_path: Path) -> None:
-    first = pack(labs, tmp_path / "a.tar", "--without=a", "--without=none")
-    assert first != pack(labs, tmp_path / "b.tar")
-    shutil.rmtree(labs / "a")
-    assert first == pack(labs, tmp_path / "c.tar")
-
-
-def test_archive_keeps_links(labs: Path, tmp_path: Path) -> None:
-    (labs / "a/to-itself").symlink_to("..")
-    digest = pack(labs, tmp_path / "a.tar")
-    subprocess.run(["tar", "-xf", tmp_path / "a.tar", "-C", tmp_path, "--transform", "s/^labs/placed/S"], check=True)
-    assert (tmp_path / "placed/a/to-itself").readlink() == Path("..")
-    assert os.getuid() != 0 or pack(tmp_path / "placed") == digest
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="labs in place belong to root")
-def test_labs_in_place_have_the_digest_of_their_archive_until_something_differs(labs: Path, tmp_path: Path) -> None:
-    digest = pack(labs, tmp_path / "a.tar")
-    subprocess.run(["tar", "-xf", tmp_path / "a.tar", "-C", tmp_path, "--transform", "s/^labs/placed/"], check=True)
-    placed = tmp_path / "placed"
-    assert pack(placed) == digest
-    (placed / "hello/server.py").chmod(0o644)
-    assert pack(placed) not in (digest, "missing")
-    (placed / "hello/server.py").chmod(0o755)
-    (placed / "left_over.py").touch()
-    assert pack(placed) != digest
-    assert pack(tmp_path / "nowhere") == "missing"
+def test_rooms_of_scenarios_can_be_up_side_by_side() -> None:
+    scenarios = {file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml")}
+    rooms = {file.stem: room.load(file) for file in ROOT.glob("extensions/molecule/rooms/*.yml")}
+    assert rooms.keys() == scenarios
+    assert len({one.name for one in rooms.values()}) == len(rooms)
+    subnets = [subnet for one in rooms.values() for subnet in (one.networks.private, one.networks.outside)]
+    assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]

@@ -20,8 +20,8 @@ import yaml
 from labroom import machine, processes, state
 from labroom.resources import ROOT
 
-#: What making a box takes, and the package of it in Debian and Ubuntu.
-PACKAGES = {"mmdebstrap": "mmdebstrap", "cpio": "cpio", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
+#: What making a box takes in Debian and Ubuntu.
+PACKAGES = ("cpio", "e2fsprogs", "mmdebstrap", "qemu-utils")
 
 _INCLUDED = (
     *("linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "dbus", "busybox-static"),

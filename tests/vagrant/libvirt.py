@@ -1,22 +1,29 @@
 """Vagrant with libvirt in a sandbox: a checkout as users have it, the box that was made here, and emulated machines."""
 
 import contextlib
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from labroom.resources import ROOT
-from tests import sandbox
+from tests import packages, sandbox
 from tests.sandbox import Sandbox
 from tests.vagrant import box
 
-_PACKAGES = (
-    *("vagrant", "vagrant-libvirt", "libvirt-daemon-system", "libvirt-clients", "qemu-system-x86", "qemu-utils"),
-    *("dnsmasq-base", "iptables", "mmdebstrap", "e2fsprogs", "cpio", "rsync", *sandbox.PACKAGES.values()),
+#: What it takes in Debian and Ubuntu.
+PACKAGES = (
+    *sandbox.PACKAGES,
+    *box.PACKAGES,
+    "dnsmasq-base",
+    "iptables",
+    "libvirt-clients",
+    "libvirt-daemon-system",
+    "qemu-system-x86",
+    "rsync",
+    "vagrant",
+    "vagrant-libvirt",
 )
 _BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
 _RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
@@ -91,7 +98,7 @@ class Vagrant:
 @contextlib.contextmanager
 def vagrant(folder: Path) -> Iterator[Vagrant]:
     """Run libvirt for Vagrant, with no machine at the beginning; those that are left end with it."""
-    _install()
+    packages.install(*PACKAGES)
     kept = box.box(_RELEASE)
     with Sandbox(folder) as inside:
         vagrant = Vagrant(inside)
@@ -102,15 +109,3 @@ def vagrant(folder: Path) -> Iterator[Vagrant]:
         inside.wait_for(["virsh", "--connect=qemu:///system", "uri"], libvirtd, "libvirtd.log")
         vagrant.run("box", "add", "--name", _BOX, str(kept))
         yield vagrant
-
-
-def _install() -> None:
-    """Install what of the packages isn't there."""
-    shown = ("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *_PACKAGES)
-    found = subprocess.run(shown, capture_output=True, text=True, check=False).stdout.splitlines()
-    if missing := {f"{package} installed" for package in _PACKAGES} - set(found):
-        names = [line.split()[0] for line in sorted(missing)]
-        argv = ["apt-get", "install", "--yes", "--no-install-recommends", *names]
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -350,5 +349,5 @@ def _test(options: argparse.Namespace) -> int:
 
     if not options.pytest:
         machine.require_root("test")
-    script = ROOT / "tests" / "run"
-    return subprocess.run([str(script), *options.pytest], cwd=ROOT, check=False).returncode
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "tests.run", *options.pytest])  # noqa: S606 (no shell is meant)

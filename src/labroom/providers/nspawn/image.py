@@ -118,7 +118,8 @@ def _names(room: Room, release: str) -> dict[str, str]:
     base = f"base-{release}-{_digest(release, recipe, machine.apt_sources(release), nspawn_guest.UID_BASE)}"
     variables = inventory.role_variables(room, network.UPLINK_NAME_SERVER)
     roles, playbooks = ROOT / "roles", ROOT / "playbooks"
-    for_guest = {roles / name for name in ("packages", *_roles("guest.yml"))}  # packages: which the others use
+    modules = {ROOT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
+    for_guest = modules | {roles / name for name in _roles("guest.yml")}
     for_gateway = {roles / name for name in _roles("gateway.yml")}
     guest_inputs = [*_files(*for_guest, ROOT / "labs"), (playbooks / "guest.yml").read_text()]
     guest = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"

@@ -1,0 +1,303 @@
+"""Runs the project's tests: in suites, of which those that mostly wait run side by side. `./labroom test` comes here.
+
+    ./labroom test                 every suite
+    ./labroom test unit room       these suites
+    ./labroom test tests/unit -x   pytest, on what is named, with its own options
+
+What a suite prints is in reports/tests/SUITE.log, its verdicts are in SUITE.xml there (JUnit), and how long each step
+took is in reports/tests/times.tsv: suite, step, second of its start, seconds it took. coverage.txt says which lines of
+the package the tests came by, those of the processes that they started included. The first suite that fails ends the
+others.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests import packages
+from tests.docker import engine
+from tests.vagrant import libvirt
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORTS = ROOT / "reports" / "tests"
+_HEARTBEAT = 30.0  # s between signs of life
+_LABROOM = (sys.executable, "-m", "labroom")
+# What makes every Python of .venv measure (coverage.py, "Managing processes").
+_COVERAGE = {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml"), "COVERAGE_FILE": str(REPORTS / "coverage")}
+
+Step = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests that run one after another.
+
+    Attributes:
+        name: what it is called on the command line.
+        steps: its commands.
+        after: the suites that must have passed before, of those that run.
+        last: a command that ends what the steps may have left up, whatever became of them.
+        packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
+        at_once: how many of its steps run at a time.
+        covered: whether coverage is measured; not where it would slow Ansible or an emulated machine for little.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    after: tuple[str, ...] = ()
+    last: Step = ()
+    packages: tuple[str, ...] = ()
+    covered: bool = True
+    at_once: int = 1
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _pytest(name: str, *arguments: str) -> Step:
+    return (sys.executable, "-m", "pytest", f"--junit-xml={REPORTS / name}.xml", "--durations=5", *arguments)
+
+
+#: The suites, but for what depends on whether a room is up. What comes first tells most in the shortest time.
+NAMES = ("linters", "unit", "room", "lab_room", "molecule", "docker", "vagrant")
+
+
+def suites() -> list[Suite]:
+    """Every suite, as this machine runs it now."""
+    status = subprocess.run([*_LABROOM, "status"], capture_output=True, text=True, cwd=ROOT, check=False)
+    own_room = "is not up" in status.stdout  # else it is somebody's: brought to what the checkout says, and left up
+    provision: list[Step] = [] if own_room else [(_tool("ansible-playbook"), "-i", "room.yml", "playbooks/room.yml")]
+    scenarios = sorted(file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml"))
+    room_tests = _pytest("room", "tests/guests", "tests/room", "--ansible-inventory=room.yml")
+    return [
+        Suite("linters", ((_tool("pre-commit"), "run", "--all-files"),), covered=False),
+        Suite(
+            "unit",
+            (_pytest("unit", "tests/unit", "-n3", "--dist=loadfile"),),
+            after=("linters",),
+            packages=("openssh-server",),  # the driver's own tests talk to an sshd on loopback
+        ),
+        Suite(
+            "room",
+            ((*_LABROOM, "up"), *provision, (*_LABROOM, "check"), room_tests),
+            after=("unit",),
+            last=(*_LABROOM, "down") if own_room else (),
+        ),
+        Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),
+        Suite(
+            "molecule",
+            tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),
+            after=("lab_room",),
+            covered=False,
+            at_once=2,
+        ),
+        Suite("docker", (_pytest("docker", "tests/docker"),), after=("unit",), packages=engine.PACKAGES),
+        # From the beginning: it takes longest, and waits for its machines for most of its time.
+        Suite("vagrant", (_pytest("vagrant", "tests/vagrant"),), packages=libvirt.PACKAGES, covered=False),
+    ]
+
+
+class Run:
+    """Suites that run, each in a thread of its own which waits for those it comes after."""
+
+    def __init__(self, chosen: Sequence[Suite]) -> None:
+        self.suites = chosen
+        self.failed: list[str] = []
+        self._over = {suite.name: threading.Event() for suite in chosen}
+        self._stopped = threading.Event()
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        (REPORTS / "times.tsv").write_text("suite\tstep\tstart_s\tseconds\n")
+
+    def wait(self) -> None:
+        """Run them all; returns when all have ended.
+
+        Raises:
+            KeyboardInterrupt: after all that ran has cleared away.
+        """
+        threads = [threading.Thread(target=self._suite, args=(suite,)) for suite in self.suites]
+        for thread in threads:
+            thread.start()
+        said = time.monotonic()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                next(thread for thread in threads if thread.is_alive()).join(timeout=1)
+                if time.monotonic() - said >= _HEARTBEAT:
+                    said = time.monotonic()
+                    self._say(f"  {self._elapsed():4.0f} s: {', '.join(self._running) or 'waiting'} …")
+        finally:
+            self.stop()
+            for thread in threads:
+                thread.join()
+
+    def stop(self) -> None:
+        """Interrupt what runs, as Ctrl+C would, and start nothing more."""
+        self._stopped.set()
+        with self._lock:
+            for process in self._running.values():
+                process.send_signal(signal.SIGINT)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            print(text, flush=True)
+
+    def _suite(self, suite: Suite) -> None:
+        try:
+            for name in suite.after:
+                if name in self._over:
+                    self._over[name].wait()
+            began = self._elapsed()
+            with ThreadPoolExecutor(suite.at_once) as pool:
+                done = [step for step in pool.map(lambda step: self._step(suite, step), suite.steps) if step]
+            if suite.last and done:
+                self._run(suite, suite.last)
+            self._judge(suite, done, self._elapsed() - began)
+        finally:
+            self._over[suite.name].set()
+
+    def _step(self, suite: Suite, step: Step) -> "Done | None":
+        """Run a step, unless one before it has failed; None if it wasn't run."""
+        if self._stopped.is_set() or suite.name in self.failed:
+            return None
+        done = self._run(suite, step)
+        if done.status and not self._stopped.is_set():
+            self.failed.append(suite.name)
+        return done
+
+    def _run(self, suite: Suite, step: Step) -> "Done":
+        began = self._elapsed()
+        words = _words(step)
+        with tempfile.TemporaryFile(dir=REPORTS) as output:
+            with self._lock:
+                process = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "INT", "--", *step],  # should this process be killed
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=ROOT,
+                    start_new_session=True,  # Ctrl+C is for us, who pass it on
+                    env=os.environ | (_COVERAGE if suite.covered else {}),
+                )
+                self._running[words] = process
+            status = process.wait()
+            done = Done(words, began, self._elapsed() - began, status)
+            output.seek(0)
+            with self._lock:
+                del self._running[words]
+                with _log(suite).open("ab") as log:
+                    log.write(b"$ " + words.encode() + b"\n" + output.read())
+                with (REPORTS / "times.tsv").open("a") as times:
+                    times.write(f"{suite.name}\t{words}\t{done.start:.1f}\t{done.seconds:.1f}\n")
+        return done
+
+    def _judge(self, suite: Suite, done: Sequence["Done"], seconds: float) -> None:
+        """Say what became of a suite; its failure ends the others."""
+        if len(done) == len(suite.steps) and not any(step.status for step in done):
+            self._say(f"  {suite.name:<10} passed {seconds:6.1f} s  {_closing_line(_log(suite))}")
+        elif suite.name in self.failed:
+            failed = ", ".join(step.words for step in done if step.status)
+            self._say(f"{_log(suite).read_text(errors='replace')}\nlabroom test: {suite.name} failed: {failed}")
+            self.stop()
+        else:
+            self._say(f"  {suite.name:<10} ended  {seconds:6.1f} s")
+        if done and not (REPORTS / f"{suite.name}.xml").exists():  # it has no step of pytest's, or did not come to it
+            _write_junit(suite.name, done)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that has ended: its command in short, second of its start, seconds it took, exit status."""
+
+    words: str
+    start: float
+    seconds: float
+    status: int
+
+
+def _log(suite: Suite) -> Path:
+    return REPORTS / f"{suite.name}.log"
+
+
+def _words(step: Step) -> str:
+    words = [Path(word).name if word.startswith("/") else word for word in step]
+    return re.sub(r"^python\S* -m |--junit-xml=\S+ |--durations=\S+ ", "", " ".join(words))
+
+
+def _closing_line(log: Path) -> str:
+    """What pytest said at the end of a log: "894 passed in 97.01s"; empty where it was another tool."""
+    found = re.findall(r"^=+ (\d+ \w+(?:, \d+ \w+)* in [\d.]+s)", log.read_text(errors="replace"), re.MULTILINE)
+    return str(found[-1]) if found else ""
+
+
+def _write_junit(suite: str, steps: Sequence[Done]) -> None:
+    """Write a suite's verdicts in the form of JUnit: a test case for each step."""
+    failures = sum(step.status != 0 for step in steps)
+    root = ElementTree.Element("testsuite", name=suite, tests=str(len(steps)), failures=str(failures))
+    for step in steps:
+        case = ElementTree.SubElement(root, "testcase", classname=suite, name=step.words, time=f"{step.seconds:.1f}")
+        if step.status:
+            ElementTree.SubElement(case, "failure", message=f"status {step.status}; see {suite}.log")
+    ElementTree.ElementTree(root).write(REPORTS / f"{suite}.xml", encoding="utf-8", xml_declaration=True)
+
+
+def _coverage() -> str:
+    """Write coverage.txt, and return the line of its total; empty where nothing was measured."""
+    coverage = [sys.executable, "-m", "coverage"]
+    environment = os.environ | {"COVERAGE_FILE": _COVERAGE["COVERAGE_FILE"]}
+    subprocess.run([*coverage, "combine", "--quiet"], env=environment, capture_output=True, check=False)
+    words = [*coverage, "report", "--show-missing", "--skip-covered"]
+    report = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if report.returncode != 0:
+        return ""
+    (REPORTS / "coverage.txt").write_text(report.stdout)
+    total = next(line for line in report.stdout.splitlines() if line.startswith("TOTAL"))
+    return f"{total.split()[-1]} of the lines and branches of the package covered"
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run suites, all if none is named, or pytest; returns the exit status."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ |= {"ANSIBLE_HOME": str(ROOT / ".ansible"), "PRE_COMMIT_HOME": str(ROOT / ".pre-commit_cache")}
+    os.chdir(ROOT)
+    if not set(arguments) <= set(NAMES):
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is meant)
+    signal.signal(signal.SIGTERM, _interrupted)
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
+    chosen = [suite for suite in suites() if not arguments or suite.name in arguments]
+    packages.install(*{name for suite in chosen for name in suite.packages})
+    began = time.monotonic()
+    run = Run(chosen)
+    try:
+        run.wait()
+    except KeyboardInterrupt:
+        print("labroom test: interrupted", file=sys.stderr)
+        return 130
+    if covered := _coverage():
+        print(covered)
+    print(f"{len(chosen)} suites in {time.monotonic() - began:.0f} s; logs, verdicts and times: {REPORTS}")
+    return 1 if run.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
