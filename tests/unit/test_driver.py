@@ -418,6 +418,7 @@ def test_files_and_a_folder_that_goes_with_the_check(room: Driver, alfa: Host, b
     alfa.write_file(f"{folder}/data", bytes(range(256)))
     assert bravo.read_file(f"{folder}/data") == bytes(range(256))
     assert alfa.read_file(f"{folder}/data", 250) == bytes(range(250, 256))
+    assert alfa.read_file("/proc/sys/kernel/pid_max").strip().isdigit(), "a file that refuses large reads"
     with pytest.raises(CheckFailed, match="/data/data: Not a directory"):
         alfa.write_file(f"{folder}/data/data", b"")
     assert alfa.scratch == str(folder)
