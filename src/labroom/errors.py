@@ -15,14 +15,14 @@ class LabroomError(Exception):
 
     Args:
         message: what is wrong, one line.
-        help: the remedy, one line; empty when the message says it all.
+        remedy: what to do about it, one line; empty when the message says it all.
     """
 
     status = 3
 
-    def __init__(self, message: str, help: str = "") -> None:  # noqa: A002 (the field's own word)
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
-        self.help = help
+        self.remedy = remedy
 
 
 class UsageError(LabroomError):

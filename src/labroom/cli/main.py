@@ -4,16 +4,14 @@ import argparse
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
-from labroom import __version__, room, state
-from labroom import providers as provider
+from labroom import __version__, providers, room, rooms
+from labroom.console import Console, ConsoleProgress
 from labroom.endpoint import Endpoint
-from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
+from labroom.errors import LabroomError, MachineError, UsageError
 from labroom.resources import ROOT
 
 REPORTS = ROOT / "reports"
@@ -32,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except LabroomError as error:
         print(f"labroom: {error}", file=sys.stderr)
-        if error.help:
-            print(f"  help: {error.help}", file=sys.stderr)
+        if error.remedy:
+            print(f"  help: {error.remedy}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("labroom: interrupted", file=sys.stderr)
@@ -75,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = verb("up", _up, "make the room, or mend it where something is missing")
     up.add_argument("--check", action="store_true", help="then drive the labs across it")
-    up.add_argument("--provider", choices=provider.NAMES, help="what makes the guests (nspawn)")
+    up.add_argument("--provider", choices=providers.NAMES, help="what makes the guests (nspawn)")
     down = verb("down", _down, "take the room down; nothing of it stays but its image and keys")
     down.add_argument("--purge", action="store_true", help="remove the image and the keys too")
     check = verb("check", _check, "drive the labs across the room and say what happened", machines)
@@ -99,46 +97,25 @@ def _room_file(options: argparse.Namespace) -> Path:
     return file.absolute() if file else room.default_file()
 
 
+def _progress() -> ConsoleProgress:
+    return ConsoleProgress(Console(sys.stdout))
+
+
 # Modules that only some verbs need are imported by those: `labroom list` starts in a tenth of a second.
 
 
 def _up(options: argparse.Namespace) -> int:
-    from labroom import machine
-    from labroom.console import Console, ConsoleProgress
-
     file = _room_file(options)
-    wanted = room.load(file)
-    made_by = provider.read_record(wanted.name).get("provider", provider.NAMES[0])
-    makes = provider.named(options.provider or made_by)
-    if makes.NEEDS_ROOT:
-        machine.require_root("up")
-    progress = ConsoleProgress(Console(sys.stdout))
-    started = time.monotonic()
-    with state.locked(_lock(wanted.name), f"brings room {wanted.name} up"):
-        record = provider.read_record(wanted.name)
-        was_up = bool(record) and provider.named(made_by).exists(wanted.name)
-        if was_up and record["file"] != str(file):
-            raise MachineError(
-                f"a room named {wanted.name} is up already, of {record['file']}",
-                f"labroom --room {record['file']} down, or another name in {file}",
-            )
-        if was_up and options.provider not in (None, made_by):
-            raise MachineError(f"room {wanted.name} is up by {made_by}", "labroom down, then labroom up")
-        print(f"room {wanted.name}: {len(wanted.guests)} guests, by {file}", flush=True)
-        try:
-            done = makes.up(wanted, file, progress)
-        except BaseException:
-            if not was_up:  # half a room is of no use to anybody
-                makes.down(wanted.name, at_once=True)
-            raise
-    for guest, what in done.items():
-        if was_up:
+    progress = _progress()
+    result = rooms.up(file, provider=options.provider, progress=progress)
+    for guest, what in result.done.items():
+        if result.was_up:
             print(f"  {guest} {what}")
-    print(f"all in order after {time.monotonic() - started:.1f} s" if not done else f"up: {progress.longest()}")
+    print(f"up: {progress.longest()}" if result.done else f"all in order after {result.seconds:.1f} s")
     status = 0
     if options.check:
         status = _run_checks(options, [])
-    elif wanted.image.provisioned:
+    elif result.room.image.provisioned:
         print("drive the labs:  ./labroom check")
     else:
         print(f"provision it:    .venv/bin/ansible-playbook -i {file} playbooks/room.yml")
@@ -146,45 +123,12 @@ def _up(options: argparse.Namespace) -> int:
     return status
 
 
-def _lock(name: str) -> Path:
-    return state.ROOT / "locks" / name
-
-
 def _down(options: argparse.Namespace) -> int:
-    from labroom import machine
-
-    file = _room_file(options)
-    # By the room's record first: room.yml may be gone, broken, or say another name by now.
-    names = {
-        record.parent.name
-        for record in state.ROOMS.glob("*/room.json")
-        if state.read_json(record).get("file") == str(file)
-    }
-    try:
-        name = room.load(file).name
-    except LabroomError:
-        if not names:
-            raise
-    else:
-        other = provider.read_record(name).get("file", str(file))
-        if other == str(file):
-            names.add(name)
-        elif not names:
-            raise MachineError(f"room {name} is that of {other}", f"labroom --room {other} down")
-    if options.purge or any(provider.of(name).NEEDS_ROOT for name in names):
-        machine.require_root("down")
-    for name in sorted(names):
-        started = time.monotonic()
-        with state.locked(_lock(name), f"takes room {name} down"):
-            there = provider.of(name).down(name)
-            if options.purge:
-                state.remove_tree(state.ROOMS / name)
-                for log in state.ROOT.glob(f"{name}-*.log"):
-                    log.unlink()
-        print(f"room {name}: down after {time.monotonic() - started:.1f} s" if there else f"room {name}: was not up")
+    remove = rooms.purge if options.purge else rooms.down
+    for result in remove(_room_file(options), progress=_progress()):
+        took = f"down after {result.seconds:.1f} s" if result.was_there else "was not up"
+        print(f"room {result.room_name}: {took}")
     if options.purge:
-        for other in provider.NAMES:
-            provider.named(other).purge()
         print("images and keys removed")
     return 0
 
@@ -217,9 +161,9 @@ def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
     from labroom.checks import run as checks
 
     labs = checks.chosen(labs)
-    wanted = _running_room(options)
-    with _locked_for_labs(wanted):
-        return checks.run(provider.of(wanted.name).endpoints(wanted), labs, REPORTS).status
+    wanted = rooms.running(_room_file(options))
+    with rooms.locked_for_labs(wanted, _progress()):
+        return checks.run(rooms.endpoints(wanted), labs, REPORTS).status
 
 
 def _play(options: argparse.Namespace) -> int:
@@ -231,39 +175,19 @@ def _play(options: argparse.Namespace) -> int:
         from labroom.checks import inventory_hosts as ssh
 
         return play.run(ssh.one_seat(inventory, options.limit), options.lab, REPORTS)
-    wanted = _running_room(options)
-    with _locked_for_labs(wanted):
-        return play.run(provider.of(wanted.name).endpoints(wanted), options.lab, REPORTS)
-
-
-def _locked_for_labs(wanted: room.Room) -> AbstractContextManager[object]:
-    """Two at once would fight for the labs' ports. The lock lies where whoever may use the keys may write."""
-    from labroom import keys
-
-    return state.locked(keys.folder(wanted.name) / "check.lock", f"runs labs in room {wanted.name}")
-
-
-def _running_room(options: argparse.Namespace) -> room.Room:
-    """The room, which must be up.
-
-    Raises:
-        RoomFault: it isn't.
-    """
-    wanted = room.load(_room_file(options))
-    if not provider.of(wanted.name).exists(wanted.name):
-        raise RoomFault(f"room {wanted.name} is not up", "sudo ./labroom up")
-    return wanted
+    wanted = rooms.running(_room_file(options))
+    with rooms.locked_for_labs(wanted, _progress()):
+        return play.run(rooms.endpoints(wanted), options.lab, REPORTS)
 
 
 def _status(options: argparse.Namespace) -> int:
     wanted = room.load(_room_file(options))
-    makes = provider.of(wanted.name)
-    if not makes.exists(wanted.name):
+    if not rooms.exists(wanted):
         print(f"room {wanted.name} is not up: ./labroom up")
         return 0
     print(f"room {wanted.name}, domain {wanted.domain}, internet {'on' if wanted.internet else 'off'}\n")
     print(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
-    for guest in makes.status(wanted):
+    for guest in rooms.status(wanted):
         addresses = [wanted.guests[guest.name].private, wanted.guests[guest.name].outside]
         first, *more = [str(address) for address in addresses if address]
         line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
@@ -313,21 +237,14 @@ def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
         from labroom.checks import inventory_hosts as ssh
 
         return ssh.read(inventory, options.limit).machines
-    wanted = _running_room(options)
-    return provider.of(wanted.name).endpoints(wanted)
+    return rooms.endpoints(rooms.running(_room_file(options)))
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from labroom import machine
-    from labroom.providers.nspawn import links as network
+    from labroom.providers import nspawn
 
-    wanted = room.load(_room_file(options))
-    findings = machine.examine()
-    try:
-        network.check_free(wanted)
-        findings.append(machine.Finding("the room's networks are free", ok=True))
-    except MachineError as error:
-        findings.append(machine.Finding(f"the room's networks are free: {error}", ok=False, remedy=error.help))
+    findings = nspawn.examine(room.load(_room_file(options)))
     for finding in findings:
         print(f"{'ok ' if finding.ok else 'NO '} {finding.what}{'' if finding.ok else ': ' + finding.remedy}")
     lacking = sum(not finding.ok for finding in findings)
