@@ -13,6 +13,12 @@ from labroom.resources import ROOT
 LABROOM = str(ROOT / "labroom")
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rooms this machine has is of no concern here."""
+    monkeypatch.setenv("LABROOM_STATE_DIR", str(tmp_path / "state"))
+
+
 def _labroom(
     *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
