@@ -137,7 +137,7 @@ def _broken(body: str, **env: str) -> subprocess.CompletedProcess[str]:
         ("raise KeyError('one')", "unexpected KeyError: 'one'"),
         ("raise RuntimeError('first\\nlabroom: all is well')", "unexpected RuntimeError: first"),
         ("titles()", "unexpected RecursionError: "),
-        ("raise ConnectionResetError", "unexpected ConnectionResetError: "),
+        ("raise ConnectionResetError", "unexpected ConnectionResetError\n"),
         ("raise ExceptionGroup('several', [ValueError(1)])", "unexpected ExceptionGroup: several"),
     ],
 )

@@ -85,7 +85,8 @@ def _tell(message: str, remedy: str, status: int) -> int:
 
 def _unexpected(error: BaseException) -> int:
     """Say in a line that something went wrong that nobody thought of; the rest is in a file."""
-    words = f"{type(error).__name__}: {error}".partition("\n")[0]
+    said = str(error).partition("\n")[0]
+    words = f"{type(error).__name__}: {said}" if said else type(error).__name__
     file = _log(error)
     remedy = f"please report it, with {file}" if file else "please report it"
     return _tell(f"unexpected {words}", remedy, MachineError.status)
