@@ -20,7 +20,10 @@ from labroom.checks import run as checks
 from labroom.resources import ROOT
 
 TARGET = 40.0  # seconds
-COMMAND = "import sys; from labroom import checks, cli; checks.WORKERS = {}; sys.exit(cli.main(['check']))"
+COMMAND = (
+    "import sys; from labroom.checks import run; from labroom.cli.main import main; "
+    "run.WORKERS = {}; sys.exit(main(['check']))"
+)
 REPORT = ROOT / "reports" / "report.json"
 
 

@@ -12,8 +12,9 @@ import argparse
 import sys
 
 from labroom.checks import race
-from labroom.checks import run as checks
-from labroom.driver.driver import CheckFailed, Driver
+from labroom.checks.plugin import endpoints_of_room
+from labroom.checks.programs import resolve
+from labroom.driver import CheckFailed, Driver
 from labroom.errors import LabroomError
 from labroom.resources import ROOT
 
@@ -26,7 +27,7 @@ def main() -> int:
     parser.add_argument("-n", "--rounds", type=int, default=3, help="rounds (3)")
     parser.add_argument("-s", "--seconds", type=float, default=2.0, help="seconds for each measurement (2)")
     chosen = parser.parse_args()
-    driver = Driver(checks.endpoints_of_room())
+    driver = Driver(endpoints_of_room(), resolve=resolve)
     try:
         driver.begin("server_race")
         clients = [driver.hosts[name] for name in ("alfa", "bravo", "charlie")]

@@ -25,7 +25,7 @@ def on_the_wire(sender: Host, receiver: Host, port: int, *options: str) -> str:
 
 
 @pytest.mark.play
-def test_memory_and_wire(check: Driver, server: Host, alfa: Host, port: int) -> None:
+def test_memory_and_wire(driver: Driver, server: Host, alfa: Host, port: int) -> None:
     """0x12345678 lies in memory as 78 56 34 12 and is sent as 12 34 56 78; without htonl, it is sent as it lies."""
     printed = run(alfa, "byte_order")
     for line in "0x12345678 in memory   : 78 56 34 12", "0x12345678 on the wire : 12 34 56 78":
@@ -33,11 +33,11 @@ def test_memory_and_wire(check: Driver, server: Host, alfa: Host, port: int) -> 
 
     sent = on_the_wire(alfa, server, port)
     assert sent == "12 34 56 78", f"htonl was called, and what came to the server is {sent}"
-    check.note("captured on the server: 12 34 56 78")
-    check.note("the same number, and htonl forgotten")
+    driver.note("captured on the server: 12 34 56 78")
+    driver.note("the same number, and htonl forgotten")
     sent = on_the_wire(alfa, server, port, "--no-htonl")
     assert sent == "78 56 34 12", f"htonl was not called, and what came to the server is {sent}"
-    check.note("captured on the server: 78 56 34 12, which ntohl there makes 0x78563412")
+    driver.note("captured on the server: 78 56 34 12, which ntohl there makes 0x78563412")
 
 
 def test_htons_and_htonl(bravo: Host) -> None:

@@ -4,8 +4,11 @@ All files lie in a folder of the check's own. What open was asked and what it re
 strace.
 """
 
+import shlex
+
 import pytest
 
+from labroom.checks.programs import argv
 from labroom.driver import Driver, Host, Program
 
 STANDARD = ["stdin 0", "stdout 1", "stderr 2"]
@@ -34,36 +37,35 @@ def permissions_of(host: Host, file: str) -> str:
 
 
 @pytest.mark.play
-def test_descriptor_flags_and_permissions(check: Driver, alfa: Host) -> None:
+def test_descriptor_flags_and_permissions(driver: Driver, alfa: Host) -> None:
     """Open returns the lowest free descriptor, its flags say what may be done with it, the permissions say by whom."""
 
     def on_terminal(program: str, *arguments: str, status: int = 0, otherwise: str = "") -> Program:
         return run(alfa, program, *arguments, status=status, tty=True, otherwise=otherwise)
 
-    check.note("0, 1 and 2 are taken: the first file that is opened gets 3, the second one 4")
+    driver.note("0, 1 and 2 are taken: the first file that is opened gets 3, the second one 4")
     opened = on_terminal("standard_descriptors", "notes", "more")
     assert opened.lines == [*STANDARD, "notes 3", "more 4"], f"the descriptors were {opened.lines}"
-    check.note("a descriptor that has been closed is free: 0 is now the lowest")
+    driver.note("a descriptor that has been closed is free: 0 is now the lowest")
     opened = on_terminal("standard_descriptors", "notes", "--close", "0")
     assert opened.lines[-1] == "notes 0", f"0 had been closed, and open did not return it: {opened.lines}"
-    check.note("write-only: ABC goes to the beginning, and read is refused")
+    driver.note("write-only: ABC goes to the beginning, and read is refused")
     opened = on_terminal("open_flags", "notes", "O_WRONLY")
     assert opened.saw("^read: Bad file descriptor$"), "a file opened write-only could be read"
-    check.note("read-write and append, two flags in one number: ABC goes to the end")
+    driver.note("read-write and append, two flags in one number: ABC goes to the end")
     opened = on_terminal("open_flags", "notes", "O_RDWR", "O_APPEND")
     assert opened.lines[-1] == "content  ABCABC", f"ABC was not appended: {opened.lines}"
-    check.note("a file that its own owner can neither read nor write")
+    driver.note("a file that its own owner can neither read nor write")
     refused = on_terminal("permissions", "notes", "--chmod", "6150", status=1, otherwise="its owner could read it")
     assert refused.saw("^open: Permission denied$"), f"---sr-s--- was not refused: {refused.lines}"
-    check.note("chmod mends it")
+    driver.note("chmod mends it")
     on_terminal("permissions", "notes", "--chmod", "0644", otherwise="after chmod its owner still could not read it")
 
 
 def test_the_kernel_returned_it(alfa: Host) -> None:
     """The kernel is asked to create and to read only, with mode 0644, and returns the descriptor that is printed."""
     file = f"{alfa.scratch}/notes"
-    program = f"{alfa.driver.lab_folder}/standard_descriptors.py"
-    traced = alfa.run("strace", "-e", "trace=openat,open", program, file)
+    traced = alfa.run("strace", "-e", "trace=openat,open", *argv(alfa, "standard_descriptors"), file)
     assert traced.stdout.endswith(f"{file} 3\n"), f"the program printed {traced.stdout!r}"
     calls = [line for line in traced.stderr.splitlines() if file in line]
     assert len(calls) == 1, f"the file was opened {len(calls)} times: {calls}"
@@ -74,7 +76,7 @@ def test_the_kernel_returned_it(alfa: Host) -> None:
 
 def test_a_descriptor_in_use_is_passed_over(bravo: Host) -> None:
     """A process that is given descriptor 4 as well gets 3, then 5."""
-    program = f"{bravo.driver.lab_folder}/standard_descriptors.py"
+    program = shlex.join(argv(bravo, "standard_descriptors"))
     given_four = bravo.run("sh", "-c", f"cd {bravo.scratch} && {program} a b 4</dev/null")
     assert given_four.stdout.splitlines()[3:] == ["a 3", "b 5"], f"with 4 in use: {given_four.stdout.splitlines()}"
 
@@ -173,8 +175,7 @@ def test_refused_to_its_owner(charlie: Host) -> None:
     refused = run(charlie, "open_flags", "secret", "O_WRONLY", status=1, otherwise="its owner could write ---sr-s---")
     assert refused.stderr == "open: Permission denied\n", f"writing was refused with {refused.stderr!r}"
 
-    program = f"{charlie.driver.lab_folder}/permissions.py"
-    superuser = charlie.run("sudo", program, f"{charlie.scratch}/secret")
+    superuser = charlie.run("sudo", *argv(charlie, "permissions"), f"{charlie.scratch}/secret")
     assert superuser.status == 0, f"the superuser was refused as well: {superuser.stderr}"
 
     charlie.run("chmod", "u+rw", f"{charlie.scratch}/secret")

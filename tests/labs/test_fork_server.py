@@ -1,10 +1,11 @@
 """fork_server across hosts: a process for each client, what the parent owes its children, and a pipe that records."""
 
+import shlex
 import signal
-from collections.abc import Callable
 
 import pytest
 
+from labroom.checks.programs import argv
 from labroom.driver import Driver, Host, Process, Program
 
 WRITE = ("1", "64")  # the number of the system call, on x86-64 and on arm64
@@ -136,28 +137,28 @@ def test_fifty_clients_leave_nothing(server: Host, alfa: Host, port: int) -> Non
 
 
 @pytest.mark.play
-def test_zombies(server: Host, alfa: Host, bravo: Host, port: int, check: Driver) -> None:
+def test_zombies(server: Host, alfa: Host, bravo: Host, port: int, driver: Driver) -> None:
     """A child that has ended is a zombie until its parent waits for it; SIGCHLD tells when."""
-    check.note("A child of the server serves each client. This server never waits for its children.")
+    driver.note("A child of the server serves each client. This server never waits for its children.")
     fork_server = start(server, "fork_server", port, "--leave-zombies")
     alfas = connect(fork_server, alfa, port, line_client=True)
     bravos = connect(fork_server, bravo, port, line_client=True)
     answered(bravos, "I am bravo")
     answered(alfas, "I am alfa")
     show_processes(fork_server)
-    check.note("Alfa leaves. Its child ends, and stays as a zombie (Z): nobody has asked how it ended.")
+    driver.note("Alfa leaves. Its child ends, and stays as a zombie (Z): nobody has asked how it ended.")
     alfas.send("END")
     wait_for_children(fork_server, 1, "alfa's child is no zombie, although the server does not wait for it", state="Z")
     assert "<defunct>" in show_processes(fork_server), "ps does not show the zombie as <defunct>"
     answered(bravos, "still served")
-    check.note("When the parent ends, its zombies go, too.")
+    driver.note("When the parent ends, its zombies go, too.")
     fork_server.interrupt()
     fork_server.expect_exit(0)
     fork_server.wait_for_processes(
         lambda found: not found, "no process of it", otherwise="a zombie outlived the server"
     )
 
-    check.note("The remedy: SIGCHLD tells the parent that a child has ended, and it calls waitpid.")
+    driver.note("The remedy: SIGCHLD tells the parent that a child has ended, and it calls waitpid.")
     fork_server = start(server, "fork_server", port)
     alfas = connect(fork_server, alfa, port, line_client=True)
     answered(alfas, "I am alfa")
@@ -169,9 +170,9 @@ def test_zombies(server: Host, alfa: Host, bravo: Host, port: int, check: Driver
 
 def test_client_left_open(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """If the parent leaves the clients' sockets open, no client reads to the end, and at last descriptors run out."""
-    at_most = "ulimit -n 6; exec ./fork_server.py"  # 0 to 3 are in use, so there are 4 and 5
-    command = ["sh", "-c", f"{at_most} {port} --leave-client-open"]
-    fork_server = server.start_command(command, name="fork_server", directory=server.driver.lab_folder)
+    command = shlex.join([*argv(server, "fork_server"), str(port), "--leave-client-open"])
+    at_most = "ulimit -n 6"  # 0 to 3 are in use, so there are 4 and 5
+    fork_server = server.start_command(["sh", "-c", f"{at_most}; exec {command}"], name="fork_server")
     server.wait_for_listening(port)
     clients = [connect(fork_server, guest, port) for guest in (alfa, bravo)]
     for client in clients:
@@ -337,9 +338,9 @@ def test_control_c_closes_the_record(server: Host, alfa: Host, port: int, tty: b
 
 
 @pytest.mark.play
-def test_the_recorder_stops(server: Host, alfa: Host, bravo: Host, port: int, check: Driver) -> None:
+def test_the_recorder_stops(server: Host, alfa: Host, bravo: Host, port: int, driver: Driver) -> None:
     """A recorder that stops after three messages takes its writers with it: SIGPIPE or EPIPE, and no echo any more."""
-    check.note(
+    driver.note(
         "Every message goes through a pipe to one recorder, which writes echomsg.txt. This one stops after three."
     )
     recording, _ = start_recording(server, port, "--stop-after", 3)
@@ -349,11 +350,11 @@ def test_the_recorder_stops(server: Host, alfa: Host, bravo: Host, port: int, ch
         answered(client, words)
     wait_for_children(recording, 2, "the recorder did not end after three messages, or is a zombie")
     server.run("cat", f"{server.scratch}/echomsg.txt")
-    check.note("Now the pipe has no reader. A process that writes into it gets SIGPIPE and is killed, or else EPIPE.")
+    driver.note("Now the pipe has no reader. A process that writes into it gets SIGPIPE and is killed, or else EPIPE.")
     bravos.send("four")
     recording.expect("^write: Broken pipe\n", otherwise="a write into the pipe succeeded although it has no reader")
     bravos.expect_exit(1, otherwise="bravo got an answer although nobody records")
-    check.note("The server still accepts, and every later client loses its echo.")
+    driver.note("The server still accepts, and every later client loses its echo.")
     later = connect(recording, bravo, port, line_client=True)
     later.send("five")
     later.expect_exit(1, otherwise="a later client got an answer although nobody records")
@@ -363,7 +364,7 @@ def test_the_recorder_stops(server: Host, alfa: Host, bravo: Host, port: int, ch
     recording.interrupt()
     recording.expect_exit(0)
 
-    check.note("The remedy: the recorder reads until EOF, which comes when nobody is left who could write.")
+    driver.note("The remedy: the recorder reads until EOF, which comes when nobody is left who could write.")
     recording, _ = start_recording(server, port)
     alfas = connect(recording, alfa, port, line_client=True)
     for words in ("one", "two", "three", "four"):
@@ -402,19 +403,19 @@ def test_messages_are_not_mixed(server: Host, alfa: Host, bravo: Host, port: int
 # -- C and Python -----------------------------------------------------------------------------------------------
 
 
-def test_c_client(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_client(server: Host, alfa: Host, port: int) -> None:
     """A client in C is served by the server in Python."""
     fork_server = start(server, "fork_server", port)
-    client = c_twin(alfa, "line_client", server.address, port)
+    client = alfa.start("line_client.c", server.address, port)
     answered(client, "from C")
     client.send("END")
     client.expect_exit(0)
     fork_server.expect(r"^Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
 
 
-def test_c_fork_server(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_fork_server(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """The fork server in C serves clients in Python, by a child each, and leaves no zombie."""
-    fork_server = c_twin(server, "fork_server", port)
+    fork_server = server.start("fork_server.c", port)
     server.wait_for_listening(port)
     clients = [connect(fork_server, guest, port, line_client=True) for guest in (alfa, bravo)]
     for client in reversed(clients):
@@ -430,9 +431,9 @@ def test_c_fork_server(server: Host, alfa: Host, bravo: Host, port: int, c_twin:
     assert not fork_server.stderr, f"a child, or the parent, complains: {fork_server.stderr}"
 
 
-def test_c_recording_server(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_recording_server(server: Host, alfa: Host, port: int) -> None:
     """The recording server in C records as well, and without a recorder its children are killed by SIGPIPE."""
-    recording = c_twin(server, "recording_server", port, "--stop-after", 1, directory=server.scratch)
+    recording = server.start("recording_server.c", port, "--stop-after", 1, directory=server.scratch)
     server.wait_for_listening(port)
     client = connect(recording, alfa, port, line_client=True)
     answered(client, "recorded")

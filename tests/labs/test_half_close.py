@@ -4,10 +4,10 @@ Every capture is taken on the server.
 """
 
 import random
-from collections.abc import Callable
 
 import pytest
 
+from labroom.checks.programs import argv
 from labroom.driver import Driver, Host, Packet, Program
 
 
@@ -29,10 +29,10 @@ def first(packets: list[Packet], sender: Host, flag: str = "ACK", payload: bytes
 
 
 @pytest.mark.play
-def test_thanks_after_the_end(check: Driver, server: Host, alfa: Host, port: int) -> None:
+def test_thanks_after_the_end(driver: Driver, server: Host, alfa: Host, port: int) -> None:
     """The server's FIN says that the file is complete; then the client's thanks still reach it."""
     file_server = start_server(server, port)
-    check.note("A file may hold any byte. What says that it is complete is the end of the stream.")
+    driver.note("A file may hold any byte. What says that it is complete is the end of the stream.")
     with server.capture(f"tcp port {port}") as wire:
         client = start_client(alfa, server, port)
         client.expect("^Receive file data\n", otherwise="the client did not come to the end of the file")
@@ -43,11 +43,11 @@ def test_thanks_after_the_end(check: Driver, server: Host, alfa: Host, port: int
     fin, thanks = first(packets, server, "FIN"), first(packets, alfa, payload=b"Thank you")
     assert fin, "the server sent no FIN"
     assert thanks, "the client sent no 'Thank you'"
-    check.note(f"The server's end of file, by shutdown:  {fin}")
-    check.note(f"What the client sent after it:  {thanks}")
+    driver.note(f"The server's end of file, by shutdown:  {fin}")
+    driver.note(f"What the client sent after it:  {thanks}")
     assert packets.index(fin) < packets.index(thanks), "the client's thanks were on the wire before the server's FIN"
     assert not first(packets, server, "RST"), "the server answered RST: its end was closed when the thanks came"
-    source = server.read_file(f"{check.lab_folder}/file_server.py")
+    source = server.read_file(argv(server, "file_server")[0])
     assert alfa.read_file(f"{alfa.scratch}/receive.dat") == source, "receive.dat is not the server's own source"
 
 
@@ -89,7 +89,7 @@ def test_copies(server: Host, alfa: Host) -> None:
 
 
 @pytest.mark.play
-def test_close(check: Driver, server: Host, charlie: Host, port: int) -> None:
+def test_close(driver: Driver, server: Host, charlie: Host, port: int) -> None:
     """With close instead of shutdown the thanks are answered RST and lost, and the client is not told."""
     file_server = start_server(server, port, "--end", "close")
     with server.capture(f"tcp port {port}") as wire:
@@ -103,8 +103,8 @@ def test_close(check: Driver, server: Host, charlie: Host, port: int) -> None:
     thanks = first(packets, charlie, payload=b"Thank you")
     assert thanks, "the client sent no 'Thank you'"
     reset = first(packets, server, "RST")
-    check.note(f"The client thanks:  {thanks}")
-    check.note(f"Nobody has the other end any more:  {reset}")
+    driver.note(f"The client thanks:  {thanks}")
+    driver.note(f"Nobody has the other end any more:  {reset}")
     assert reset, "no RST"
     assert packets.index(thanks) < packets.index(reset), "the server's RST was on the wire before the client's thanks"
     assert not file_server.stdout, f"the server printed {file_server.stdout!r}, although it had closed"
@@ -112,14 +112,14 @@ def test_close(check: Driver, server: Host, charlie: Host, port: int) -> None:
     assert not client.stderr, f"the client was told {client.stderr!r}"
 
 
-def test_nothing(check: Driver, server: Host, alfa: Host, port: int) -> None:
+def test_nothing(driver: Driver, server: Host, alfa: Host, port: int) -> None:
     """With neither shutdown nor close both wait for ever, the client for the end of the file, the server for thanks."""
     file_server = start_server(server, port, "--end", "nothing")
-    source = server.read_file(f"{check.lab_folder}/file_server.py")
+    source = server.read_file(argv(server, "file_server")[0])
     alfa.write_file(f"{alfa.scratch}/receive.dat", b"")
     client = start_client(alfa, server, port)
     with client.silence("the client came to the end of the file, although the server did not say that it is complete"):
-        check.wait_until(
+        driver.wait_until(
             lambda: alfa.read_file(f"{alfa.scratch}/receive.dat") == source,
             "the client to have written the whole file",
             None,
@@ -161,15 +161,15 @@ def test_the_wrong_direction(server: Host, bravo: Host, charlie: Host) -> None:
 # -- C and Python -----------------------------------------------------------------------------------------------
 
 
-def test_in_c(server: Host, alfa: Host, bravo: Host, c_twin: Callable[..., Program]) -> None:
+def test_in_c(server: Host, alfa: Host, bravo: Host) -> None:
     """A client in C receives from the server in Python and thanks it, and the reverse."""
     original = random.Random(7).randbytes(1000)  # noqa: S311
     server.write_file(f"{server.scratch}/original", original)
-    for start_server_on, start_client_on, guest in ((Host.start, c_twin, alfa), (c_twin, Host.start, bravo)):
+    for of_server, of_client, guest in (("", ".c", alfa), (".c", "", bravo)):
         port = server.unused_port()
-        file_server = start_server_on(server, "file_server", port, f"{server.scratch}/original")
+        file_server = server.start(f"file_server{of_server}", port, f"{server.scratch}/original")
         server.wait_for_listening(port)
-        client = start_client_on(guest, "file_client", server.address, port, directory=guest.scratch)
+        client = guest.start(f"file_client{of_client}", server.address, port, directory=guest.scratch)
         client.expect("^Receive file data\n")
         client.expect_exit(0)
         file_server.expect("^message from client: Thank you\n", otherwise=f"{client}'s thanks did not reach the server")

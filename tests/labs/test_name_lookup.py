@@ -4,12 +4,13 @@ The room's name service knows every guest, the name www of several addresses, an
 """
 
 import re
+import shlex
 import socket
-from collections.abc import Callable
 
 import dpkt
 import pytest
 
+from labroom.checks.programs import argv
 from labroom.driver import Completed, Driver, Host, Packet, Program
 
 
@@ -37,7 +38,7 @@ def look_up(host: Host, program: str, argument: str, status: int = 0) -> Program
 def with_own_file(host: Host, file: str, content: str, program: str, argument: str) -> Completed:
     """Run a program that finds this in a file of /etc (mount_namespaces(7)); the guest's own file stays as it is."""
     host.write_file(f"{host.scratch}/file", f"{content}\n".encode())
-    command = f"{host.driver.lab_folder}/{program}.py {argument}"
+    command = shlex.join([*argv(host, program), argument])
     return host.run("sudo", "unshare", "--mount", "sh", "-c", f"mount --bind {host.scratch}/file {file} && {command}")
 
 
@@ -53,30 +54,30 @@ def answers(packets: list[Packet], name: str) -> list[dpkt.dns.DNS]:
 
 
 @pytest.mark.play
-def test_the_gateway_answers(check: Driver, gateway: Host, server: Host, alfa: Host, domain: str) -> None:
+def test_the_gateway_answers(driver: Driver, gateway: Host, server: Host, alfa: Host, domain: str) -> None:
     """A lookup is a datagram to port 53 of the gateway, and one back, in which is all that the program prints."""
     with gateway.capture(f"udp port 53 and host {alfa.address}") as wire:
-        check.note("a name of several addresses")
+        driver.note("a name of several addresses")
         www = look_up(alfa, "host_by_name", f"www.{domain}")
         packets = wire.wait_for(
             lambda packets: answers(packets, f"www.{domain}"), f"an answer to alfa about www.{domain}"
         )
         sent = {socket.inet_ntoa(record.ip) for record in answers(packets, f"www.{domain}")[0].an}
         assert sent == addresses(www), f"the gateway sent {sent}, alfa printed {www.lines}"
-        check.note("captured on the gateway: a query to its UDP port 53, and an answer with these addresses")
+        driver.note("captured on the gateway: a query to its UDP port 53, and an answer with these addresses")
 
-        check.note("an alias leads to the official name")
+        driver.note("an alias leads to the official name")
         look_up(alfa, "host_by_name", f"echo.{domain}").expect(f"Official name: server.{domain}\n")
 
-        check.note("back from an address to its name")
+        driver.note("back from an address to its name")
         look_up(alfa, "name_by_address", server.address).expect(f"Official name: server.{domain}\n")
         reverse = ".".join(reversed(server.address.split("."))) + ".in-addr.arpa"
         packets = wire.wait_for(lambda packets: answers(packets, reverse), f"an answer to alfa about {reverse}")
         sent = {record.ptrname for record in answers(packets, reverse)[0].an}
         assert sent == {f"server.{domain}"}, f"about {reverse}, the gateway sent {sent}"
-        check.note(f"captured on the gateway: a query for {reverse}, the address backwards")
+        driver.note(f"captured on the gateway: a query for {reverse}, the address backwards")
 
-        check.note("a name that no host has")
+        driver.note("a name that no host has")
         look_up(alfa, "host_by_name", f"nobody.{domain}", status=1).expect("gethostbyname: Unknown host\n")
         wire.wait_for(
             lambda packets: any(
@@ -127,8 +128,8 @@ def test_unknown(bravo: Host, domain: str, nobody: str) -> None:
 def test_output_that_fails(alfa: Host) -> None:
     """Where the answer can't be written, that is said, and the status is 1."""
     for program, argument in ("host_by_name", alfa.run("hostname").stdout.strip()), ("name_by_address", alfa.address):
-        command = f"exec {alfa.driver.lab_folder}/{program}.py {argument} >/dev/full"
-        failed = alfa.run("sh", "-c", command)
+        command = shlex.join([*argv(alfa, program), argument])
+        failed = alfa.run("sh", "-c", f"exec {command} >/dev/full")
         assert (failed.status, failed.stderr) == (1, "write: No space left on device\n"), (
             f"{program} ended with status {failed.status} and said {failed.stderr!r}"
         )
@@ -167,13 +168,13 @@ def test_no_name_server(server: Host, charlie: Host, domain: str) -> None:
     assert found.status == 0, f"without a name server, charlie did not find itself: {found.stderr!r}"
 
 
-def test_in_c(server: Host, alfa: Host, c_twin: Callable[..., Program], domain: str, nobody: str) -> None:
+def test_in_c(server: Host, alfa: Host, domain: str, nobody: str) -> None:
     """In C, gethostbyname and gethostbyaddr find the same, and fail with the same words."""
     for program, argument in (
         *(("host_by_name", name) for name in (f"www.{domain}", "echo", f"nobody.{domain}")),
         *(("name_by_address", address) for address in (server.address, nobody)),
     ):
-        in_c = c_twin(alfa, program, argument)
+        in_c = alfa.start(f"{program}.c", argument)
         in_python = alfa.start(program, argument)
         assert in_c.wait() == in_python.wait(), f"of {argument}, C makes {in_c.status}, Python {in_python.status}"
         assert in_c.stderr == in_python.stderr, f"of {argument}, C says {in_c.stderr!r}, Python {in_python.stderr!r}"

@@ -1,7 +1,6 @@
 """outside_access across hosts: what the NAT gateway lets through, and who the other end then seems to be."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 
@@ -27,11 +26,11 @@ def answered(client: Program, words: str, otherwise: str) -> None:
 
 
 @pytest.mark.play
-def test_in_by_a_forwarded_port(check: Driver, server: Host, gateway: Host, outside: Host) -> None:
+def test_in_by_a_forwarded_port(driver: Driver, server: Host, gateway: Host, outside: Host) -> None:
     """Outside reaches the server by the port that the gateway forwards, 18080, and by no other."""
     address = gateway.source_address(outside)
     with gateway.capture(f"tcp port {FORWARDED}") as wire:
-        check.note(f"A server inside. A client outside knows only the gateway, {address}.")
+        driver.note(f"A server inside. A client outside knows only the gateway, {address}.")
         select_server = start_server(server, FORWARDED)
         client = connect(outside, address, FORWARDED)
         answered(client, "hello from outside", "the gateway's port 18080 did not answer outside")
@@ -47,9 +46,9 @@ def test_in_by_a_forwarded_port(check: Driver, server: Host, gateway: Host, outs
         f"the gateway should replace only the destination: {came}; then {went}"
     )
     assert came.source == went.source, f"the gateway should replace only the destination: {came}; then {went}"
-    check.note(f"Each packet was seen twice on the gateway: to {came.destination[0]}, then to {went.destination[0]}.")
+    driver.note(f"Each packet was seen twice on the gateway: to {came.destination[0]}, then to {went.destination[0]}.")
 
-    check.note(f"Port {NOT_FORWARDED} isn't forwarded. A server listens on it, too, but outside can't reach it.")
+    driver.note(f"Port {NOT_FORWARDED} isn't forwarded. A server listens on it, too, but outside can't reach it.")
     start_server(server, NOT_FORWARDED)
     refused = connect(outside, address, NOT_FORWARDED)
     refused.expect(REFUSED, otherwise="the gateway did not refuse a port that is not forwarded")
@@ -59,10 +58,10 @@ def test_in_by_a_forwarded_port(check: Driver, server: Host, gateway: Host, outs
 
 
 @pytest.mark.play
-def test_out_under_the_gateways_name(check: Driver, server: Host, gateway: Host, outside: Host, port: int) -> None:
+def test_out_under_the_gateways_name(driver: Driver, server: Host, gateway: Host, outside: Host, port: int) -> None:
     """Guests reach out, and whom they reach sees the gateway's address."""
     with gateway.capture(f"tcp port {port}") as wire:
-        check.note("The other way round: a server outside, a client inside.")
+        driver.note("The other way round: a server outside, a client inside.")
         iterative_server = outside.start("../tcp_echo/iterative_server", port)
         outside.wait_for_listening(port)
         client = connect(server, outside.address, port)
@@ -75,7 +74,7 @@ def test_out_under_the_gateways_name(check: Driver, server: Host, gateway: Host,
     replaced = [came.source[0], went.source[0]]
     assert replaced == [server.address, expected], f"the gateway should replace only the source: {came}; then {went}"
     assert came.destination == went.destination, f"the gateway should replace only the source: {came}; then {went}"
-    check.note(f"The gateway has put its own address in the place of the source: {came.source[0]} became {seen}.")
+    driver.note(f"The gateway has put its own address in the place of the source: {came.source[0]} became {seen}.")
 
 
 def test_ssh_by_forwarded_ports(
@@ -113,12 +112,12 @@ def test_client_on_the_same_guest(server: Host) -> None:
         answered(connect(server, address, FORWARDED), "hello", f"a client on the server got no answer from {address}")
 
 
-def test_c_programs(server: Host, gateway: Host, outside: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_programs(server: Host, gateway: Host, outside: Host, port: int) -> None:
     """A C client outside comes in by the forwarded port; a C server outside is reached from inside."""
     start_server(server, FORWARDED)
-    client = c_twin(outside, "line_client", gateway.source_address(outside), FORWARDED)
+    client = outside.start("line_client.c", gateway.source_address(outside), FORWARDED)
     answered(client, "안녕", "the C client outside got no answer from the gateway's port 18080")
-    c_twin(outside, "iterative_server", port)
+    outside.start("iterative_server.c", port)
     outside.wait_for_listening(port)
     answered(
         connect(server, outside.address, port), "안녕", "the server inside got no answer from the C server outside"

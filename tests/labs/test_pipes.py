@@ -23,26 +23,26 @@ def write_into_its_pipe(program: Program, text: str) -> None:
 
 
 @pytest.mark.play
-def test_one_pipe_or_two(charlie: Host, check: Driver) -> None:
+def test_one_pipe_or_two(charlie: Host, driver: Driver) -> None:
     """One pipe for question and answer works only if somebody pauses; two need no pause."""
-    check.note("A pipe leads from a child to its parent.")
+    driver.note("A pipe leads from a child to its parent.")
     charlie.start("pipe_one").expect_exit(0)
 
-    check.note("Question and answer go through one pipe. The child pauses before it reads: it gets the answer.")
-    pace = max(check.pace, 0.15)
+    driver.note("Question and answer go through one pipe. The child pauses before it reads: it gets the answer.")
+    pace = max(driver.pace, 0.15)
     pipe_shared = charlie.start("pipe_shared", pace=pace)
     pipe_shared.expect_exit(0)
     assert pipe_shared.lines == [QUESTION, ANSWER], f"pipe_shared printed {pipe_shared.lines}"
 
-    check.note("Without the pause it reads what it has just written, and the parent waits for ever …")
+    driver.note("Without the pause it reads what it has just written, and the parent waits for ever …")
     pipe_shared = charlie.start("pipe_shared", "--no-pause", pace=pace)
     pipe_shared.expect("^child prc result : Who are you[?]\n")
     wait_for_end_of_child(pipe_shared)
-    check.note("… for a message that nobody will send. Ctrl+C.")
+    driver.note("… for a message that nobody will send. Ctrl+C.")
     pipe_shared.interrupt()
     pipe_shared.wait()
 
-    check.note("With a pipe for each direction nobody pauses.")
+    driver.note("With a pipe for each direction nobody pauses.")
     pipe_two = charlie.start("pipe_two")
     pipe_two.expect_exit(0)
     assert pipe_two.lines == [QUESTION, ANSWER], f"pipe_two printed {pipe_two.lines}"

@@ -22,34 +22,34 @@ def wait_until_alone(program: Program, otherwise: str) -> None:
 
 
 @pytest.mark.play
-def test_from_fork_to_wait(alfa: Host, check: Driver) -> None:
+def test_from_fork_to_wait(alfa: Host, driver: Driver) -> None:
     """A child has memory of its own, is a zombie as long as nobody waits for it, and tells how it ended."""
-    check.note("fork() makes two processes of one. Both count on from 11 and 25, each in memory of its own.")
+    driver.note("fork() makes two processes of one. Both count on from 11 and 25, each in memory of its own.")
     fork_values = alfa.start("fork_values")
     fork_values.expect_exit(0)
     assert sorted(fork_values.lines) == ["child proc[13, 27]", "parent proc [9, 23]"], (
         f"fork_values printed {fork_values.lines}"
     )
 
-    check.note("A child ends, and its parent sleeps instead of asking how: the child stays, as a zombie.")
-    zombie = alfa.start("zombie", pace=max(check.pace, 0.1))  # time enough to look
+    driver.note("A child ends, and its parent sleeps instead of asking how: the child stays, as a zombie.")
+    zombie = alfa.start("zombie", pace=max(driver.pace, 0.1))  # time enough to look
     zombie.expect("I sleep")
     child = wait_for_zombie(zombie)
     ps = alfa.run("ps", "-o", "pid,ppid,stat,args", "-p", str(child.pid))
     assert " Z" in ps.stdout, f"ps does not show a zombie: {ps.stdout}"
     assert "<defunct>" in ps.stdout, f"ps does not call it defunct: {ps.stdout}"
-    check.note("Its parent ends: somebody else becomes its parent, and waits for it.")
+    driver.note("Its parent ends: somebody else becomes its parent, and waits for it.")
     zombie.interrupt()
     zombie.wait_for_processes(lambda processes: not processes, "no process", otherwise="the zombie outlived its parent")
     assert alfa.run("ps", "-o", "pid,ppid,stat,args", "-p", str(child.pid)).status == 1, "ps still shows the zombie"
 
-    check.note("A parent that asks every 3 seconds (WNOHANG), and learns in the end with what its child has exited.")
+    driver.note("A parent that asks every 3 seconds (WNOHANG), and learns in the end with what its child has exited.")
     wait_poll = alfa.start("wait_poll")
     wait_poll.expect("^sleep 3sec\n")
     wait_poll.expect("^child send 24\n")
     wait_poll.expect_exit(0)
-    check.note("Once more, but the child is killed. That is told apart from an exit.")
-    wait_poll = alfa.start("wait_poll", pace=max(check.pace, 0.04))
+    driver.note("Once more, but the child is killed. That is told apart from an exit.")
+    wait_poll = alfa.start("wait_poll", pace=max(driver.pace, 0.04))
     alfa.run("kill", "-KILL", wait_poll.expect(r"^child is process (\d+)\n")[1])
     wait_poll.expect("^child killed by signal 9\n")
     wait_poll.expect_exit(0)
@@ -74,11 +74,11 @@ def test_zombie_waited_for(alfa: Host) -> None:
     assert zombie.saw("^child .* I end$"), "the child did not run"
 
 
-def test_zombie_for_30_seconds(alfa: Host, check: Driver) -> None:
+def test_zombie_for_30_seconds(alfa: Host, driver: Driver) -> None:
     """The zombie's parent sleeps for 30 seconds, times LAB_PACE, and ends with status 0."""
     pace = 0.005
     alfa.start("zombie", pace=pace).expect_exit(0)
-    took = check.transcript[-1].time - check.transcript[0].time
+    took = driver.transcript[-1].time - driver.transcript[0].time
     assert took >= 30 * pace, f"zombie.py took {took:.3f} s, not {30 * pace:g} s"
 
 

@@ -3,10 +3,9 @@
 The same checks for the server with select, poll, epoll, selectors and asyncio, and for the one with select in C.
 """
 
-from collections.abc import Callable
-
 import pytest
 
+from labroom.checks.programs import argv
 from labroom.driver import Driver, Host, Program
 
 SERVERS = ["select_server", "poll_server", "epoll_server", "selectors_server", "asyncio_server"]
@@ -109,22 +108,20 @@ def answered(client: Program, words: str, otherwise: str = "") -> None:
     client.expect(f"^Message from server : {words}\n", otherwise=otherwise or f"{client.host.name} {NO_ANSWER}")
 
 
-def many_clients(
-    check: Driver, start_on: Callable[..., Program], program: str, server: Host, guests: list[Host], port: int
-) -> None:
-    check.note("One server process, without fork and without threads. Three clients connect, and say nothing.")
-    echo_server = start_on(server, program, port, "--show")
+def many_clients(driver: Driver, program: str, server: Host, guests: list[Host], port: int) -> None:
+    driver.note("One server process, without fork and without threads. Three clients connect, and say nothing.")
+    echo_server = server.start(program, port, "--show")
     server.wait_for_listening(port)
     clients = [connect(guest, server, port) for guest in guests]
     for _ in clients:
         echo_server.expect(r"^connected client : \d+\n", otherwise="a client has to wait for the silent ones")
-    check.note("Now they send, in any order. Each is answered at once, whoever else is silent.")
+    driver.note("Now they send, in any order. Each is answered at once, whoever else is silent.")
     for number, words in ((2, "three"), (0, "one"), (2, "three again"), (0, "one again"), (1, "two")):
         answered(clients[number], words)
         descriptor = echo_server.expect(rf"^Message from client (\d+): {words}\n")[1]
     running = echo_server.processes()
     assert len(running) == 1, f"the server answers by {len(running)} processes, not by one"
-    check.note("One leaves. Its descriptor is the lowest free one, so the next client gets it.")
+    driver.note("One leaves. Its descriptor is the lowest free one, so the next client gets it.")
     clients[1].send("END")
     echo_server.expect(f"^closed client : {descriptor}\n", otherwise="the server did not notice that a client left")
     clients[1] = connect(guests[1], server, port)
@@ -135,24 +132,24 @@ def many_clients(
 
 @pytest.mark.parametrize("program", [pytest.param(SERVERS[0], marks=pytest.mark.play), *SERVERS[1:]])
 def test_many_clients(
-    check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int, program: str
+    driver: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int, program: str
 ) -> None:
     """Three clients from three guests are answered in any interleaving, by one process; descriptors are used again."""
-    many_clients(check, Host.start, program, server, [alfa, bravo, charlie], port)
+    many_clients(driver, program, server, [alfa, bravo, charlie], port)
 
 
 def test_many_clients_of_a_c_server(
-    check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int, c_twin: Callable[..., Program]
+    driver: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int
 ) -> None:
     """A select server in C answers three Python clients in any interleaving, by one process."""
-    many_clients(check, c_twin, SERVERS[0], server, [alfa, bravo, charlie], port)
+    many_clients(driver, f"{SERVERS[0]}.c", server, [alfa, bravo, charlie], port)
 
 
-def test_c_clients(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_clients(server: Host, alfa: Host, port: int) -> None:
     """Two C clients are answered by the Python server, the one that came later first."""
     server.start(SERVERS[0], port)
     server.wait_for_listening(port)
-    first, second = (c_twin(alfa, "line_client", server.address, port) for _ in range(2))
+    first, second = (alfa.start("line_client.c", server.address, port) for _ in range(2))
     server.wait_for_connections(port, count=2)
     answered(second, "second")
     answered(first, "first")
@@ -196,9 +193,7 @@ def test_turns(server: Host, alfa: Host, bravo: Host, port: int, program: str) -
 def test_high_descriptors(server: Host, alfa: Host, port: int, program: str) -> None:
     """With select, descriptors from FD_SETSIZE (1024) on are refused; the others have the limit of open files only."""
     echo_server = server.start_command(
-        ["bash", "-c", HIGH_DESCRIPTORS, "bash", f"./{program}.py", str(port)],
-        name=program,
-        directory=server.driver.lab_folder,
+        ["bash", "-c", HIGH_DESCRIPTORS, "bash", *argv(server, program), str(port)], name=program
     )
     server.wait_for_listening(port)
     crowd = alfa.start_command(["python3", "-c", CROWD, server.address, str(port)], name="crowd")
@@ -215,7 +210,7 @@ def test_high_descriptors(server: Host, alfa: Host, port: int, program: str) -> 
         echo_server.expect("^refused client : 1031 is too high for the limit of open files\n")
 
 
-def test_select_stdin(server: Host, check: Driver) -> None:
+def test_select_stdin(server: Host, driver: Driver) -> None:
     """A select on standard input sees what is typed, or times out, afresh at each call; end of input ends it."""
     program = server.start("select_stdin")
     program.send("hello")
@@ -224,8 +219,8 @@ def test_select_stdin(server: Host, check: Driver) -> None:
         program.expect("^Time-out!\n")
     program.close_stdin()
     program.expect_exit(0)
-    sent, *_, timed_out = [e.time for e in check.transcript if e.text in ("hello", "Time-out!")]
-    seconds = 5 * check.pace
+    sent, *_, timed_out = [e.time for e in driver.transcript if e.text in ("hello", "Time-out!")]
+    seconds = 5 * driver.pace
     assert timed_out - sent >= 3 * seconds, (
         f"three time-outs of {seconds:g} s came within {timed_out - sent:.3f} s: they are not given afresh"
     )

@@ -6,14 +6,13 @@ with what.
 
 import csv
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from labroom.checks import race
-from labroom.driver import SLOWNESS, Driver, Host, Program
+from labroom.driver import Driver, Host
 
 # Clients that every concurrent design answers in time. Of more, some may be too late: a fork server has to
 # compete with its children for a processor before it can accept them.
@@ -28,17 +27,17 @@ def as_designed(result: race.Result) -> bool:
 
 
 @pytest.mark.play
-def test_race(check: Driver, server: Host, alfa: Host, results_folder: Path) -> None:
+def test_race(driver: Driver, server: Host, alfa: Host, results_folder: Path) -> None:
     """While one client stays, an iterative server answers nobody else; the other designs answer all of 64."""
-    check.note("Six servers in turn, the same load for each: clients that connect, ask, think, and ask again.")
-    in_class = check.pace >= 1
+    driver.note("Six servers in turn, the same load for each: clients that connect, ask, think, and ask again.")
+    in_class = driver.pace >= 1
     counts = (1, 16, 256) if in_class else (1, 8, 64)
     seconds, think = (1, 0.005) if in_class else (0.1, 0.02)
     results = race.run(server, [alfa], counts=counts, seconds=seconds, think=think)
     for number, result in enumerate(results):
         if not as_designed(result):  # the machine may be busy with something else: a longer look before it is judged
             designs, counted = [result.design], [result.clients]
-            longer = 2 * SLOWNESS
+            longer = 2 * server.driver.slowness
             (results[number],) = race.run(server, [alfa], designs=designs, counts=counted, seconds=longer, think=think)
     race.write(results, results_folder)
 
@@ -49,7 +48,7 @@ def test_race(check: Driver, server: Host, alfa: Host, results_folder: Path) -> 
         if result.design == "iterative" and result.clients > 1:
             assert result.wait_median >= result.seconds * 1000, f"{met}, and yet half of them had their answer in time"
         if result.clients == max(counts):
-            check.note(f"{met}, {result.requests / result.seconds:,.0f} requests a second.")
+            driver.note(f"{met}, {result.requests / result.seconds:,.0f} requests a second.")
 
     with (results_folder / "race.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -76,11 +75,11 @@ def test_a_server_that_does_not_answer(server: Host, alfa: Host, port: int) -> N
     assert found["wait_median"] >= 100, f"nobody was answered within 100 ms, and it says {found['wait_median']} ms"
 
 
-def test_c_server(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_server(server: Host, alfa: Host, port: int) -> None:
     """A server in C can be raced as well: each of 64 clients gets its own echo."""
-    c_twin(server, "select_server", port)
+    server.start("select_server.c", port)
     server.wait_for_listening(port)
-    seconds = 0.1 * SLOWNESS
+    seconds = 0.1 * server.driver.slowness
     load = alfa.start("load_client", server.address, port, "--clients", 64, "--seconds", seconds, "--think", 0.01)
     load.expect_exit(0)
     found = json.loads(load.stdout)

@@ -22,38 +22,38 @@ def count_zombies(program: Program) -> int:
 
 
 @pytest.mark.play
-def test_handled_and_merged(bravo: Host, check: Driver) -> None:
+def test_handled_and_merged(bravo: Host, driver: Driver) -> None:
     """An alarm wakes a sleeper, Ctrl+C is survived ten times, and five dead children are one SIGCHLD."""
-    check.note("Every sleep is one of 100 seconds. The alarm comes after 2.")
+    driver.note("Every sleep is one of 100 seconds. The alarm comes after 2.")
     bravo.start("alarm").expect_exit(0)
 
-    check.note("Ctrl+C has a handler, until ten lives are used up. Then it does what it always does.")
+    driver.note("Ctrl+C has a handler, until ten lives are used up. Then it does what it always does.")
     sigint_lives = bravo.start("sigint_lives", tty=True)
     lose_ten_lives(sigint_lives)
     sigint_lives.interrupt()
     sigint_lives.expect_exit(-signal.SIGINT)
 
-    check.note("Five children end while SIGCHLD is blocked. The handler runs once, and waits for one child.")
-    reap = bravo.start("reap", "--one-per-signal", pace=max(check.pace, 0.1))  # time enough to look
+    driver.note("Five children end while SIGCHLD is blocked. The handler runs once, and waits for one child.")
+    reap = bravo.start("reap", "--one-per-signal", pace=max(driver.pace, 0.1))  # time enough to look
     reap.expect("has 4 zombies")
     ps = bravo.run("ps", "-o", "pid,ppid,stat,args", "--ppid", str(reap.pid))
     assert ps.stdout.count("<defunct>") == 4, f"ps does not show 4 zombies: {ps.stdout}"
     reap.interrupt()
     reap.wait()
 
-    check.note("The same with a handler that waits until no dead child is left.")
+    driver.note("The same with a handler that waits until no dead child is left.")
     reap = bravo.start("reap")
     reap.expect("has 0 zombies")
     reap.expect_exit(0)
 
 
-def test_alarm(bravo: Host, check: Driver) -> None:
+def test_alarm(bravo: Host, driver: Driver) -> None:
     """SIGALRM interrupts a sleep of 100 seconds after 2, five times over."""
     alarm = bravo.start("alarm")
     alarm.expect_exit(0, otherwise="it did not end: the alarm does not interrupt the sleep")
     assert alarm.lines == ["wait...", "timeout~"] * 5, f"alarm.py printed {alarm.lines}"
-    took = check.transcript[-1].time - check.transcript[0].time
-    assert took >= 5 * 2 * check.pace, f"five alarms took {took:.3f} s: they come sooner than every 2 s times LAB_PACE"
+    took = driver.transcript[-1].time - driver.transcript[0].time
+    assert took >= 5 * 2 * driver.pace, f"five alarms took {took:.3f} s: they come sooner than every 2 s times LAB_PACE"
 
 
 def test_ten_lives(bravo: Host) -> None:

@@ -4,14 +4,11 @@ Small writes are judged by the segments that leave the client, not by time: the 
 Nagle's algorithm holds back is held back for long enough.
 """
 
-from collections.abc import Callable
-
 import pytest
 
 from labroom.driver import Driver, Host, Packet, Program
 
 LINE = b"ABCDEFGHI\n"
-Start = Callable[..., Program]
 
 
 def values(program: Program) -> dict[str, list[int]]:
@@ -26,10 +23,12 @@ def values(program: Program) -> dict[str, list[int]]:
     return {name: [int(line[2]) for line in lines if line[0] == name] for name in names}
 
 
-def write_line(server: Host, client: Host, port: int, *options: str, start: Start = Host.start) -> list[Packet]:
+def write_line(
+    server: Host, client: Host, port: int, *options: str, program: str = "small_writes_client"
+) -> list[Packet]:
     """Have the client send its line and close, while a capture runs on its guest; answers what that shows."""
     with client.capture(f"tcp port {port}") as wire:
-        small_writes_client = start(client, "small_writes_client", server.address, port, *options)
+        small_writes_client = client.start(program, server.address, port, *options)
         small_writes_client.expect("^Message from server : 10 bytes\n", otherwise="the ten bytes did not all arrive")
         small_writes_client.expect(r"^answered after [0-9.]+ ms\n")
         small_writes_client.expect_exit(0)
@@ -73,8 +72,8 @@ def waited(packets: list[Packet], port: int) -> bool:
     return any(packet.source[1] == port and packet.ack == 2 for packet in packets[:second])
 
 
-def start_server(server: Host, port: int, start: Start = Host.start) -> Program:
-    small_writes_server = start(server, "small_writes_server", port)
+def start_server(server: Host, port: int, program: str = "small_writes_server") -> Program:
+    small_writes_server = server.start(program, port)
     server.wait_for_listening(port)
     return small_writes_server
 
@@ -116,22 +115,22 @@ def test_options_of_a_udp_socket(server: Host) -> None:
 
 
 @pytest.mark.play
-def test_nagle(server: Host, alfa: Host, port: int, check: Driver) -> None:
+def test_nagle(server: Host, alfa: Host, port: int, driver: Driver) -> None:
     """Of ten small writes Nagle's algorithm merges nine; with TCP_NODELAY none of them waits."""
     start_server(server, port)
-    check.note("ten writes of a byte each; the server delays its ACK")
+    driver.note("ten writes of a byte each; the server delays its ACK")
     merged = write_line(server, alfa, port)
-    check.note(f"on the wire: {shown(line_of(merged, port))}   While A was not acknowledged, the others waited")
+    driver.note(f"on the wire: {shown(line_of(merged, port))}   While A was not acknowledged, the others waited")
     check_merged(merged, port)
 
-    check.note("the same with TCP_NODELAY")
+    driver.note("the same with TCP_NODELAY")
     alone = write_line(server, alfa, port, "--no-delay")
-    check.note(f"on the wire: {shown(line_of(alone, port))}   Nothing waited")
+    driver.note(f"on the wire: {shown(line_of(alone, port))}   Nothing waited")
     check_not_merged(alone, port)
 
-    check.note("and with a single write")
+    driver.note("and with a single write")
     segments = line_of(write_line(server, alfa, port, "--one-write"), port)
-    check.note(f"on the wire: {shown(segments)}   One segment, and again nothing waited")
+    driver.note(f"on the wire: {shown(segments)}   One segment, and again nothing waited")
     assert segments == [LINE], f"one write should become one segment; they were {segments}"
 
 
@@ -148,9 +147,9 @@ def test_server_survives_a_reset(server: Host, alfa: Host, port: int) -> None:
 
 
 @pytest.mark.parametrize("twin", ["server", "client"])
-def test_c_and_python(server: Host, alfa: Host, port: int, c_twin: Start, twin: str) -> None:
+def test_c_and_python(server: Host, alfa: Host, port: int, twin: str) -> None:
     """A server in C and a client in Python put the same on the wire, and so the other way round."""
-    start_server(server, port, c_twin if twin == "server" else Host.start)
-    start = c_twin if twin == "client" else Host.start
-    check_merged(write_line(server, alfa, port, start=start), port)
-    check_not_merged(write_line(server, alfa, port, "--no-delay", start=start), port)
+    start_server(server, port, "small_writes_server" + (".c" if twin == "server" else ""))
+    client = "small_writes_client" + (".c" if twin == "client" else "")
+    check_merged(write_line(server, alfa, port, program=client), port)
+    check_not_merged(write_line(server, alfa, port, "--no-delay", program=client), port)

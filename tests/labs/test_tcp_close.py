@@ -1,6 +1,6 @@
 """tcp_close across hosts: which call puts which segments on the wire, and who is left in TIME_WAIT."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -76,17 +76,17 @@ HELLO = ("alfa: ACK seq 1 ack 1, 5 bytes", "server: ACK seq 1 ack 6")
 
 
 @pytest.mark.play
-def test_one_short_exchange(server: Host, alfa: Host, port: int, check: Driver) -> None:
+def test_one_short_exchange(server: Host, alfa: Host, port: int, driver: Driver) -> None:
     """Three segments open a connection, what is sent is acknowledged by its number, and four segments close it."""
     with server.capture(f"tcp port {port}") as capture:
         wire = Wire(capture, server, alfa)
         closing_server, closing_client = connect(server, alfa, port)
         wire.expect(*OPENING)
-        check.note("connect and accept have returned: the connection is open on both sides")
+        driver.note("connect and accept have returned: the connection is open on both sides")
 
         say_hello(closing_client, closing_server)
         wire.expect(*HELLO)
-        check.note("5 bytes, numbered 1 to 5, are acknowledged by the number that is expected next: 6")
+        driver.note("5 bytes, numbered 1 to 5, are acknowledged by the number that is expected next: 6")
         say_hello(closing_server, closing_client)
         wire.expect("server: ACK seq 1 ack 6, 5 bytes", "alfa: ACK seq 6 ack 6")
 
@@ -96,7 +96,7 @@ def test_one_short_exchange(server: Host, alfa: Host, port: int, check: Driver) 
         )
         server.wait_for_connections(port, "CLOSE_WAIT", otherwise="the server is not in CLOSE_WAIT")
         alfa.wait_for_connections(port, "FIN_WAIT2", otherwise="alfa's side is not in FIN_WAIT2")
-        check.note("alfa's FIN took the number 6: its ACK is 7. Now alfa is in FIN_WAIT2, the server in CLOSE_WAIT")
+        driver.note("alfa's FIN took the number 6: its ACK is 7. Now alfa is in FIN_WAIT2, the server in CLOSE_WAIT")
 
         see_close(closing_server)
         close(closing_server)
@@ -107,7 +107,7 @@ def test_one_short_exchange(server: Host, alfa: Host, port: int, check: Driver) 
         )
         alfa.wait_for_connections(port, "TIME_WAIT", otherwise="alfa closed first and is not in TIME_WAIT")
         assert not server.connections(port), "the server closed second and still has a socket"
-        check.note("alfa, which closed first, is in TIME_WAIT; the server has nothing left")
+        driver.note("alfa, which closed first, is in TIME_WAIT; the server has nothing left")
 
 
 def test_server_closes_first(server: Host, alfa: Host, port: int) -> None:
@@ -216,13 +216,13 @@ def test_send_to_a_side_that_has_closed(server: Host, alfa: Host, port: int) -> 
 
 
 @pytest.mark.parametrize("twin", ["server", "client"])
-def test_c_and_python(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program], twin: str) -> None:
+def test_c_and_python(server: Host, alfa: Host, port: int, twin: str) -> None:
     """A server in C and a client in Python open, talk and close alike, and so the other way round."""
     with server.capture(f"tcp port {port}") as capture:
         wire = Wire(capture, server, alfa)
-        closing_server = (c_twin if twin == "server" else Host.start)(server, "closing_server", port)
+        closing_server = server.start("closing_server" + (".c" if twin == "server" else ""), port)
         server.wait_for_listening(port)
-        closing_client = (c_twin if twin == "client" else Host.start)(alfa, "closing_client", server.address, port)
+        closing_client = alfa.start("closing_client" + (".c" if twin == "client" else ""), server.address, port)
         say_hello(closing_client, closing_server)
         wire.expect(*OPENING, *HELLO)
         close(closing_client)

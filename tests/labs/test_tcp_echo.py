@@ -1,7 +1,5 @@
 """tcp_echo across hosts: echo, and that an iterative server leaves its second client without an answer."""
 
-from collections.abc import Callable
-
 import pytest
 
 from labroom.driver import Driver, Host, Program
@@ -27,15 +25,15 @@ def echoed(client: Program, words: str) -> None:
 
 @pytest.mark.play
 def test_iterative_server_serves_one_at_a_time(
-    check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int
+    driver: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int
 ) -> None:
     """While the first client is open, the second and third are connected and may send, but get no answer."""
-    check.note("A server that serves one client after another, and its first client.")
+    driver.note("A server that serves one client after another, and its first client.")
     start(server, "iterative_server", port)
     first = alfa.start("line_client", server.address, port)
     echoed(first, "I am alfa")
 
-    check.note("Two more clients connect, and each sends a line.")
+    driver.note("Two more clients connect, and each sends a line.")
     second, third = (connect(guest, server, port) for guest in (bravo, charlie))
     for guest, client in ((bravo, second), (charlie, third)):
         with client.silence(
@@ -46,10 +44,12 @@ def test_iterative_server_serves_one_at_a_time(
             server.wait_for_connections(
                 port, peer=guest, unread=7, otherwise=f"what {guest.name} sent does not wait at the server unread"
             )
-            check.note(f"{guest.name}'s 7 bytes are at the server, and nobody reads them. alfa still gets its answers:")
+            driver.note(
+                f"{guest.name}'s 7 bytes are at the server, and nobody reads them. alfa still gets its answers:"
+            )
             echoed(first, "still here")
 
-    check.note("alfa leaves, and at last bravo has its answer; charlie has to wait for bravo to leave.")
+    driver.note("alfa leaves, and at last bravo has its answer; charlie has to wait for bravo to leave.")
     first.send("END")
     first.expect_exit(0)
     second.expect("Message from server : waiting", otherwise="bravo got no answer even after alfa had left")
@@ -128,27 +128,27 @@ def test_line_client_leaves_with_end(server: Host, alfa: Host, port: int) -> Non
     assert iterative_server.status is None, "the iterative server ended with its client"
 
 
-def test_c_clients(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_clients(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """C clients get their echo from the Python servers, and leave with Q and END."""
     echo_server = start(server, "echo_server", port)
-    client = c_twin(alfa, "echo_client", server.address, port)
+    client = alfa.start("echo_client.c", server.address, port)
     echoed(client, "안녕")
     client.send("Q")
     client.expect_exit(0, otherwise="Q did not leave the C client")
     echo_server.expect_exit(0, otherwise="the server did not end when its C client left")
     start(server, "iterative_server", port)
-    leaves_with_end(c_twin(bravo, "line_client", server.address, port), "안녕")
+    leaves_with_end(bravo.start("line_client.c", server.address, port), "안녕")
 
 
-def test_c_servers(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_servers(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """C servers echo to the Python clients; the iterative one, too, leaves its second client waiting."""
-    echo_server = c_twin(server, "echo_server", port)
+    echo_server = server.start("echo_server.c", port)
     server.wait_for_listening(port)
     client = alfa.start("echo_client", server.address, port)
     echoed(client, "안녕")
     client.send("q")
     echo_server.expect_exit(0, otherwise="the C server did not end when its client left")
-    c_twin(server, "iterative_server", port)
+    server.start("iterative_server.c", port)
     server.wait_for_listening(port)
     first = alfa.start("line_client", server.address, port)
     echoed(first, "first")

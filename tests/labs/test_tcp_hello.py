@@ -1,7 +1,5 @@
 """tcp_hello across hosts: one message, and what becomes of the port of a server that closes first."""
 
-from collections.abc import Callable
-
 import pytest
 
 from labroom.driver import Driver, Host, Packet, Program
@@ -32,15 +30,17 @@ def closed_on_both_sides(packets: list[Packet]) -> bool:
 
 
 @pytest.mark.play
-def test_message_and_time_wait(check: Driver, server: Host, alfa: Host, port: int) -> None:
+def test_message_and_time_wait(driver: Driver, server: Host, alfa: Host, port: int) -> None:
     """A server greets its client and ends; its port is in TIME_WAIT, and only SO_REUSEADDR can use it again at once."""
-    check.note("The smallest server: socket, bind, listen, accept, send, close.")
+    driver.note("The smallest server: socket, bind, listen, accept, send, close.")
     serve_one_client(server, alfa, port)
-    check.note("Both have ended. The server closed first, so its port stays in TIME_WAIT for a minute. Again, at once:")
+    driver.note(
+        "Both have ended. The server closed first, so its port stays in TIME_WAIT for a minute. Again, at once:"
+    )
     again = server.start("hello_server", port, "--no-reuse-address")
     again.expect(IN_USE, otherwise="bind was not refused although the port is in TIME_WAIT")
     again.expect_exit(1)
-    check.note("No process has the port, and yet it is in use. Now with SO_REUSEADDR, as a server should:")
+    driver.note("No process has the port, and yet it is in use. Now with SO_REUSEADDR, as a server should:")
     serve_one_client(server, alfa, port)
 
 
@@ -88,17 +88,17 @@ def test_one_listens_at_a_time(server: Host, port: int) -> None:
     second.expect_exit(1)
 
 
-def test_c_client(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_client(server: Host, alfa: Host, port: int) -> None:
     """A C client prints the Python server's message."""
     server.start("hello_server", port)
     server.wait_for_listening(port)
-    greeted(c_twin(alfa, "hello_client", server.address, port))
+    greeted(alfa.start("hello_client.c", server.address, port))
 
 
-def test_c_server(server: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_server(server: Host, bravo: Host, port: int) -> None:
     """A C server greets the Python client, ends, and has its port again at once."""
     for _ in range(2):
-        c_server = c_twin(server, "hello_server", port)
+        c_server = server.start("hello_server.c", port)
         server.wait_for_listening(port)
         greeted(bravo.start("hello_client", server.address, port))
         c_server.expect_exit(0, otherwise="the C server did not end after its one client")

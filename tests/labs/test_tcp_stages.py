@@ -5,7 +5,6 @@ purpose; in the story, they run freely.
 """
 
 import re
-from collections.abc import Callable
 
 import pytest
 
@@ -84,22 +83,22 @@ def informed(staged_server: Program, clients: list[Host]) -> None:
 
 
 @pytest.mark.play
-def test_three_clients_together(check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
+def test_three_clients_together(driver: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Three clients come together: all are connected at once, each is served when the one before it has closed."""
     guests = (alfa, bravo, charlie)
     with server.capture(f"tcp port {PORT}") as wire:
-        check.note("A server that announces each call before and after it, and pauses in between.")
+        driver.note("A server that announces each call before and after it, and pauses in between.")
         staged_server = start_server(server, pace=None)
-        check.note("It listens: from now on its kernel connects clients. Here are three, one right after another.")
+        driver.note("It listens: from now on its kernel connects clients. Here are three, one right after another.")
         clients = [guest.start("staged_client", name(guest), "--host", server.address) for guest in guests]
         for client in clients:
             client.expect("2_Connect End", otherwise=f"{client.host.name} was not connected")
         waiting = server.wait_for_listening(PORT).unread
-        check.note(f"All three are connected, by the kernel, and {waiting} of them wait in the backlog for accept.")
+        driver.note(f"All three are connected, by the kernel, and {waiting} of them wait in the backlog for accept.")
         for client in clients:
             client.expect_exit(0, otherwise=f"{client.host.name} was not served")
         packets = wire.wait_for(lambda packets: sum("FIN" in p.flags for p in packets) == 6, "a FIN of each side")
-        check.note("All three have been served, in the order in which they connected. Ctrl+C ends the server.")
+        driver.note("All three have been served, in the order in which they connected. Ctrl+C ends the server.")
         staged_server.interrupt()
         staged_server.expect_exit(0)
 
@@ -152,7 +151,7 @@ def test_connected_at_once_served_one_by_one(server: Host, alfa: Host, bravo: Ho
     assert said == names, f"they connected in the order {names} and were served in the order {said}"
 
 
-def test_every_call_is_announced(check: Driver, server: Host, alfa: Host) -> None:
+def test_every_call_is_announced(driver: Driver, server: Host, alfa: Host) -> None:
     """Server and client announce every call before and after it, and pause for a second times LAB_PACE each time."""
     with alfa.capture(f"tcp port {PORT}") as wire:  # where two calls in a row leave: on the way, delays differ
         staged_server = start_server(server, pace=None)
@@ -169,21 +168,21 @@ def test_every_call_is_announced(check: Driver, server: Host, alfa: Host) -> Non
         ("from the client's send to its close", answer, left, 1),  # 4_Send End
         ("from the client's close to the server's", left, closed, 1),  # 6_Recv End
     ):
-        took, least = end - begin, pauses * check.pace
+        took, least = end - begin, pauses * driver.pace
         assert took >= least, f"{what} it took {took:.3f} s on the wire; with the lecture's pauses {least:.3f} s"
 
 
-def test_c_client(server: Host, bravo: Host, c_twin: Callable[..., Program]) -> None:
+def test_c_client(server: Host, bravo: Host) -> None:
     """A C client that is told no host finds the Python server by its name, and both announce every call."""
     skip_unless_named_server(server, bravo)
     staged_server = start_server(server)
-    all_announced(staged_server, c_twin(bravo, "staged_client", name(bravo)))
+    all_announced(staged_server, bravo.start("staged_client.c", name(bravo)))
 
 
-def test_c_server(server: Host, charlie: Host, c_twin: Callable[..., Program]) -> None:
+def test_c_server(server: Host, charlie: Host) -> None:
     """A Python client that is told no host finds the C server by its name, and both announce every call."""
     skip_unless_named_server(server, charlie)
-    staged_server = c_twin(server, "staged_server")
+    staged_server = server.start("staged_server.c")
     server.wait_for_listening(PORT)
     all_announced(staged_server, charlie.start("staged_client", name(charlie), pace=0))
     informed(staged_server, [charlie])

@@ -1,7 +1,6 @@
 """thread_server across hosts: a thread for each client, all in one process, and a counter that all of them write."""
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 
@@ -198,9 +197,9 @@ def test_a_thread_is_no_process(server: Host, alfa: Host, bravo: Host, port: int
 
 
 @pytest.mark.play
-def test_lost_update(server: Host, alfa: Host, bravo: Host, port: int, check: Driver) -> None:
+def test_lost_update(server: Host, alfa: Host, bravo: Host, port: int, driver: Driver) -> None:
     """Two threads read the counter before either writes it back: two messages count as one. A lock mends it."""
-    check.note("A thread reads the counter, prints the message with its number, and writes the counter back. No lock:")
+    driver.note("A thread reads the counter, prints the message with its number, and writes the counter back. No lock:")
     thread_server = start(server, port, "--no-lock", tty=True)
     clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
     numbers = send_at_once(
@@ -213,7 +212,7 @@ def test_lost_update(server: Host, alfa: Host, bravo: Host, port: int, check: Dr
     count = total(thread_server)
     assert count == numbers[1], f"both messages have the number {numbers[1]}, and the server counted {count} in all"
 
-    check.note("The remedy: whoever reads the counter locks it before, and unlocks it when it is written back.")
+    driver.note("The remedy: whoever reads the counter locks it before, and unlocks it when it is written back.")
     thread_server = start(server, port, tty=True)
     clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
     numbers = send_at_once(
@@ -242,19 +241,19 @@ def test_the_lock_loses_nothing(server: Host, alfa: Host, bravo: Host, charlie: 
     assert numbers == list(range(1, 601)), "the messages are not numbered from 1 to 600, each once"
 
 
-def test_c_client(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_client(server: Host, alfa: Host, port: int) -> None:
     """A client in C is served by the server in Python."""
     thread_server = start(server, port)
-    client = c_twin(alfa, "line_client", server.address, port)
+    client = alfa.start("line_client.c", server.address, port)
     answered(client, "from C")
     client.send("END")
     client.expect_exit(0)
     thread_server.expect(r"^message 1 from Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
 
 
-def test_c_server(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_c_server(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """The server in C, with pthreads, serves clients in Python at once, and its mutex keeps the counter right."""
-    thread_server = c_twin(server, "thread_server", port, tty=True)
+    thread_server = server.start("thread_server.c", port, tty=True)
     server.wait_for_listening(port)
     clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
     numbers = send_at_once(thread_server, clients, "futex", "One thread waits for the mutex.")

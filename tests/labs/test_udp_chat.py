@@ -151,11 +151,11 @@ def test_anybody_may_answer(server: Host, alfa: Host, bravo: Host, charlie: Host
 
 
 @pytest.mark.play
-def test_chat(check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
+def test_chat(driver: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
     """Each member hears the others, with their address and port, and not itself; nobody hears before having spoken."""
     chat_server = start(server, "chat_server", port)
     first, second, third = (guest.start("chat_client", server.address, port) for guest in (alfa, bravo, charlie))
-    check.note("Nobody is connected: the server knows who has sent it a datagram, and nobody else.")
+    driver.note("Nobody is connected: the server knows who has sent it a datagram, and nobody else.")
     says(first, "is anybody here?")
     chat_server.expect("^nClient: 1\n", otherwise="the server did not count alfa")
     says(second, "bravo is", first)
@@ -163,7 +163,7 @@ def test_chat(check: Driver, server: Host, alfa: Host, bravo: Host, charlie: Hos
     says(third, "charlie, too", first, second)
     chat_server.expect("^nClient: 3\n", otherwise="the server did not count charlie")
     says(first, "hello, both", second, third)
-    check.note("END is sent like any other message; then the client's two processes end.")
+    driver.note("END is sent like any other message; then the client's two processes end.")
     says(first, "END", second, third)
     first.expect_exit(0, otherwise="END did not end alfa's client")
     says(second, "alfa has left", third)
@@ -266,10 +266,10 @@ def test_control_c(server: Host, port: int) -> None:
 # -- C and Python -----------------------------------------------------------------------------------------------
 
 
-def test_echo_in_c(server: Host, alfa: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_echo_in_c(server: Host, alfa: Host, port: int) -> None:
     """Echo client in C with the server in Python, and the reverse: the same answers, and the same errors."""
     echo_server = start(server, "udp_echo_server", port)
-    in_c = c_twin(alfa, "udp_echo_client", server.address, port)
+    in_c = alfa.start("udp_echo_client.c", server.address, port)
     for line in ("from C", "", "Q"):
         in_c.send(line)
     in_c.expect_exit(0)
@@ -277,12 +277,12 @@ def test_echo_in_c(server: Host, alfa: Host, port: int, c_twin: Callable[..., Pr
     echo_server.interrupt()
     echo_server.expect_exit(0)
 
-    refused = c_twin(alfa, "udp_echo_client", server.address, port, "--connect")
+    refused = alfa.start("udp_echo_client.c", server.address, port, "--connect")
     refused.send("hello")
     refused.expect("^recvfrom: Connection refused\n")
     refused.expect_exit(1)
 
-    server_in_c = c_twin(server, "udp_echo_server", port, "--buffer", 11)
+    server_in_c = server.start("udp_echo_server.c", port, "--buffer", 11)
     server.wait_for_listening(port, protocol="udp")
     client = alfa.start("udp_echo_client", server.address, port, "--connect")
     for line in ("from Python", "and cut to eleven bytes", "Q"):
@@ -296,12 +296,12 @@ def test_echo_in_c(server: Host, alfa: Host, port: int, c_twin: Callable[..., Pr
     assert received == wanted, f"the server in C received {received}, not {wanted}"
 
 
-def test_chat_in_c(server: Host, alfa: Host, bravo: Host, port: int, c_twin: Callable[..., Program]) -> None:
+def test_chat_in_c(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """Chat clients in C and in Python hear each other, by a server in Python and by one in C."""
-    for start_on in (Host.start, c_twin):
-        chat_server = start_on(server, "chat_server", port)
+    for program in ("chat_server", "chat_server.c"):
+        chat_server = server.start(program, port)
         server.wait_for_listening(port, protocol="udp")
-        in_c = c_twin(alfa, "chat_client", server.address, port)
+        in_c = alfa.start("chat_client.c", server.address, port)
         in_python = bravo.start("chat_client", server.address, port)
         for number, client in enumerate((in_c, in_python), start=1):
             client.send("hello")

@@ -16,9 +16,14 @@ from labroom.endpoint import Endpoint
 
 
 class Sshd:
-    """An sshd on a free port of 127.0.0.1, with keys of its own in `folder`; ended by its process id."""
+    """An sshd on a free port of 127.0.0.1, with keys of its own in `folder`; ended by its process id.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for its keys, its configuration and its log.
+        options: more lines of its configuration, sshd_config(5).
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
         program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
         assert program, "these tests need sshd: apt-get install openssh-server"
         if os.getuid() == 0:
@@ -31,6 +36,7 @@ class Sshd:
         (folder / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
             "StrictModes no\nPasswordAuthentication no\nMaxStartups 100\nPidFile none\n"
+            + "".join(f"{option}\n" for option in options)
         )
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text())
         with (folder / "log").open("w") as log:

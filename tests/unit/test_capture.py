@@ -6,7 +6,7 @@ import socket
 import dpkt
 import pytest
 
-from labroom.driver.capture import Packet, packets_in, sent_once
+from labroom.driver.packets import Packet, packets_in, sent_once
 
 ALFA, SERVER = ("192.168.74.129", 40000), ("192.168.74.128", 9090)
 

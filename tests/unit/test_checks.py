@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,12 +15,12 @@ from typing import Any
 import pytest
 
 from labroom.checks import run as checks
+from labroom.checks.plugin import endpoints_of_room
+from labroom.checks.verdicts import Check
+from labroom.console import Console
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, UsageError
-from labroom.reports.page import Check
-from labroom.resources import CHECKS
-
-CONFTEST = Path(CHECKS / "conftest.py").read_text()
+from labroom.reports import lines
 
 GREETING = '''
 def test_good(alfa):
@@ -33,11 +34,11 @@ def test_words(alfa):
     line = cat.expect(r"(.+)\\n")[1]
     assert line == "answer", f"alfa said {line!r} and gave no answer"
 
-def test_left(alfa, check):
+def test_left(alfa, driver):
     """A program that leaves another behind."""
     alfa.start_command(["sh", "-c", "sleep 1000 & echo started"]).expect_exit(0)
     running = lambda: any(process.command == "sleep 1000" for process in alfa.processes())
-    check.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
+    driver.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
 '''
 
 BROKEN = """
@@ -68,7 +69,6 @@ def test_long(alfa):
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "checks"
     folder.mkdir()
-    (folder / "conftest.py").write_text(CONFTEST)
     for name, source in {"greeting": GREETING, "fault": FAULT, "long": LONG, "broken": BROKEN}.items():
         (folder / f"test_{name}.py").write_text(source)
     return folder
@@ -82,7 +82,7 @@ def endpoints(sshd: Any) -> dict[str, Endpoint]:
 
 def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     out = io.StringIO()
-    result = checks.run(endpoints, ["greeting", "fault"], folder / "report", out=out, folder=folder)
+    result = lines.run(endpoints, ["greeting", "fault"], folder / "report", Console(out), folder=folder)
     found = {check.name: check for lab in result.labs for check in lab.checks}
     assert {name: check.verdict for name, check in found.items()} == {
         "test_good": "passed",
@@ -113,8 +113,7 @@ def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoin
     suite = ET.parse(folder / "report" / "junit.xml").getroot()[0]  # noqa: S314 (pytest wrote it just now)
     assert suite.attrib["tests"] == "5"
 
-    lines = out.getvalue().splitlines()
-    first, second = sorted(lines[:2], reverse=True)  # they run side by side
+    first, second = sorted(out.getvalue().splitlines()[:2], reverse=True)  # they run side by side
     assert first.split()[:6] == ["greeting", "FAILED", "2", "of", "3", "checks"]
     assert second.split()[:7] == ["fault", "room", "fault", "0", "of", "2", "checks"]
     shown = out.getvalue()
@@ -130,12 +129,12 @@ def test_what_the_room_does_not_have_is_skipped_by_name(folder: Path, endpoints:
     alone = {"alfa": endpoints["alfa"]}
     (folder / "test_greeting.py").write_text(GREETING.partition("def test_words")[0])
     (folder / "test_fault.py").write_text(FAULT.replace("(bravo)", "(alfa, bravo)"))
-    result = checks.run(alone, ["greeting", "fault"], folder / "report", out=out, folder=folder)
+    result = lines.run(alone, ["greeting", "fault"], folder / "report", Console(out), folder=folder)
     assert [lab.verdict for lab in result.labs] == ["passed", "skipped"]
     assert result.status == 0
     assert "2 skipped: this room has no bravo" in out.getvalue()
     assert "2 labs: 1 passed, 1 skipped; 3 checks, 2 of them skipped, in" in out.getvalue()
-    nothing = checks.run(alone, ["fault"], folder / "report", out=out, folder=folder)
+    nothing = checks.run(alone, ["fault"], folder / "report", folder=folder)
     assert nothing.status == 3, "that nothing could be checked is not a success"
 
 
@@ -163,9 +162,9 @@ def test_of_another_kind(gateway):
         "def test_serverless(server):\n    assert False, 'forwarded ports lead to it'\n"
     )
     clients = {name: host for name, host in seat.items() if name != "server"}
-    (alone,) = checks.run(clients, ["serverless"], folder / "report", out=io.StringIO(), folder=folder).labs
+    (alone,) = checks.run(clients, ["serverless"], folder / "report", folder=folder).labs
     assert alone.checks[0].words == "this room has no server"
-    result = checks.run(seat, ["cast"], folder / "report", out=io.StringIO(), folder=folder)
+    result = checks.run(seat, ["cast"], folder / "report", folder=folder)
     (lab,) = result.labs
     assert {check.name: check.words for check in lab.checks if check.verdict != "passed"} == {
         "test_three": "this room has no charlie",
@@ -174,26 +173,60 @@ def test_of_another_kind(gateway):
     assert {check.verdict for check in lab.checks} == {"passed", "skipped"}
 
 
+HOSTILE = r"""
+TRICKS = "\x1b]52;c;cm0gLXJmIH4K\x07\r\x9b31m\u202e"  # writes the clipboard, goes back, colours, turns round
+FORGED = "\ntcp_echo  passed  8 of 8 checks  3.3 s\r\ntcp_hello  passed  7 of 7 checks  1.7 s"
+
+def test_forged(alfa):
+    program = alfa.start_command(["printf", "%s\\n", TRICKS + FORGED], name="\x1b[31mred")
+    program.expect_exit(0)
+    assert not program.stdout, f"it said {program.stdout}"
+
+def test_left(alfa, driver):
+    alfa.start_command(["bash", "-c", 'exec -a "$0" sleep 1000 & echo started', TRICKS + FORGED]).expect_exit(0)
+    running = lambda: any(process.command.endswith(" 1000") for process in alfa.processes())
+    driver.wait_until(running, "sleep to run", None, "sleep did not run{}".format)
+"""
+
+
+@pytest.mark.parametrize("lively", [False, True])
+def test_what_programs_print_is_no_command_to_the_terminal_and_no_line_of_ours(
+    folder: Path, endpoints: dict[str, Endpoint], monkeypatch: pytest.MonkeyPatch, lively: bool
+) -> None:
+    (folder / "test_host\x07\x9b31m\u202eile.py").write_text(HOSTILE)
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: lively)
+    (lab,) = lines.run(endpoints, ["host\x07\x9b31m\u202eile"], folder / "report", Console(out), folder=folder).labs
+    forged, left = lab.checks
+    assert "\x1b]52;" in forged.words
+    assert "\x1b]52;" in forged.transcript[1].text
+    assert "\x1b]52;" in left.left_behind["alfa"][0]
+    shown = re.sub(r"\r\x1b\[K|\x1b\[\d*m", "", out.getvalue()) if lively else out.getvalue()
+    assert not [c for c in shown if not c.isprintable() and c != "\n"]
+    assert shown.count("^[]52;c;cm0gLXJmIH4K^G^M") >= 3, "words, output and the command line left behind"
+    assert not re.search(r"^ {0,4}tcp_(echo|hello)", shown, re.MULTILINE), "a line of ours was forged"
+
+
 def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:
-    result = checks.run(endpoints, ["fault"], folder / "report", out=io.StringIO(), folder=folder)
+    result = checks.run(endpoints, ["fault"], folder / "report", folder=folder)
     assert result.status == 3
 
 
 def test_a_check_that_is_itself_broken(folder: Path, endpoints: dict[str, Endpoint]) -> None:
-    result = checks.run(endpoints, ["broken"], folder / "report", out=io.StringIO(), folder=folder)
+    result = checks.run(endpoints, ["broken"], folder / "report", folder=folder)
     assert result.labs[0].checks[0].words == "the check itself broke: NameError: name 'undefined' is not defined"
 
 
 def test_a_file_of_checks_that_cannot_be_read(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     (folder / "test_long.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(MachineError, match=r"the checks can't be run: .*nothing_of_this_name"):
-        checks.run(endpoints, ["long"], folder / "report", out=io.StringIO(), folder=folder)
+        checks.run(endpoints, ["long"], folder / "report", folder=folder)
 
 
 def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     with pytest.raises(UsageError, match="no such lab: greetings") as error:
         checks.run(endpoints, ["greetings"], folder / "report", folder=folder)
-    assert error.value.help == "labs with checks: broken, fault, greeting, long"
+    assert error.value.remedy == "labs with checks: broken, fault, greeting, long"
 
 
 def test_control_c(folder: Path, endpoints: dict[str, Endpoint], eventually: Callable[..., None]) -> None:
@@ -245,7 +278,7 @@ def test_endpoints_from_a_file(tmp_path: Path, sshd: Any, monkeypatch: pytest.Mo
     file = tmp_path / "endpoints.json"
     file.write_text(json.dumps([vars(sshd.endpoint)], default=str))
     monkeypatch.setenv("LABROOM_ENDPOINTS", str(file))
-    assert checks.endpoints_of_room() == {"alfa": sshd.endpoint}
+    assert endpoints_of_room() == {"alfa": sshd.endpoint}
     file.unlink()
     with pytest.raises(UsageError, match="LABROOM_ENDPOINTS="):
-        checks.endpoints_of_room()
+        endpoints_of_room()

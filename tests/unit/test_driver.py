@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from labroom.driver import agent
-from labroom.driver.driver import CheckFailed, Driver, Event, Host
+from labroom.driver import CheckFailed, Driver, Event, Host, Launch, Resolve, agent
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault
+from labroom.errors import RoomFault, UsageError
 
 PROGRAMS = {
     "hello": """
@@ -108,10 +107,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def programs_in(folder: Path) -> Resolve:
+    """What `Host.start` starts in these tests: NAME.py of the lab under check."""
+    return lambda host, name: Launch((f"./{name}.py",), f"{folder}/labs/{host.driver.lab}", name)
+
+
 @pytest.fixture(scope="module")
 def room(sshd: Any, folder: Path) -> Iterator[Driver]:
     names = ("alfa", "bravo")
-    driver = Driver({name: replace(sshd.endpoint, name=name) for name in names}, labs=f"{folder}/labs")
+    driver = Driver({name: replace(sshd.endpoint, name=name) for name in names}, resolve=programs_in(folder))
     driver.connect(names)
     yield driver
     driver.close()
@@ -269,10 +273,10 @@ def test_missing_program(alfa: Host) -> None:
         alfa.start("nothing")
 
 
-def test_pace_and_folder(room: Driver, alfa: Host) -> None:
+def test_pace_and_folder(room: Driver, alfa: Host, folder: Path) -> None:
     says = alfa.start("where", directory=alfa.scratch)
     says.expect(rf"{alfa.scratch} {room.pace}\n")
-    alfa.start("where", pace=0.5).expect(rf"{room.lab_folder} 0.5\n")
+    alfa.start("where", pace=0.5).expect(rf"{folder}/labs/lab 0.5\n")
 
 
 def test_sending_to_an_ended_program(alfa: Host) -> None:
@@ -309,8 +313,8 @@ def test_states_of_a_connection(alfa: Host) -> None:
 
 def test_nobody_listens(alfa: Host) -> None:
     alfa.start("quiet")
-    with pytest.raises(CheckFailed, match=r"no program came to listen on alfa's port 9 within 0.1 s; alfa's sockets: "):
-        alfa.wait_for_listening(9, timeout=0.1)
+    with pytest.raises(CheckFailed, match=r"no program came to listen on alfa's port 9 within 0.3 s; alfa's sockets: "):
+        alfa.wait_for_listening(9, timeout=0.3)
 
 
 def test_a_bound_udp_socket(alfa: Host) -> None:
@@ -343,29 +347,29 @@ def daemon(host: Host, *arguments: str) -> int:
     return int(host.start("daemon", *arguments).expect(r"daemon (\d+)\n")[1])
 
 
-def test_kill_reaches_the_whole_tree(alfa: Host, eventually: Callable[..., None]) -> None:
+def test_kill_reaches_the_whole_tree(room: Driver, alfa: Host, eventually: Callable[..., None]) -> None:
     program = alfa.start("daemon", "stay")
     pid = int(program.expect(r"daemon (\d+)\n")[1])
     other = alfa.start("quiet")
     program.kill()
     eventually(lambda: not alive(program.pid), "its first process to be gone")
     assert alive(other.pid)
-    alfa.driver.clean()
+    room.clean()
     eventually(lambda: not alive(pid) and not alive(other.pid), "the daemon to be gone")
 
 
-def test_a_process_left_behind_is_killed_and_reported(alfa: Host) -> None:
+def test_a_process_left_behind_is_killed_and_reported(room: Driver, alfa: Host) -> None:
     program = alfa.start("daemon")
     pid = int(program.expect(r"daemon (\d+)\n")[1])
     program.expect_exit(0)
-    left = alfa.driver.clean()
+    left = room.clean()
     assert list(left) == ["alfa"]
     assert left["alfa"][0].endswith("daemon.py again")
     assert not alive(pid)
 
 
 def test_closing_leaves_nothing(sshd: Any, folder: Path) -> None:
-    driver = Driver({"alfa": sshd.endpoint}, labs=f"{folder}/labs")
+    driver = Driver({"alfa": sshd.endpoint}, resolve=programs_in(folder))
     driver.begin("lab")
     pid = daemon(driver.hosts["alfa"])
     driver.close()
@@ -374,10 +378,11 @@ def test_closing_leaves_nothing(sshd: Any, folder: Path) -> None:
 
 def test_a_killed_driver_leaves_nothing(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     source = f"""
-from labroom.driver.driver import Driver
+from labroom.driver import Driver, Launch
 from labroom.endpoint import Endpoint
 from pathlib import Path, PosixPath
-driver = Driver({{"alfa": {sshd.endpoint!r}}}, labs="{folder}/labs")
+resolve = lambda host, name: Launch(("./" + name + ".py",), "{folder}/labs/lab", name)
+driver = Driver({{"alfa": {sshd.endpoint!r}}}, resolve=resolve)
 driver.begin("lab")
 program = driver.hosts["alfa"].start("daemon", "stay")
 print(program.pid, program.expect(r"daemon (\\d+)\\n")[1], flush=True)
@@ -401,14 +406,14 @@ def test_a_zombie_is_waited_for(alfa: Host) -> None:
     assert (parent.pid, zombie.ppid) == (program.pid, program.pid)
     program.send("")
     assert len(program.wait_for_processes(lambda found: len(found) == 1, "no zombie")) == 1
-    with pytest.raises(CheckFailed, match=r"no child died \(not seen within 0.1 s: a zombie; .*zombie.py \("):
-        program.wait_for_processes(lambda found: len(found) == 2, "a zombie", 0.1, otherwise="no child died")
+    with pytest.raises(CheckFailed, match=r"no child died \(not seen within 1 s: a zombie; .*zombie.py \("):
+        program.wait_for_processes(lambda found: len(found) == 2, "a zombie", 1, otherwise="no child died")
     program.send("")
     program.expect_exit(0)
     assert program.wait_for_processes(lambda found: not found, "no process") == []
 
 
-def test_files_and_a_folder_that_goes_with_the_check(alfa: Host, bravo: Host) -> None:
+def test_files_and_a_folder_that_goes_with_the_check(room: Driver, alfa: Host, bravo: Host) -> None:
     folder = Path(alfa.scratch)
     alfa.write_file(f"{folder}/data", bytes(range(256)))
     assert bravo.read_file(f"{folder}/data") == bytes(range(256))
@@ -417,7 +422,7 @@ def test_files_and_a_folder_that_goes_with_the_check(alfa: Host, bravo: Host) ->
         alfa.write_file(f"{folder}/data/data", b"")
     assert alfa.scratch == str(folder)
     assert bravo.scratch != str(folder)
-    alfa.driver.clean()
+    room.clean()
     assert not folder.exists()
     assert alfa.scratch != str(folder)
 
@@ -434,7 +439,7 @@ def test_the_folder_goes_with_the_driver(sshd: Any, folder: Path, eventually: Ca
 
 
 def test_an_audience_sees_each_event_and_has_time_to_read(sshd: Any, folder: Path) -> None:
-    driver = Driver({"alfa": sshd.endpoint}, labs=f"{folder}/labs", pace=1, beat=0.1)
+    driver = Driver({"alfa": sshd.endpoint}, resolve=programs_in(folder), pace=1, beat=0.1)
     seen: list[Event] = []
     driver.audience = seen.append
     driver.begin("lab")
@@ -461,7 +466,7 @@ def test_an_audience_sees_each_event_and_has_time_to_read(sshd: Any, folder: Pat
 
 
 def lonely(endpoint: Endpoint, folder: Path) -> Driver:
-    driver = Driver({endpoint.name: endpoint}, labs=f"{folder}/labs", patience=0.3)
+    driver = Driver({endpoint.name: endpoint}, resolve=programs_in(folder), patience=0.3)
     driver.begin("lab")
     return driver
 
@@ -471,7 +476,7 @@ def test_unknown_host_key(sshd: Any, folder: Path, tmp_path: Path) -> None:
     driver = lonely(replace(sshd.endpoint, known_hosts=(tmp_path / "known_hosts",)), folder)
     with pytest.raises(RoomFault, match=r"the host key of alfa .* is not in .*known_hosts") as fault:
         driver.connect(["alfa"])
-    assert fault.value.help.startswith(f"ssh-keyscan -p {sshd.endpoint.ssh_port} 127.0.0.1 >>")
+    assert fault.value.remedy.startswith(f"ssh-keyscan -p {sshd.endpoint.ssh_port} 127.0.0.1 >>")
 
 
 def test_changed_host_key(sshd: Any, folder: Path, tmp_path: Path) -> None:
@@ -492,7 +497,7 @@ def test_room_down(sshd: Any, folder: Path) -> None:
     driver = lonely(replace(sshd.endpoint, bind_address="192.0.2.1"), folder)
     with pytest.raises(RoomFault, match=r"the room is down: this machine has no address 192\.0\.2\.1") as fault:
         driver.connect(["alfa"])
-    assert fault.value.help == "./labroom up"
+    assert fault.value.remedy == "./labroom up"
 
 
 def test_nobody_home(sshd: Any, folder: Path) -> None:
@@ -505,7 +510,7 @@ def test_nobody_home(sshd: Any, folder: Path) -> None:
 
 
 def test_a_slow_sshd(sshd: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labroom.driver.driver.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("labroom.driver.connection.CONNECT_SECONDS", 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         driver = lonely(replace(sshd.endpoint, ssh_port=listening.getsockname()[1]), folder)
 
@@ -521,7 +526,7 @@ def test_a_slow_sshd(sshd: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(RoomFault, match=r"alfa .* can't be reached: no session within 0\.2 s") as fault:
             driver.hosts["alfa"].start("hello")
         server.join(10)
-    assert "LABROOM_PATIENCE=3" in fault.value.help
+    assert "LABROOM_PATIENCE=3" in fault.value.remedy
 
 
 def test_a_connection_that_breaks(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
@@ -534,6 +539,21 @@ def test_a_connection_that_breaks(sshd: Any, folder: Path, eventually: Callable[
     eventually(lambda: not alive(program.pid), "the program to go with its agent")
     driver.clean()
     assert alfa.run("echo", "back").stdout == "back\n"  # the next check connects anew
+    driver.close()
+
+
+def test_the_next_check_tries_again_also_where_nothing_ran(sshd: Any, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    program = alfa.start("quiet")
+    parent = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    driver.clean()
+    os.kill(parent, signal.SIGSTOP)
+    with pytest.raises(RoomFault, match="guest alfa stopped answering"):
+        alfa.ask("scratch", within=0.2)
+    os.kill(parent, signal.SIGCONT)
+    driver.clean()
+    assert alfa.run("echo", "back").stdout == "back\n"
     driver.close()
 
 
@@ -558,6 +578,19 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
         slow.expect("done", timeout=0.8)
     assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
     driver.close()
+
+
+# -- slow machines ----------------------------------------------------------------------------------------------
+
+
+def test_deadlines_of_slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Driver({}).patience
+    monkeypatch.setenv("LABROOM_PATIENCE", "3")
+    assert Driver({}).patience == 3 * usual
+    assert Driver({}, patience=2).patience == 2
+    monkeypatch.setenv("LABROOM_PATIENCE", "long")
+    with pytest.raises(UsageError, match="LABROOM_PATIENCE=long: not a positive number"):
+        Driver({})
 
 
 # -- the agent --------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from labroom.driver.driver import Event
+from labroom.console import Console
+from labroom.driver import Event
 from labroom.reports.play import Stage
 
 HOSTS = {"server": "192.168.74.128", "alfa": "192.168.74.129"}
@@ -42,7 +43,7 @@ EVENTS = [
 
 
 def shown(out: Terminal, width: int) -> list[str]:
-    stage = Stage(out, width)
+    stage = Stage(Console(out, width))
     stage.begin("The server greets.", HOSTS)
     for event in EVENTS:
         stage.show(event)
@@ -84,9 +85,9 @@ def test_colour_is_for_terminals_unless_no_color_is_set(
     if no_colour:
         monkeypatch.setenv("NO_COLOR", "1")
     text = "\n".join(shown(Terminal(tty=tty), 96))
-    assert ("\033[" in text) == coloured
+    assert bool(re.search(r"\033\[[\d;]*m", text)) == coloured
     if coloured:
-        server, alfa = (re.search(rf"(\033\[\d+m)\033\[1m{name} ", text) for name in HOSTS)
+        server, alfa = (re.search(rf"\033\[(\d+);1m{name} ", text) for name in HOSTS)
         assert server
         assert alfa
         assert server[1] != alfa[1]
@@ -94,3 +95,14 @@ def test_colour_is_for_terminals_unless_no_color_is_set(
 
 def test_a_terminal_that_knows_ascii_alone() -> None:
     assert "\n".join(shown(Terminal(encoding="ANSI_X3.4-1968"), 96)).isascii()
+
+
+def test_what_is_printed_is_no_command_to_the_terminal() -> None:
+    out = Terminal()
+    stage = Stage(Console(out, 94))
+    tricks = "\x1b]52;c;cm0gLXJmIH4K\x07\r\x9b31m\u202e\n   1.0 \u2502 forged"
+    stage.begin(tricks, {tricks: tricks, "alfa": "192.168.74.129"})
+    stage.show(Event(0.5, "alfa", tricks, "stdout", tricks))
+    stage.show(Event(0.6, "", "", "note", tricks))
+    assert not [c for c in out.getvalue() if not c.isprintable() and c != "\n"]
+    assert not re.search("^ {0,3}1.0", out.getvalue(), re.MULTILINE)

@@ -1,14 +1,22 @@
 """The report: one page that needs nothing but itself, and the same facts for programs."""
 
+import io
 import json
 import re
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
-from labroom.driver.driver import Event
+from labroom.checks.run import Running
+from labroom.checks.transcript import aligned
+from labroom.checks.verdicts import Check, CheckResult, LabResult
+from labroom.console import Console
+from labroom.driver import Event
 from labroom.reports import page as report
-from labroom.reports.page import Check, CheckResult, LabResult
+from labroom.reports.lines import Lines
+
+COMMAND = "./labroom check"
 
 
 @pytest.fixture
@@ -52,7 +60,7 @@ def test_status(result: CheckResult, labs: list[int], status: int) -> None:
 
 
 def test_page(result: CheckResult, tmp_path: Path) -> None:
-    path = report.write(result, tmp_path / "new" / "folder")
+    path = report.write(result, tmp_path / "new" / "folder", COMMAND)
     page = path.read_text()
     assert "alfa printed &#39;&lt;script&gt;&#39; &amp; no answer" in page
     assert "&lt;b&gt;bold&lt;/b&gt;" in page
@@ -64,18 +72,35 @@ def test_page(result: CheckResult, tmp_path: Path) -> None:
     assert not re.search(r"https?:|src=|@import|url\(", page), "the page needs something that is not in it"
 
 
+def test_a_picture_is_on_the_page_itself(tmp_path: Path) -> None:
+    (tmp_path / "server_race").mkdir()
+    picture = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    (tmp_path / "server_race" / "race.svg").write_text(picture)
+    lab = LabResult(
+        "server_race", [Check("test_race", "It is drawn.")], ["server_race/race.csv", "server_race/race.svg"]
+    )
+    page = report.write(CheckResult([lab]), tmp_path, COMMAND).read_text()
+    (source,) = re.findall(r'src="([^"]*)"', page)
+    kind, _, encoded = source.partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert b64decode(encoded).decode() == picture
+    assert "<script" not in page
+    assert 'href="server_race/race.csv"' in page
+
+
 def test_all_passed(result: CheckResult, tmp_path: Path) -> None:
-    page = report.write(CheckResult(result.labs[:1]), tmp_path).read_text()
+    page = report.write(CheckResult(result.labs[:1]), tmp_path, COMMAND).read_text()
     assert "All labs passed" in page
     assert "Run it again" not in page
 
 
 def test_json(result: CheckResult, tmp_path: Path) -> None:
-    report.write(result, tmp_path)
+    report.write(result, tmp_path, COMMAND)
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["status"] == 1
     assert document["summary"] == result.summary
     lab = document["labs"][1]
+    assert lab["checks"][0]["remedy"] == ""
     assert (lab["name"], lab["verdict"], lab["again"]) == ("tcp_echo", "failed", "./labroom check tcp_echo")
     assert lab["checks"][0]["transcript"][1] == {
         "time": 0.5,
@@ -87,7 +112,39 @@ def test_json(result: CheckResult, tmp_path: Path) -> None:
 
 
 def test_transcript_in_columns(result: CheckResult) -> None:
-    assert report.aligned(result.labs[1].checks[0].transcript) == [
+    assert aligned(result.labs[1].checks[0].transcript) == [
         "  0.000  server  echo_server  $ ./echo_server.py 9090",
         "  0.500  alfa    echo_client    <b>bold</b>",
     ]
+
+
+HOSTILE = "\x1b]52;c;cm0gLXJmIH4K\x07\r\x9b31m\u202e\ntcp_echo  passed\n  remedy: turn all off"
+
+
+@pytest.mark.parametrize("lively", [False, True])
+def test_whatever_a_result_holds_the_lines_are_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lively: bool
+) -> None:
+    failed = Check(
+        HOSTILE,
+        HOSTILE,
+        "failed",
+        words=HOSTILE,
+        remedy=HOSTILE,
+        transcript=[Event(0.0, HOSTILE, HOSTILE, "stdout", HOSTILE)],
+        sockets={HOSTILE: [HOSTILE]},
+        left_behind={HOSTILE: [HOSTILE]},
+    )
+    fault = Check("test_reach", HOSTILE, "fault", words=HOSTILE)
+    lab = LabResult(HOSTILE, [failed, fault, Check("test_skip", "None.", "skipped", words=HOSTILE)])
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: lively)
+    lines = Lines(Console(out))
+    lines.begin([lab.name])
+    lines.running([Running(HOSTILE, 0, 3, HOSTILE)])
+    lines.done(lab)
+    lines.finish(CheckResult([lab]), tmp_path / "index.html", COMMAND)
+    shown = re.sub(r"\r\x1b\[K|\x1b\[\d*m", "", out.getvalue()) if lively else out.getvalue()
+    assert not [c for c in shown if not c.isprintable() and c != "\n"]
+    assert not re.search(r"^ {0,4}(tcp_echo|remedy: turn)", shown, re.MULTILINE)
+    assert shown.count("^[]52;") >= 12

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from labroom import room
 from labroom.providers.nspawn import requirements
 
 ROOT = Path(__file__).parents[2]
@@ -137,3 +139,12 @@ def test_playbooks_gather_no_facts_and_use_every_role_under_its_tag() -> None:
 def test_machines_that_run_rooms_get_what_a_room_needs() -> None:
     packages = load(ROOT / "roles/labroom_command/defaults/main.yml")["labroom_command_packages"]
     assert set(requirements.COMMANDS.values()) - set(packages) == set()
+
+
+def test_rooms_of_scenarios_can_be_up_side_by_side() -> None:
+    scenarios = {file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml")}
+    rooms = {file.stem: room.load(file) for file in ROOT.glob("extensions/molecule/rooms/*.yml")}
+    assert rooms.keys() == scenarios
+    assert len({one.name for one in rooms.values()}) == len(rooms)
+    subnets = [subnet for one in rooms.values() for subnet in (one.networks.private, one.networks.outside)]
+    assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom.checks import inventory_hosts as ssh
+from labroom.checks import inventory_hosts
 from labroom.errors import RoomFault, UsageError
 from labroom.resources import ROOT
 from tests.unit.conftest import Sshd
@@ -31,19 +31,19 @@ def inventory(tmp_path: Path) -> Path:
     return tmp_path / "inventory.yml"
 
 
-def read(inventory: Path, text: str, limit: str | None = None) -> ssh.LabRoom:
+def read(inventory: Path, text: str, limit: str | None = None) -> inventory_hosts.LabRoom:
     inventory.write_text(textwrap.dedent(text))
-    return ssh.read(str(inventory), limit)
+    return inventory_hosts.read(str(inventory), limit)
 
 
 def test_seats_are_the_groups_below_the_group_seats(inventory: Path) -> None:
     room = read(inventory, SEATS)
     assert room.seats == {"one": ["pc3", "pc1", "pc2", "gate"], "two": ["pc4", "pc5", "pc6", "pc7", "pc8", "pc9"]}
-    present = room.machines.keys() - {"pc1"}
+    present = room.lab_pcs.keys() - {"pc1"}
     assert room.cast("one", present) == {"server": "pc3", "alfa": "pc2", "gateway": "gate"}
     assert room.cast("two", present) == {"server": "pc4", "alfa": "pc5", "bravo": "pc6", "charlie": "pc7"}
     assert room.cast("two", present - {"pc5"})["charlie"] == "pc8"
-    assert room.endpoints({"alfa": "pc2"})["alfa"] == replace(room.machines["pc2"], name="alfa")
+    assert room.endpoints({"alfa": "pc2"})["alfa"] == replace(room.lab_pcs["pc2"], name="alfa")
 
 
 def test_a_limit_is_ansibles(inventory: Path) -> None:
@@ -52,13 +52,13 @@ def test_a_limit_is_ansibles(inventory: Path) -> None:
 
 
 def test_without_seats_hosts_play_the_part_of_their_name() -> None:
-    room = ssh.read("room.yml" if Path("room.yml").exists() else str(ROOT / "room.yml"))
+    room = inventory_hosts.read("room.yml" if Path("room.yml").exists() else str(ROOT / "room.yml"))
     (seat,) = room.seats
-    assert room.cast(seat, room.machines) == {
+    assert room.cast(seat, room.lab_pcs) == {
         part: part for part in ("gateway", "server", "alfa", "bravo", "charlie", "outside")
     }
-    assert room.machines["server"].address == "192.168.74.128"
-    assert room.machines["server"].bind_address == "192.168.74.1"
+    assert room.lab_pcs["server"].address == "192.168.74.128"
+    assert room.lab_pcs["server"].bind_address == "192.168.74.1"
 
 
 def test_hosts_are_reached_as_ansible_and_openssh_reach_them(inventory: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_hosts_are_reached_as_ansible_and_openssh_reach_them(inventory: Path, tm
         seats: {{children: {{one: {{hosts: {{pc1: , pc2: }}}}}}}}
         """,
     )
-    pc1, pc2 = room.machines["pc1"], room.machines["pc2"]
+    pc1, pc2 = room.lab_pcs["pc1"], room.lab_pcs["pc2"]
     assert (pc1.address, pc1.ssh_host, pc1.ssh_port, pc1.user) == ("10.0.0.1", "192.0.2.9", 2222, "student")
     assert (pc1.identity_files, pc1.known_hosts, pc1.proxy_command) == ((Path("/key"),), (tmp_path / "known",), None)
     assert (pc2.address, pc2.ssh_host, pc2.ssh_port, pc2.user) == ("192.0.2.10", "192.0.2.10", 2200, "pupil")
@@ -92,7 +92,7 @@ def test_hosts_are_reached_as_ansible_and_openssh_reach_them(inventory: Path, tm
 
 def test_own_keys_of_the_user_are_left_to_be_found(inventory: Path) -> None:
     room = read(inventory, "seats: {children: {one: {hosts: {pc1: {ansible_host: 192.0.2.1}}}}}")
-    assert room.machines["pc1"].identity_files == ()
+    assert room.lab_pcs["pc1"].identity_files == ()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_an_inventory_may_not_say(inventory: Path, text: str, limit: str | 
 
 def test_an_inventory_must_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no inventory"):
-        ssh.read(str(tmp_path / "none"))
+        inventory_hosts.read(str(tmp_path / "none"))
 
 
 def test_machines_are_tried_side_by_side_and_told_apart(sshd: Sshd, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_machines_are_tried_side_by_side_and_told_apart(sshd: Sshd, tmp_path: Pa
         "off": replace(there, name="off", ssh_port=1),
         "unknown": replace(there, name="unknown", known_hosts=(tmp_path / "known_hosts",)),
     }
-    reasons = {name: str(reason) for name, reason in ssh.absent(machines).items()}
+    reasons = {name: str(reason) for name, reason in inventory_hosts.absent(machines).items()}
     assert list(reasons) == ["bare", "off", "unknown"]
     assert reasons["bare"] == "bare (127.0.0.1) has no /opt/labs"
     assert reasons["off"] == "off (127.0.0.1 port 1) can't be reached: Connection refused"
@@ -149,6 +149,6 @@ def test_a_machine_behind_a_jump_host_is_reached(sshd: Sshd) -> None:
     options = f"-F none -i {folder}/key -o UserKnownHostsFile={folder}/known_hosts -p {at.ssh_port}"
     jump = f"ssh {options} -W 127.0.0.1:{at.ssh_port} {at.user}@127.0.0.1"
     behind = replace(at, ssh_host="127.0.0.1", proxy_command=jump)
-    assert "has no /opt/labs" in str(ssh.absent({"behind": behind})["behind"])
+    assert "has no /opt/labs" in str(inventory_hosts.absent({"behind": behind})["behind"])
     refused = replace(behind, proxy_command=jump.replace("-W 127.0.0.1:", "-W 127.0.0.1:1"))
-    assert isinstance(ssh.absent({"behind": refused})["behind"], RoomFault)
+    assert isinstance(inventory_hosts.absent({"behind": refused})["behind"], RoomFault)

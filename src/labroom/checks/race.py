@@ -17,19 +17,21 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from labroom.checks.programs import argv
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from labroom.driver.driver import Host, Program
+    from labroom.driver import Host, Program
 
 # What is raced: design -> the program and its options. Each prints a line a message, so that all do the same work.
 DESIGNS: dict[str, tuple[str, ...]] = {
-    "iterative": ("tcp_echo/iterative_server.py",),
-    "fork": ("fork_server/fork_server.py",),
-    "thread": ("thread_server/thread_server.py",),
-    "select": ("select_server/select_server.py", "--show"),
-    "epoll": ("select_server/epoll_server.py", "--show"),
-    "asyncio": ("select_server/asyncio_server.py", "--show"),
+    "iterative": ("../tcp_echo/iterative_server",),
+    "fork": ("../fork_server/fork_server",),
+    "thread": ("../thread_server/thread_server",),
+    "select": ("../select_server/select_server", "--show"),
+    "epoll": ("../select_server/epoll_server", "--show"),
+    "asyncio": ("../select_server/asyncio_server", "--show"),
 }
 COUNTS = (1, 4, 16, 64, 128, 256)  # clients; a fork server has a process for each, and a guest has room for 400
 
@@ -145,10 +147,8 @@ def run(
 def _start(server: Host, design: str, port: int) -> Program:
     """Start a server; what it prints is thrown away on its host, for it would be more than the load itself."""
     program, *options = DESIGNS[design]
-    command = shlex.join([program, str(port), *options])
-    started = server.start_command(
-        ["sh", "-c", f"exec {command} >/dev/null"], name=f"{design}_server", directory=server.driver.labs
-    )
+    command = shlex.join([*argv(server, program), str(port), *options])
+    started = server.start_command(["sh", "-c", f"exec {command} >/dev/null"], name=f"{design}_server")
     server.wait_for_listening(port)
     return started
 

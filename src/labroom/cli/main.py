@@ -8,13 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from labroom import __version__, providers, room, rooms
+from labroom import providers, room, rooms
 from labroom.console import Console, ConsoleProgress
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, UsageError
-from labroom.resources import ROOT
-
-REPORTS = ROOT / "reports"
+from labroom.resources import IN_CHECKOUT, REPORTS, ROOT, version
 
 _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3 the room or the machine;
 130 interrupted. Each error is one line that says what is wrong, and one that says what mends it."""
@@ -54,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A lab of guests on a private network behind NAT, and checks that drive lab programs across it.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"labroom {__version__}")
+    parser.add_argument("--version", action="version", version=f"labroom {version()}")
     parser.add_argument(
         "--room", type=Path, metavar="FILE", help="the room file (room.yml here, else the checkout's own)"
     )
@@ -135,10 +133,11 @@ def _down(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     if inventory := _inventory(options):
-        from labroom.checks import inventory_hosts as ssh
         from labroom.checks import run as checks
+        from labroom.console import Console
+        from labroom.reports import seats
 
-        return ssh.check(inventory, options.limit, checks.chosen(options.labs), REPORTS)
+        return seats.check(inventory, options.limit, checks.chosen(options.labs), REPORTS, Console(sys.stdout))
     return _run_checks(options, options.labs)
 
 
@@ -159,25 +158,27 @@ def _inventory(options: argparse.Namespace) -> str | None:
 
 def _run_checks(options: argparse.Namespace, labs: Sequence[str]) -> int:
     from labroom.checks import run as checks
+    from labroom.console import Console
+    from labroom.reports import lines
 
     labs = checks.chosen(labs)
     wanted = rooms.running(_room_file(options))
     with rooms.locked_for_labs(wanted, _progress()):
-        return checks.run(rooms.endpoints(wanted), labs, REPORTS).status
+        return lines.run(rooms.endpoints(wanted), labs, REPORTS, Console(sys.stdout)).status
 
 
 def _play(options: argparse.Namespace) -> int:
     from labroom.checks import run as checks
-    from labroom.reports import play
+    from labroom.console import Console
+    from labroom.reports import play, seats
 
     checks.chosen([options.lab])
+    console = Console(sys.stdout)
     if inventory := _inventory(options):
-        from labroom.checks import inventory_hosts as ssh
-
-        return play.run(ssh.one_seat(inventory, options.limit), options.lab, REPORTS)
+        return play.run(seats.one_seat(inventory, options.limit, console), options.lab, REPORTS, console)
     wanted = rooms.running(_room_file(options))
     with rooms.locked_for_labs(wanted, _progress()):
-        return play.run(rooms.endpoints(wanted), options.lab, REPORTS)
+        return play.run(rooms.endpoints(wanted), options.lab, REPORTS, console)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -234,9 +235,9 @@ def _ssh_config(options: argparse.Namespace) -> int:
 def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
     """How each host is reached, by its name: of an inventory, or of the room, which must be up."""
     if inventory := _inventory(options):
-        from labroom.checks import inventory_hosts as ssh
+        from labroom.checks import inventory_hosts
 
-        return ssh.read(inventory, options.limit).machines
+        return inventory_hosts.read(inventory, options.limit).lab_pcs
     return rooms.endpoints(rooms.running(_room_file(options)))
 
 
@@ -263,5 +264,7 @@ def _test(options: argparse.Namespace) -> int:
 
     if not options.pytest:
         machine.require_root("test")
+    if not IN_CHECKOUT:
+        raise UsageError("labroom test needs a checkout", "git clone labroom, and ./labroom test there")
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "tests.run", *options.pytest])  # noqa: S606 (no shell is meant)

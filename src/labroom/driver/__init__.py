@@ -1,28 +1,29 @@
-"""The driver: runs programs on the hosts of a room over SSH, and waits for what they do."""
+"""The driver: runs programs on the hosts of a room over SSH, and waits for what they do.
 
-from labroom.driver.capture import Capture, Packet
-from labroom.driver.driver import (
-    SLOWNESS,
-    CheckFailed,
-    Completed,
-    Driver,
-    Event,
-    Host,
-    Process,
-    Program,
-    Socket,
-)
+From the bottom up: `values` and `waiting` (what the hosts share), `connection` (SSH, and `agent`, which is sent over
+it), `sockets`, `output`, `packets` and `capture`, `host` (with its programs), `driver`.
+"""
+
+from labroom.driver.capture import Capture
+from labroom.driver.driver import Driver
+from labroom.driver.host import Host, Program, Resolve
+from labroom.driver.packets import Packet
+from labroom.driver.values import PORTS, Completed, Event, Launch, Process, Socket, slowness
+from labroom.errors import CheckFailed
 
 __all__ = [
-    "SLOWNESS",
+    "PORTS",
     "Capture",
     "CheckFailed",
     "Completed",
     "Driver",
     "Event",
     "Host",
+    "Launch",
     "Packet",
     "Process",
     "Program",
+    "Resolve",
     "Socket",
+    "slowness",
 ]

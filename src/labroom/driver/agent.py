@@ -9,28 +9,35 @@ line. On its standard input, requests:
 on its standard output, an answer to each (`result` or `error`), and between them what the programs do:
 
     {"id": 7, "result": 4711}
+    {"id": 7, "error": {"name": "ENOENT", ...}}             see `Agent.explain`; whose fault it is, the driver decides
     {"program": 1, "stream": "stdout", "text": "..."}       bytes, as the characters U+0000 to U+00FF; "": its end
     {"program": 1, "exit": 0}                               status; -9 if killed by signal 9
+    {"program": 1, "exit": -9, "memory": 0.8}               killed since the guest ran out of memory: its share of that
 
 The agent is the *subreaper* (prctl(2), PR_SET_CHILD_SUBREAPER) of all that it starts: a process that forks twice and
 calls setsid becomes the agent's child, not init's. So the processes of a driver are exactly the agent's descendants,
 and they are all killed when its standard input reaches end of file: whatever ended the driver, nothing of it stays.
+
+One file, however long: it is sent as it is.
 """
 
 # os and open, as in the labs: pathlib would only make the agent start later.
-# ruff: noqa: PTH111, PTH115, PTH123, PTH208
+# ruff: noqa: PTH111, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import os
 import pty
+import resource
 import selectors
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -43,6 +50,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE = 65536  # bytes read at once
+FULL = 1 << 20  # bytes free; with less, a disk counts as full
+FILE_PIECE = 4 << 20  # bytes of a file in one answer
+COMMAND = 1000  # characters of a command line; there may be two million (execve(2))
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
 KILL_SECONDS = 3.0  # how long killed processes may take to go
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
@@ -89,6 +99,9 @@ class Agent:
         self.over = False
         self.programs: dict[int, Program] = {}
         self.scratch: list[str] = []  # folders for the programs' files
+        self.free: dict[object, int] = {}  # filesystem -> bytes free when the check began
+        self.killed: set[int] = set()  # programs' first processes that were sent SIGKILL from here
+        self.out_of_memory = kills_for_memory()  # when a program was started last
         self.selector = selectors.DefaultSelector()
         self.selector.register(requests, selectors.EVENT_READ)
         # A dead child writes a byte to this pipe, so that waiting for descriptors is waiting for children, too.
@@ -153,17 +166,45 @@ class Agent:
             request = json.loads(line)
             number, name = request.pop("id"), request.pop("do")
             try:
-                result = getattr(self, "do_" + name)(**request)
+                self.tell({"id": number, "result": getattr(self, "do_" + name)(**request)})
+            except MemoryError:
+                error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+                self.tell({"id": number, "error": self.explain(request, error)})
             except OSError as error:
-                self.tell({"id": number, "error": ": ".join(filter(None, (error.filename, error.strerror)))})
-            else:
-                self.tell({"id": number, "result": result})
+                self.tell({"id": number, "error": self.explain(request, error)})
+
+    def explain(self, request: dict[str, Any], error: OSError) -> dict[str, Any]:
+        """What went wrong, and what the driver needs to know in order to say whose fault it is.
+
+        Answers:
+            name: of the errno; numbers differ between architectures.
+            why: the system's words for it.
+            file: which file it is about, if any.
+            named: whether that is the request's own: the program to start, the file to read, not the folder it is in.
+            share: of what ran out (disk, processes, memory), how much this driver's programs and their files hold.
+        """
+        file = error.filename if isinstance(error.filename, str) else ""
+        share = 0.0
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            share = self.share_of_disk(os.path.dirname(file) or temporary())
+        elif error.errno == errno.EAGAIN:
+            share = self.share_of_processes()
+        elif error.errno == errno.ENOMEM:
+            share = self.share_of_memory()
+        return {
+            "name": errno.errorcode.get(error.errno or 0, ""),
+            "why": error.strerror or str(error),
+            "file": file,
+            "named": not file or file != request.get("directory"),
+            "share": share,
+        }
 
     def do_ping(self) -> dict[str, Any]:
         """Answer, after relaying all that was printed before the question.
 
         Answers:
-            free: bytes on the fullest disk.
+            lacks: what the guest has no more of, by the errno that says so -> the share of it that this driver's
+                programs and their files hold.
             waited: seconds that each running program has waited for a processor (the kernel's sched-stats.rst).
         """
         waited = {}
@@ -172,11 +213,17 @@ class Agent:
             if program.running:
                 with contextlib.suppress(OSError), open(f"/proc/{program.popen.pid}/schedstat") as file:
                     waited[program.number] = int(file.read().split()[1]) / 1e9
-        free = []
-        for folder in ("/", "/tmp"):  # noqa: S108 (a look at the disk, no file)
-            disk = os.statvfs(folder)
-            free.append(disk.f_bavail * disk.f_frsize)
-        return {"free": min(free), "waited": waited}
+        lacks = {}
+        free, folder = min((free_bytes(folder), folder) for folder in disks())
+        if free < FULL:
+            lacks["ENOSPC"] = self.share_of_disk(folder)
+        try:
+            if os.fork() == 0:
+                os._exit(0)
+        except OSError as error:
+            why = self.explain({}, error)
+            lacks[why["name"]] = why["share"]
+        return {"lacks": lacks, "waited": waited}
 
     def do_start(
         self,
@@ -187,6 +234,7 @@ class Agent:
         tty: bool,
     ) -> int:
         """Start a program (`~` is the home folder) in a session of its own; answers its process id."""
+        self.note_beginning()
         terminal, end = self.open_terminal() if tty else (None, None)
 
         def in_child() -> None:
@@ -250,10 +298,14 @@ class Agent:
     def do_signal(self, program: int, number: int) -> None:
         """Send a signal to a program's first process; none if it has ended."""
         if self.programs[program].running:
+            if number == signal.SIGKILL:
+                self.killed.add(self.programs[program].popen.pid)
             send_signal(self.programs[program].popen.pid, number)
 
     def do_kill(self, program: int | None) -> list[dict[str, Any]]:
-        """Kill the whole tree of one program, or (None) of all; answers what could not be killed."""
+        """Kill the whole tree of one program, or (None) of all, as a check's end; answers what could not be killed."""
+        if program is None:
+            self.free = {}
         return self.kill(program)
 
     def do_processes(self, program: int | None) -> list[dict[str, Any]]:
@@ -272,7 +324,8 @@ class Agent:
 
     def do_scratch(self) -> str:
         """Answers a new, empty folder, which goes with `do_clear`, or with the agent."""
-        self.scratch.append(tempfile.mkdtemp(prefix="labroom-"))
+        self.note_beginning()
+        self.scratch.append(tempfile.mkdtemp(prefix="labroom-", dir=temporary()))
         return self.scratch[-1]
 
     def do_clear(self) -> None:
@@ -281,15 +334,19 @@ class Agent:
             shutil.rmtree(self.scratch.pop(), ignore_errors=True)
 
     def do_read(self, path: str, start: int) -> str:
-        """The bytes of a file, as U+0000 to U+00FF, from byte `start` on."""
+        """At most FILE_PIECE bytes of a file, as U+0000 to U+00FF, from byte `start` on."""
         with open(path, "rb") as file:
             file.seek(start)
-            return file.read().decode("latin-1")
+            return file.read(FILE_PIECE).decode("latin-1")
 
     def do_save(self, path: str, text: str) -> None:
         """Write bytes (U+0000 to U+00FF) to a file, in place of what it held."""
-        with open(path, "wb") as file:
-            file.write(text.encode("latin-1"))
+        data = text.encode("latin-1")
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:  # write(2) knows no name
+            raise OSError(error.errno, error.strerror, path) from error
 
     def do_sockets(self) -> list[dict[str, Any]]:
         """All TCP and UDP sockets of this guest (proc_net(5)) but for those of the sshd that we came by."""
@@ -301,6 +358,65 @@ class Agent:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((to, 9))
             return str(probe.getsockname()[0])
+
+    # -- who has used up what ran out -----------------------------------------------------------------------------
+
+    def note_beginning(self) -> None:
+        """Before the first thing that a check does here: remember how much its disks have left."""
+        self.out_of_memory = kills_for_memory()
+        if not self.free:
+            self.free = {filesystem(folder): free_bytes(folder) for folder in disks()}
+
+    def share_of_disk(self, folder: str) -> float:
+        """Of the bytes of a folder's disk that went since the check began, the share that its files hold."""
+        try:
+            disk = filesystem(folder)
+            gone = self.free.get(disk, 0) - free_bytes(folder)
+        except OSError:
+            return 0.0
+        if self.free.get(disk, 0) < FULL or gone <= 0:  # it was full already
+            return 0.0
+        return min(1.0, self.bytes_of_files({disk}) / gone)
+
+    def share_of_processes(self) -> float:
+        """Of the processes and threads that count for the limit that was hit, the share of our programs'."""
+        own: int = sum(process["threads"] for process in self.descendants(None))
+        everybody = list(processes())
+        ours = [process for process in everybody if owner(process["pid"]) == os.getuid()]
+        limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+        of_user: int = sum(process["threads"] for process in ours)
+        of_all: int = sum(process["threads"] for process in everybody)
+        return own / (of_user if limit != resource.RLIM_INFINITY and of_user >= limit - 1 else of_all)
+
+    def share_of_memory(self, dead: int = 0) -> float:
+        """Of what processes, and files in memory, hold here, the share of our programs; one that died held `dead`."""
+        page = os.sysconf("SC_PAGE_SIZE")
+        own: int = sum(process["resident"] for process in self.descendants(None)) * page + dead
+        everybody: int = sum(process["resident"] for process in processes()) * page + dead
+        in_memory = {}
+        with open("/proc/mounts") as file:
+            for line in file:
+                _, folder, kind = line.split()[:3]
+                if kind == "tmpfs":
+                    with contextlib.suppress(OSError):  # hidden below another mount, or not for us
+                        disk = os.statvfs(folder)
+                        in_memory[filesystem(folder)] = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        return (own + self.bytes_of_files(set(in_memory))) / (everybody + sum(in_memory.values()))
+
+    def bytes_of_files(self, disks: set[object]) -> int:
+        """What the scratch folders, and other files that our programs hold open, take on these filesystems."""
+        paths = [os.path.join(at, name) for top in self.scratch for at, _, names in os.walk(top) for name in names]
+        for process in self.descendants(None):
+            with contextlib.suppress(OSError):
+                folder = f"/proc/{process['pid']}/fd"
+                paths += [folder + "/" + name for name in os.listdir(folder)]
+        found = {}
+        for path in paths:
+            with contextlib.suppress(OSError):  # gone in between
+                status = os.stat(path)
+                if stat.S_ISREG(status.st_mode) and filesystem(path) in disks:
+                    found[status.st_dev, status.st_ino] = status.st_blocks * 512  # stat(2)
+        return sum(found.values())
 
     # -- what programs do ---------------------------------------------------------------------------------------
 
@@ -360,7 +476,7 @@ class Agent:
         """Collect dead children, ours and adopted ones; tell the driver which programs have ended."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
@@ -370,7 +486,11 @@ class Agent:
                     code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
                     program.popen.returncode = code
                     self.drain(program)  # what it printed comes before its end
-                    self.tell({"program": program.number, "exit": code})
+                    message: dict[str, Any] = {"program": program.number, "exit": code}
+                    if code == -signal.SIGKILL and pid not in self.killed and kills_for_memory() > self.out_of_memory:
+                        message["memory"] = self.share_of_memory(usage.ru_maxrss << 10)
+                    self.killed.discard(pid)
+                    self.tell(message)
 
     def descendants(self, wanted: int | None) -> list[dict[str, Any]]:
         """Processes that descend from the agent and belong to program `wanted` (None: to any)."""
@@ -407,6 +527,7 @@ class Agent:
                 return alive
             for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none forks meanwhile
                 for process in alive:
+                    self.killed.add(process["pid"])
                     send_signal(process["pid"], number)
             # Woken by SIGCHLD for our own children; others are looked at again after 5 ms.
             self.take_turn([(key, events) for key, events in self.selector.select(0.005) if key.fd == self.wakeup])
@@ -426,6 +547,46 @@ def send_signal(pid: int, number: int) -> None:
             stderr=subprocess.DEVNULL,
             check=False,
         )
+
+
+def temporary() -> str:
+    """The folder for temporary files: not tempfile's, which looks elsewhere if that one is full."""
+    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+
+
+def disks() -> list[str]:
+    """The folders whose disks programs write to, as far as we can see them."""
+    return [folder for folder in ("/", temporary(), os.path.expanduser("~")) if os.access(folder, os.X_OK)]
+
+
+def free_bytes(folder: str) -> int:
+    """What an ordinary user may still write to the disk of a folder."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def filesystem(path: str) -> object:
+    """What files of the same filesystem have in common; st_dev is not that on an overlay."""
+    disk = os.statvfs(path)
+    return disk.f_fsid, disk.f_blocks
+
+
+def owner(pid: int) -> int:
+    """The user whose process it is; -1 if it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
+
+
+def kills_for_memory() -> int:
+    """How many processes the kernel has killed for want of memory, on the whole machine (/proc/vmstat)."""
+    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
+        for line in file:
+            name, _, value = line.partition(" ")
+            if name == "oom_kill":
+                return int(value)
+    return 0
 
 
 def marked(pid: int) -> int | None:
@@ -453,7 +614,9 @@ def processes() -> Iterator[dict[str, Any]]:
                     "ppid": int(fields[1]),
                     "session": int(fields[3]),
                     "state": fields[0],
-                    "command": command or f"[{head.partition('(')[2]}]",
+                    "threads": int(fields[17]),
+                    "resident": int(fields[21]),  # pages
+                    "command": (command or f"[{head.partition('(')[2]}]")[:COMMAND],
                 }
 
 

@@ -5,22 +5,24 @@ The story is the check of the lab that is marked `play`, so that what a class se
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 
 from labroom import labs
+from labroom.checks import plugin
 from labroom.checks import run as checks
-from labroom.driver.driver import Driver, Event
+from labroom.checks.programs import resolve
+from labroom.checks.transcript import SIGNS
+from labroom.checks.verdicts import Check, attached, claim
+from labroom.console import Console, Part, harmless
+from labroom.driver import Driver, Event
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
-from labroom.reports.page import SIGNS, Check
+from labroom.reports.lines import indented
 from labroom.resources import CHECKS
 
 PACE = 1.0  # LAB_PACE, as in the lecture
@@ -30,23 +32,20 @@ NARROW = 16  # columns of text, the least for a host
 WAITING = "."  # in the column of a host whose programs run and say nothing now
 _TIME = 6  # columns of the time
 
-_BOLD, _DIM, _RED, _PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[m"
-_HOSTS = ("\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[37m")
+_BOLD, _DIM, _RED = "1", "2", "31"  # styles, as Console has them
+_HOSTS = ("36", "33", "32", "35", "34", "37")  # a colour for each
 
 
 class Stage:
     """Shows events as they happen, each in the column of its host.
 
     Args:
-        out: where to; its encoding decides how the columns are parted, and whether it is a terminal, on colour.
-        width: columns of text in all; that of the terminal by default, 120 for a file.
+        console: where; the encoding of its stream decides how the columns are parted.
     """
 
-    def __init__(self, out: TextIO, width: int | None = None) -> None:
-        self.out = out
-        self.width = width or shutil.get_terminal_size((120, 24)).columns
-        self.coloured = out.isatty() and "NO_COLOR" not in os.environ
-        self.bar = " │ " if (out.encoding or "").lower().startswith("utf") else " | "
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = " │ " if (console.out.encoding or "").lower().startswith("utf") else " | "
         self.hosts: list[str] = []
         self.speakers: dict[str, str] = {}  # host -> program that spoke last there
         self.running: set[tuple[str, str]] = set()  # (host, program)
@@ -61,15 +60,17 @@ class Stage:
         self.hosts = list(hosts)
         self.speakers = {}
         self.running = set()
-        self.column = max(NARROW, (self.width - _TIME) // max(len(hosts), 1) - len(self.bar))
-        self.line(f"\n{claim}\n", _BOLD)
+        self.column = max(NARROW, (self.console.width - _TIME) // max(len(hosts), 1) - len(self.bar))
+        self.console.line()
+        self.console.line((_BOLD, harmless(claim)))
+        self.console.line()
         titles = [f"{name} {address}" for name, address in hosts.items()]
         self.row("", titles if max(map(len, titles), default=0) <= self.column else list(hosts), _BOLD)
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if event.host not in self.hosts:  # a note
-            self.line(f"{event.time:{_TIME}.1f}{self.bar}{event.text}", _BOLD)
+            self.console.line((_BOLD, harmless(f"{event.time:{_TIME}.1f}{self.bar}{event.text}")))
             return
         name = ""
         if event.stream != "note":
@@ -81,7 +82,7 @@ class Stage:
         elif event.stream == "exit":
             self.running.discard((event.host, event.program))
         sign = SIGNS[event.stream]
-        text = name + (f"{sign} " if sign.strip() else "") + _printable(event.text)
+        text = name + (f"{sign} " if sign.strip() else "") + event.text
         at = self.hosts.index(event.host)
         style = {"stdout": "", "stdin": _BOLD, "stderr": _RED}.get(event.stream, _DIM)
         for number, piece in enumerate(_wrapped(text, self.column)):
@@ -92,16 +93,12 @@ class Stage:
 
     def row(self, time: str, cells: Sequence[str], style: str) -> None:
         """Show one row: a cell for each host."""
-        parts = [f"{time:>{_TIME}}"]
+        parts: list[Part] = [f"{time:>{_TIME}}"]
         for number, cell in enumerate(cells):
-            padded = f"{cell:{self.column}}"
-            colour = _HOSTS[number % len(_HOSTS)] + (_DIM if cell == WAITING else style)
-            parts.append(f"{colour}{padded}{_PLAIN}" if self.coloured and cell else padded)
-        print(self.bar.join(parts).rstrip(), file=self.out, flush=True)
-
-    def line(self, text: str, style: str) -> None:
-        """Show a line across all columns."""
-        print(f"{style}{text}{_PLAIN}" if self.coloured else text, file=self.out, flush=True)
+            colour = f"{_HOSTS[number % len(_HOSTS)]};{_DIM if cell == WAITING else style}".rstrip(";")
+            padded = harmless(f"{cell:{self.column}}")
+            parts += [self.bar, (colour, padded) if cell else padded]
+        self.console.line(*parts)
 
 
 class _Director:
@@ -115,12 +112,12 @@ class _Director:
         self.interrupted = False
 
     def make_driver(self) -> Driver:
-        driver = Driver(self.endpoints, patience=PATIENCE, pace=PACE, beat=BEAT)
+        driver = Driver(self.endpoints, patience=PATIENCE, pace=PACE, beat=BEAT, resolve=resolve)
         driver.audience = self.stage.show
         return driver
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[checks.SETTING] = checks.Setting(self.make_driver, self.results)
+        config.stash[plugin.SETTING] = plugin.Setting(self.make_driver, self.results)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item.get_closest_marker("play")]
@@ -129,11 +126,11 @@ class _Director:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         named = getattr(item, "fixturenames", ())
         hosts = {name: endpoint.address for name, endpoint in self.endpoints.items() if name in named}
-        self.stage.begin(checks.claim(item), hosts)
+        self.stage.begin(claim(item), hosts)
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        check = checks.verdict_of(report)
+        check = attached(report)
         if check:
             self.played.append(check)
 
@@ -141,14 +138,14 @@ class _Director:
         self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
 
 
-def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO = sys.stdout) -> int:
+def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, console: Console) -> int:
     """Run a lab's story for an audience.
 
     Args:
         endpoints: how to reach each host of the room, by name.
         lab: name of the lab.
         results: folder in which what it leaves (captures, pictures) gets a folder of the lab's name.
-        out: where it is shown.
+        console: where it is shown.
 
     Returns:
         the exit status: 0; 1 if the lab did not do what it should; 3 if the room was at fault.
@@ -160,8 +157,8 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO 
     """
     checks.chosen([lab])
     shutil.rmtree(results / lab, ignore_errors=True)
-    stage = Stage(out)
-    stage.line(f"{lab}: {labs.titles().get(lab, '')}", _BOLD)
+    console.line((_BOLD, f"{lab}: {labs.titles().get(lab, '')}"))
+    stage = Stage(console)
     director = _Director(endpoints, stage, results)
     status = checks.run_pytest([CHECKS / f"test_{lab}.py"], director, f"--rootdir={CHECKS}")
     if director.interrupted:
@@ -170,24 +167,13 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, out: TextIO 
         raise MachineError(f"lab {lab} can't be played: {status!r}", f"pytest tests/labs/test_{lab}.py says more")
     for check in director.played:
         if check.verdict != "passed":
-            stage.line(f"\n{check.words}", _RED)
+            console.line()
+            console.line((_RED, indented(check.words)))
     for file in sorted((results / lab).glob("*")):
-        stage.line(f"kept: {file}", _DIM)
+        console.line((_DIM, harmless(f"kept: {file}")))
     verdicts = {check.verdict for check in director.played}
     return 1 if "failed" in verdicts else 0 if "passed" in verdicts else 3
 
 
-def _printable(text: str) -> str:
-    """The text with control characters as a terminal shows those typed: ^S."""
-    return "".join(
-        character
-        if character.isprintable()
-        else f"^{chr(ord(character) ^ 64)}"
-        if character.isascii()
-        else repr(character)[1:-1]
-        for character in text
-    )
-
-
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="  ") or [""]
+    return textwrap.wrap(harmless(text), width, subsequent_indent="  ") or [""]

@@ -22,7 +22,7 @@ from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.providers import record
 from labroom.providers.nspawn import guest, image_base, image_tools, links
-from labroom.resources import LABS, PLAYBOOKS, ROLES, ROOT
+from labroom.resources import COLLECTIONS, LABS, PLAYBOOKS, ROLES, ROOT
 from labroom.room import Guest, Room
 
 #: The layers of each part, topmost first.
@@ -218,6 +218,7 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
             log,
             env={
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_HOME": str(folder / "ansible"),
                 "ANSIBLE_FORCE_COLOR": "0",
             },

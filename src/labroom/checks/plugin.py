@@ -1,0 +1,217 @@
+"""A pytest plug-in, `-p labroom.checks.plugin`: what every check of a lab can use, and the hook that judges it.
+
+A check is a test function in test_<lab>.py. It names the hosts it needs as arguments (`server`, `alfa`, `bravo`,
+`charlie`, `outside`, `gateway`) and reads like the lecture:
+
+    def test_message(server, alfa, port):
+        \"\"\"The client prints the server's message.\"\"\"
+        server.start("hello_server", port)
+        server.wait_for_listening(port)
+        alfa.start("hello_client", server.address, port).expect("Message from server : Hello World~")
+
+Its docstring's first line is the claim that the report shows. All that it has started is killed at its end. A check is
+skipped where the room has no host of a name that it needs. How it is judged: `labroom.checks.verdicts`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from labroom.checks.programs import resolve
+from labroom.checks.transcript import aligned
+from labroom.checks.verdicts import Check, attach, claim, lab_of
+from labroom.console import harmless
+from labroom.driver import PORTS, Driver, Host
+from labroom.endpoint import Endpoint
+from labroom.errors import RoomFault, UsageError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """In what a session of pytest runs its checks, handed to it by whoever starts it.
+
+    Attributes:
+        make_driver: creates the driver.
+        results: folder in which each lab has a folder of its own for what its checks leave.
+    """
+
+    make_driver: Callable[[], Driver]
+    results: Path
+
+
+SETTING = pytest.StashKey[Setting]()
+_CHECK = pytest.StashKey[Check]()
+
+
+# -- where the checks run ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    """The setting of this session: as handed over, in this process or to a worker of it; else that of the room."""
+    worker = getattr(request.config, "workerinput", {})
+    if given := worker.get("labroom"):
+        ports = PORTS[int(worker["workerid"].removeprefix("gw")) % worker["workercount"] :: worker["workercount"]]
+        return Setting(
+            lambda: Driver(_endpoints(given["endpoints"]), ports=ports, resolve=resolve), Path(given["results"])
+        )
+    return request.config.stash.get(SETTING, None) or Setting(
+        lambda: Driver(endpoints_of_room(), resolve=resolve), tmp_path_factory.mktemp("results")
+    )
+
+
+def for_worker(endpoints: Mapping[str, Endpoint], results: Path) -> dict[str, object]:
+    """A setting as `workerinput["labroom"]`, by which xdist hands it to a worker."""
+    fields = [
+        {name: [*map(str, value)] if isinstance(value, tuple) else value for name, value in vars(endpoint).items()}
+        for endpoint in endpoints.values()
+    ]
+    return {"endpoints": fields, "results": str(results)}
+
+
+def endpoints_of_room() -> dict[str, Endpoint]:
+    """The endpoints of the room that is up, for `pytest tests/labs`.
+
+    They are read from the file that the environment variable LABROOM_ENDPOINTS names (JSON: a list of objects with the
+    fields of `Endpoint`), or else asked of the room of room.yml.
+
+    Raises:
+        LabroomError: there is no such file, or no such room.
+    """
+    file = os.environ.get("LABROOM_ENDPOINTS")
+    if not file:
+        from labroom import room, rooms
+
+        return rooms.endpoints(room.load(room.default_file()))
+    try:
+        fields = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"LABROOM_ENDPOINTS={file}: {error}") from error
+    return _endpoints(fields)
+
+
+def _endpoints(fields: Sequence[Mapping[str, Any]]) -> dict[str, Endpoint]:
+    return {
+        found["name"]: Endpoint(
+            **{**found, **{several: tuple(map(Path, found[several])) for several in ("identity_files", "known_hosts")}}
+        )
+        for found in fields
+    }
+
+
+# -- what a check can use ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def driver_of_session(request: pytest.FixtureRequest, setting: Setting) -> Iterator[Driver]:
+    """The room's hosts. All that the session's checks name are connected to at once, in the background."""
+    driver = setting.make_driver()
+    named = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for host in driver.hosts.values():
+        if host.name in named:
+            Thread(target=_connect, args=(host,), daemon=True).start()
+    yield driver
+    driver.close()
+
+
+def _connect(host: Host) -> None:
+    with suppress(RoomFault):  # whoever uses the host is told
+        host.connect()
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, driver_of_session: Driver, setting: Setting) -> Iterator[Driver]:
+    """The driver, for one check: its transcript begins, and at its end all that it has started is killed."""
+    driver = driver_of_session
+    driver.begin(lab_of(request.node.path))
+    yield driver
+    for number, capture in enumerate(driver.captures, start=1):
+        shows = re.sub(r"\W+", "_", request.node.name.removeprefix("test_")).strip("_")
+        file = _results_folder(setting, request) / f"{shows}-{number}-{capture.host.name}.pcap"
+        file.write_bytes(capture.file)
+    left = driver.clean()
+    request.node.stash[_CHECK].left_behind = left
+
+
+@pytest.fixture
+def results_folder(request: pytest.FixtureRequest, setting: Setting) -> Path:
+    """The folder for what the checks of this lab leave: captures, pictures, figures. The report links to it."""
+    return _results_folder(setting, request)
+
+
+def _results_folder(setting: Setting, request: pytest.FixtureRequest) -> Path:
+    folder = setting.results / lab_of(request.node.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+# Hosts that can do a client's part. The server's is its own: forwarded ports and the name `server` lead to it.
+_CLIENTS = ("alfa", "bravo", "charlie")
+
+
+def _host(name: str) -> Any:
+    @pytest.fixture(name=name)
+    def host(driver: Driver, request: pytest.FixtureRequest) -> Host:
+        """The host of this name; for a client that the room lacks, a host that the check does not name stands in."""
+        named = request.fixturenames
+        missing = [client for client in _CLIENTS if client in named and client not in driver.hosts]
+        idle = [other for other in (*_CLIENTS, "server") if other in driver.hosts and other not in named]
+        found = dict(zip(missing, idle, strict=False)).get(name, name)
+        if found not in driver.hosts:
+            pytest.skip(f"this room has no {name}")
+        driver.hosts[found].connect()
+        return driver.hosts[found]
+
+    return host
+
+
+server, alfa, bravo, charlie, outside, gateway = map(
+    _host, ("server", "alfa", "bravo", "charlie", "outside", "gateway")
+)
+
+
+@pytest.fixture
+def port(server: Host) -> int:
+    """A TCP port that is unused on the server, and another one in each check."""
+    return server.unused_port()
+
+
+# -- how it is judged -------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge a check while its programs still run; its last report, that of its teardown, carries the verdict."""
+    shown = yield
+    check = item.stash.setdefault(_CHECK, Check(item.name, claim(item)))
+    check.seconds += call.duration
+    if call.excinfo and check.verdict == "passed":
+        driver = getattr(item, "funcargs", {}).get("driver")
+        check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None)
+        if check.transcript or check.sockets:
+            shown.sections += [(f"{check.verdict}: {check.claim}", "\n".join(_evidence(check)))]
+    if call.when == "teardown":
+        attach(check, shown)
+    return shown
+
+
+def _evidence(check: Check) -> Iterator[str]:
+    """What pytest by itself shows of a check that did not pass."""
+    yield from map(harmless, check.words.split("\n"))
+    yield ""
+    yield from map(harmless, aligned(check.transcript))
+    yield ""
+    for host, sockets in check.sockets.items():
+        yield from (harmless(f"{host}: {socket}") for socket in sockets)

@@ -1,0 +1,86 @@
+"""What is started where a check names a program: decided here, and nowhere else.
+
+"echo_server" is our own, echo_server.py in the lab's folder on the guest; "../tcp_echo/line_client" is one of another
+lab; "echo_server.c" is its twin in C.
+"""
+
+import hashlib
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+from labroom.driver import CheckFailed, Host, Launch
+from labroom.errors import RoomFault
+from labroom.resources import CHECKS
+
+#: The labs on a guest, a folder each.
+LABS = "/opt/labs"
+
+#: The twins' sources, NAME.c, and lab.h, which they share.
+TWINS = CHECKS / "c"
+
+COMPILER = "gcc"
+_OPTIONS = (
+    *("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-pthread", "-g", "-Wall", "-Wextra", "-Werror"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+)
+
+
+def resolve(host: Host, name: str) -> Launch:
+    """What is started on a host by this name.
+
+    Raises:
+        CheckFailed: it is a twin that does not compile.
+        RoomFault: the host has no C compiler, or does not answer.
+    """
+    return twin(host, name.removesuffix(".c")) if name.endswith(".c") else ours(host, name)
+
+
+def ours(host: Host, name: str) -> Launch:
+    """The lab's own program, run in the folder of the lab."""
+    file = f"{name}.py" if "/" in name else f"./{name}.py"
+    return Launch((file,), f"{LABS}/{host.driver.lab}", name.rpartition("/")[2])
+
+
+def twin(host: Host, name: str, folder: Path = TWINS) -> Launch:
+    """Its twin in C, run in the user's home: compiled on the guest, once for as long as its sources stay the same.
+
+    Raises:
+        CheckFailed: it does not compile.
+        RoomFault: the host has no C compiler, can't keep what was compiled, or does not answer.
+    """
+    sources = {file: (folder / file).read_bytes() for file in ("lab.h", f"{name}.c")}
+    digest = hashlib.sha256(b"".join(sources.values()) + " ".join((COMPILER, *_OPTIONS)).encode()).hexdigest()[:12]
+    binary = f".cache/labroom/{name}-{digest}"
+    look = host.start_command(["sh", "-c", 'pwd; test -x "$0"', binary], quiet=True)  # in the user's home
+    there = look.wait() == 0
+    home = look.stdout.strip()
+    if not there:
+        _compile(host, sources, f"{home}/{binary}")
+    return Launch((f"{home}/{binary}",), home, f"{name}.c")
+
+
+def _compile(host: Host, sources: Mapping[str, bytes], binary: str) -> None:
+    if host.start_command(["sh", "-c", f"command -v {COMPILER}"], quiet=True).wait() != 0:
+        raise RoomFault(f"{host.name} has no {COMPILER}", "playbooks/room.yml brings it")
+    for file, content in sources.items():
+        host.write_file(f"{host.scratch}/{file}", content)
+    *_, source = sources
+    compiled = f"{host.scratch}/{source}.out"
+    gcc = host.run(
+        *(COMPILER, *_OPTIONS, "-o", compiled, f"{host.scratch}/{source}"), timeout=host.driver.patience + 20
+    )
+    if gcc.status != 0:
+        raise CheckFailed(f"{COMPILER} on {host.name} does not compile {source}: {gcc.stderr}")
+    # Moved in the end, for another worker may be at the same.
+    keep = 'mkdir -p "${0%/*}" && cp "$1" "$0.$2" && mv "$0.$2" "$0"'
+    kept = host.start_command(["sh", "-c", keep, binary, compiled, posixpath.basename(host.scratch)], quiet=True)
+    if kept.wait() != 0:
+        raise RoomFault(f"{host.name} can't keep {binary}: {kept.stderr.strip()}")
+
+
+def argv(host: Host, name: str) -> list[str]:
+    """A program as the words of a command that works in any folder: for a shell, strace or sudo to run."""
+    launch = host.launch(name)
+    file, *options = launch.argv
+    return [posixpath.normpath(posixpath.join(launch.directory, file)), *options]

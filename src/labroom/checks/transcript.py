@@ -1,0 +1,19 @@
+"""A transcript as lines of text: what happened on the hosts during a check, in order of time."""
+
+from collections.abc import Sequence
+
+from labroom.driver import Event
+
+#: What a line of a transcript is: printed by the program, its errors, given to it, or done with it.
+SIGNS = {"stdout": " ", "stderr": "!", "stdin": "<", "start": "$", "signal": "*", "exit": "*", "note": "*"}
+
+
+def aligned(transcript: Sequence[Event]) -> list[str]:
+    """A transcript as lines of text, in columns: seconds, host, program, what."""
+    hosts = max((len(event.host) for event in transcript), default=0)
+    programs = max((len(event.program) for event in transcript), default=0)
+    lines = (
+        f"{event.time:7.3f}  {event.host:{hosts}}  {event.program:{programs}}  {SIGNS[event.stream]} {event.text}"
+        for event in transcript
+    )
+    return [line.rstrip() for line in lines]

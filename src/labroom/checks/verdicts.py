@@ -1,0 +1,195 @@
+"""What a run of the checks found, and how a check is judged.
+
+CheckResult ── LabResult, one a lab ── Check, one a claim of the lab
+
+What came of a check is decided here, by the error that ended it: whatever is a `LabroomError`, `RoomFault` above all,
+leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed` fail it; `pytest.skip` skips it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from labroom.driver import CheckFailed, Driver, Event
+from labroom.errors import LabroomError, RoomFault
+
+#: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.
+#: `skipped`: the room doesn't have what it takes, such as a host on the far side.
+Verdict = Literal["passed", "failed", "fault", "skipped"]
+
+#: How each is called in front of a person.
+VERDICTS: dict[Verdict, str] = {"passed": "passed", "failed": "failed", "fault": "room fault", "skipped": "skipped"}
+
+SHOWN_SOCKETS = 30  # of a host
+
+
+@dataclass
+class Check:
+    """One check of a lab.
+
+    Attributes:
+        name: name of the test function.
+        claim: what the check shows, one sentence.
+        verdict: what came of it.
+        seconds: how long it took.
+        words: for a failure or fault, what happened, in plain words; for a check that was skipped, what is missing.
+        remedy: what helps, if that is known.
+        transcript: for a failure or fault, all that happened on the hosts, in order.
+        sockets: and the sockets of each host involved, at that moment.
+        left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
+    """
+
+    name: str
+    claim: str
+    verdict: Verdict = "passed"
+    seconds: float = 0.0
+    words: str = ""
+    remedy: str = ""
+    transcript: list[Event] = field(default_factory=list)
+    sockets: dict[str, list[str]] = field(default_factory=dict)
+    left_behind: dict[str, list[str]] = field(default_factory=dict)
+
+    def judge(self, error: BaseException, driver: Driver | None) -> None:
+        """Judge the check by the error that ended it, while its programs still run.
+
+        Args:
+            error: what was raised.
+            driver: the driver that the check used, if any: for the transcript and the sockets.
+        """
+        self.words = _in_words(error)
+        if isinstance(error, pytest.skip.Exception):
+            self.verdict = "skipped"
+            return
+        self.verdict = "fault" if isinstance(error, LabroomError) else "failed"
+        self.remedy = getattr(error, "remedy", "")
+        if driver:
+            self.transcript = list(driver.transcript)
+            self.sockets = _sockets(driver)
+
+
+@dataclass
+class LabResult:
+    """The checks of one lab.
+
+    Attributes:
+        name: name of the lab.
+        checks: in the order in which they ran.
+        files: what they left, such as captures: paths below the folder of the run's results.
+    """
+
+    name: str
+    checks: list[Check] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`failed` if one check failed, else `fault` if one met a fault of the room, else `passed` if one passed."""
+        found = {check.verdict for check in self.checks}
+        order: tuple[Verdict, ...] = ("failed", "fault", "passed", "skipped")
+        return next((verdict for verdict in order if verdict in found), "passed")
+
+    @property
+    def skipped(self) -> list[Check]:
+        """The checks for which the room doesn't have what it takes."""
+        return [check for check in self.checks if check.verdict == "skipped"]
+
+    @property
+    def seconds(self) -> float:
+        """How long its checks took."""
+        return sum(check.seconds for check in self.checks)
+
+
+@dataclass
+class CheckResult:
+    """A run of the checks.
+
+    Attributes:
+        labs: in the order in which they were asked for.
+        began: local time, ISO 8601.
+        seconds: from the first connection to the last check's end.
+        hosts: name -> address of the room's hosts.
+    """
+
+    labs: list[LabResult] = field(default_factory=list)
+    began: str = ""
+    seconds: float = 0.0
+    hosts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether at least one lab passed, and none did worse than to be skipped."""
+        found = {lab.verdict for lab in self.labs}
+        return "passed" in found and found <= {"passed", "skipped"}
+
+    @property
+    def failed(self) -> list[LabResult]:
+        """The labs that failed."""
+        return [lab for lab in self.labs if lab.verdict == "failed"]
+
+    @property
+    def faults(self) -> list[LabResult]:
+        """The labs that were not judged, because the room was at fault."""
+        return [lab for lab in self.labs if lab.verdict == "fault"]
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 all is well, 1 a lab failed, 3 the room was at fault, or had too little for any lab."""
+        return 0 if self.passed else 1 if self.failed else 3
+
+    @property
+    def summary(self) -> str:
+        """One line: how many labs, how many of each verdict, seconds."""
+        parts = [f"{sum(lab.verdict == 'passed' for lab in self.labs)} passed"]
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{len(self.faults)} not judged (room fault)"] if self.faults else []
+        skipped = sum(lab.verdict == "skipped" for lab in self.labs)
+        parts += [f"{skipped} skipped"] if skipped else []
+        checks = f"{sum(len(lab.checks) for lab in self.labs)} checks"
+        if left_out := sum(len(lab.skipped) for lab in self.labs):
+            checks += f", {left_out} of them skipped,"
+        labs = "1 lab" if len(self.labs) == 1 else f"{len(self.labs)} labs"
+        return f"{labs}: {', '.join(parts)}; {checks} in {self.seconds:.1f} s"
+
+
+def lab_of(path: Path) -> str:
+    """The lab whose checks are in this file: test_<lab>.py."""
+    return path.stem.removeprefix("test_")
+
+
+def claim(item: pytest.Item) -> str:
+    """What a check shows: the first line of its docstring."""
+    documentation = getattr(getattr(item, "obj", None), "__doc__", None)
+    return (documentation or item.name.removeprefix("test_").replace("_", " ")).strip().partition("\n")[0]
+
+
+def attach(check: Check, report: pytest.TestReport) -> None:
+    """Have the report of a check's teardown, the last one of a check, carry its verdict: xdist hands that on."""
+    report.check = asdict(check)  # type: ignore[attr-defined]
+
+
+def attached(report: pytest.TestReport) -> Check | None:
+    """The check that the report of a teardown carries; None for other reports."""
+    fields = getattr(report, "check", None)
+    return fields and Check(**{**fields, "transcript": [Event(**event) for event in fields["transcript"]]})
+
+
+def _in_words(error: BaseException) -> str:
+    """What an exception says to a person."""
+    if isinstance(error, AssertionError | LabroomError | pytest.fail.Exception | pytest.skip.Exception):
+        return str(error).partition("\nassert ")[0] or "a check without words failed"
+    return f"the check itself broke: {type(error).__name__}: {error}"
+
+
+def _sockets(driver: Driver) -> dict[str, list[str]]:
+    found = {}
+    for host in driver.hosts_in_use:
+        with suppress(CheckFailed, RoomFault):
+            sockets = [str(socket) for socket in host.sockets_of_interest()]
+            more = [f"and {len(sockets) - SHOWN_SOCKETS} more"] if len(sockets) > SHOWN_SOCKETS else []
+            found[host.name] = sockets[:SHOWN_SOCKETS] + more
+    return found

@@ -1,0 +1,132 @@
+"""What the driver hands to checks, and the limits that it works within: values only, nothing that acts."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+from labroom.errors import UsageError
+
+# Deadlines, in seconds. All but REACH_SECONDS are multiplied by what `slowness` says.
+PATIENCE = 5.0  # until a wait for what programs do is given up
+PING_SECONDS = 1.0  # a host that takes longer to answer its agent's ping is at fault
+ANSWER_SECONDS = 5.0  # an agent that takes longer to do what it was asked is at fault
+CONNECT_SECONDS = 15.0  # for each of: SSH banner, authentication, channel
+REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions; kernels answer soon, even on slow machines
+POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
+OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
+LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
+PORTS = range(20000, 32000)  # below the ephemeral ports, 32768 and up (ip(7))
+PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms
+WHEN_SLOW = "check again when there is less to do, or with LABROOM_PATIENCE=3 in the environment"
+
+
+def slowness() -> float:
+    """What multiplies every deadline, for machines under emulation, say: LABROOM_PATIENCE of the environment, or 1.
+
+    Raises:
+        UsageError: it is not a positive number.
+    """
+    text = os.environ.get("LABROOM_PATIENCE", "1")
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if 0 < number < math.inf:
+        return number
+    raise UsageError(f"LABROOM_PATIENCE={text}: not a positive number", "LABROOM_PATIENCE=3 waits three times as long")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        time: seconds since the check began, when the driver came to know.
+        host: name of the host.
+        program: name of the program, numbered if the check started several of one name on one host.
+        stream: `stdout` or `stderr` (a line printed), `stdin` (a line sent), `start`, `signal`, `exit`, or `note`.
+        text: the line without its newline; for the others, a few words.
+    """
+
+    time: float
+    host: str
+    program: str
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A TCP or UDP socket of a host, as /proc/net/tcp shows it.
+
+    Attributes:
+        protocol: `tcp` or `udp`.
+        local: own (address, port).
+        remote: the other end's (address, port); port 0 if there is none.
+        state: name of its TCP state (RFC 9293, 3.3.2), such as `LISTEN`.
+        unsent: bytes sent and not acknowledged yet.
+        unread: bytes received and not read yet by the program; in LISTEN: connections not accepted yet.
+        inode: number that /proc/PID/fd shows for it; 0 once no process holds it.
+    """
+
+    protocol: str
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    state: str
+    unsent: int
+    unread: int
+    inode: int
+
+    def __str__(self) -> str:
+        """As in `ss`: state, local end, remote end."""
+        ends = f"{self.local[0]}:{self.local[1]}"
+        if self.remote[1]:
+            ends += f" with {self.remote[0]}:{self.remote[1]}"
+        waiting = f", {self.unread} {'not accepted' if self.state == 'LISTEN' else 'unread'}" if self.unread else ""
+        return f"{self.protocol} {self.state} {ends}{waiting}"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a program: ids, state as one letter (`R`, `S`, `Z` …, proc_pid_stat(5)) and command line."""
+
+    pid: int
+    ppid: int
+    state: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that has ended: its exit status (-N: killed by signal N) and all that it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a program that a check names is started.
+
+    Attributes:
+        argv: the command, to which the check's arguments are added; a relative path is one from `directory`.
+        directory: where it runs unless the check says otherwise, as an absolute path.
+        name: what events and messages call it.
+    """
+
+    argv: tuple[str, ...]
+    directory: str
+    name: str
+
+
+def short(text: str) -> str:
+    """Text for a message: what is long is cut, and its length told."""
+    return text if len(text) <= 200 else text[:150] + f"… ({len(text)} characters)"
+
+
+def in_words(otherwise: str, detail: str) -> str:
+    """A message: a check's own words with the detail in brackets, or the detail alone."""
+    return f"{otherwise} ({detail})" if otherwise else detail

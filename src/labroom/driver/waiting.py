@@ -1,0 +1,161 @@
+"""What the hosts of a driver share: the transcript, and how a state is waited for.
+
+Nothing ever sleeps: a wait names a state that can be observed and has a deadline. A deadline missed is a `CheckFailed`
+that says what was seen instead, unless a host no longer answers: that is a `RoomFault`, and no verdict on the lab.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from labroom.driver.values import PACE, PATIENCE, POLL_SECONDS, PORTS, WHEN_SLOW, Event, slowness
+from labroom.errors import CheckFailed, RoomFault
+
+T = TypeVar("T")
+
+
+class Watched(Protocol):
+    """What a wait asks of a host, so as not to blame a lab for its fault."""
+
+    def check(self) -> None:
+        """Raise if it is at fault, as far as is known without asking it."""
+
+    def ping(self) -> Mapping[Any, float]:
+        """Have it answer; programs that run there, and the seconds that each has waited for a processor."""
+
+
+class Shared:
+    """What the hosts of one driver share, and what a check sees of the driver through a host.
+
+    Args:
+        patience: seconds until a wait is given up.
+        pace: LAB_PACE of the programs: 1 as in the lecture.
+        beat: seconds to wait before each thing done to a program, for an audience to follow.
+        ports: what `Host.unused_port` chooses from; drivers that work side by side must not share any.
+
+    Attributes:
+        slowness: what multiplies every deadline, read from the environment (LABROOM_PATIENCE).
+        lab: what the check is about, as `begin` was told.
+        waiting: what for, in words; empty while there is nothing to wait for.
+        transcript: the events of this check.
+        audience: is shown each event as it happens.
+        conditions: what must hold during every wait; they raise CheckFailed.
+        watched: ports whose sockets this check has waited for.
+        changed: guards what the hosts' readers write; notified whenever something happened.
+        numbers: of requests to agents, and of programs.
+        ports: ports to use, endlessly.
+
+    Raises:
+        UsageError: LABROOM_PATIENCE is no positive number.
+    """
+
+    def __init__(
+        self, *, patience: float | None = None, pace: float = PACE, beat: float = 0, ports: Sequence[int] = PORTS
+    ) -> None:
+        self.slowness = slowness()
+        self.patience = patience or PATIENCE * self.slowness
+        self.pace = pace
+        self.beat = beat
+        self.lab = ""
+        self.waiting = ""
+        self.transcript: list[Event] = []
+        self.audience: Callable[[Event], None] = lambda event: None
+        self.conditions: list[Callable[[], None]] = []
+        self.watched: set[int] = set()
+        self.changed = threading.Condition(threading.RLock())
+        self.numbers = itertools.count(1)
+        start = time.time_ns() // 1000 % len(ports)  # elsewhere each time: the last run left its TIME_WAITs
+        self.ports = itertools.cycle([*ports[start:], *ports[:start]])
+        self._began = time.monotonic()
+        self._happenings = 0  # counts what programs did
+
+    @property
+    def hosts_in_use(self) -> Sequence[Watched]:
+        """The hosts whose faults must not be taken for a lab's."""
+        return []
+
+    def begin(self, lab: str) -> None:
+        """Begin a check of a lab: an empty transcript, time 0."""
+        self.lab = lab
+        self.transcript = []
+        self.watched = set()
+        self._began = time.monotonic()
+
+    def record(self, host: str, program: str, stream: str, text: str) -> None:
+        """Add an event to the transcript."""
+        with self.changed:
+            event = Event(time.monotonic() - self._began, host, program, stream, text)
+            self.transcript.append(event)
+            self.audience(event)
+
+    def note(self, words: str) -> None:
+        """Explain in the transcript, and to the audience of a play, what is happening or comes next."""
+        self.take_a_beat()
+        self.record("", "", "note", words)
+
+    def take_a_beat(self) -> None:
+        """Before something is done in front of an audience: give it time to have read what is there."""
+        if self.beat:
+            time.sleep(self.beat)
+
+    def happened(self) -> None:
+        """Wake whoever waits: a program did something. The caller holds `changed`."""
+        self._happenings += 1
+        self.changed.notify_all()
+
+    def wait_until(
+        self, look: Callable[[], T | None], what: str, timeout: float | None, missed: Callable[[str], str]
+    ) -> T:
+        """Look again and again until `look` returns something (not None, not False), and return that.
+
+        Args:
+            look: looks at the state waited for. May ask hosts.
+            what: the state in words, as in "waiting for …".
+            timeout: seconds; the patience by default.
+            missed: the words to fail with, given " within 5 s".
+
+        Raises:
+            CheckFailed: the deadline was missed and all hosts in use answer.
+            RoomFault: a host in use does not.
+        """
+        patience = timeout or self.patience
+        deadline = time.monotonic() + patience
+        self.waiting = f"waiting for {what}"
+        while True:
+            seen = self._happenings
+            found = look()
+            if found is not None and found is not False:
+                self.waiting = ""
+                return found
+            for check in (*self.conditions, *(host.check for host in self.hosts_in_use)):
+                check()
+            with self.changed:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self.changed.wait_for(lambda seen=seen: self._happenings != seen, min(POLL_SECONDS, left))  # type: ignore[misc]
+        self.check_hosts(patience)
+        self.waiting = ""
+        raise CheckFailed(missed(f" within {patience:g} s"))
+
+    def check_hosts(self, patience: float) -> None:
+        """Make sure that a missed deadline is not the room's fault, asking all hosts in use side by side.
+
+        Raises:
+            RoomFault: one does not answer, or a program has waited for a processor for half of the time it had.
+        """
+        hosts = self.hosts_in_use
+        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
+            for done in [pool.submit(host.ping) for host in hosts]:
+                for program, seconds in done.result().items():
+                    if seconds > patience / 2:
+                        raise RoomFault(
+                            f"this machine is overloaded: {program} waited {seconds:.1f} s for a processor "
+                            f"while {self.waiting}",
+                            WHEN_SLOW,
+                        )

@@ -1,0 +1,58 @@
+"""What is started where a check names a program: ours, a twin in C, or whatever a driver is told to start."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labroom.checks import programs
+from labroom.driver import CheckFailed, Driver, Host, Launch
+from labroom.errors import RoomFault
+from tests.unit.conftest import Sshd
+
+
+@pytest.fixture
+def alfa(sshd: Sshd) -> Iterator[Host]:
+    driver = Driver({"alfa": sshd.endpoint}, resolve=programs.resolve)
+    driver.begin("tcp_echo")
+    yield driver.hosts["alfa"]
+    driver.clean()
+    driver.close()
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    (tmp_path / "lab.h").write_text("")
+    (tmp_path / "broken.c").write_text("int main(void) { return nothing; }\n")
+    (tmp_path / "compiler").write_text("#!/bin/sh\necho 'nothing' undeclared >&2\nexit 1\n")
+    (tmp_path / "compiler").chmod(0o755)
+    return tmp_path
+
+
+def test_ours_are_in_the_folders_of_the_labs(alfa: Host) -> None:
+    assert alfa.launch("echo_server") == Launch(("./echo_server.py",), "/opt/labs/tcp_echo", "echo_server")
+    other = Launch(("../tcp_close/closing_client.py",), "/opt/labs/tcp_echo", "closing_client")
+    assert alfa.launch("../tcp_close/closing_client") == other
+
+
+def test_a_program_as_words_for_another_command(alfa: Host, sshd: Sshd) -> None:
+    assert programs.argv(alfa, "echo_server") == ["/opt/labs/tcp_echo/echo_server.py"]
+    assert programs.argv(alfa, "../tcp_close/closing_client") == ["/opt/labs/tcp_close/closing_client.py"]
+    own = Driver({"alfa": sshd.endpoint}, resolve=lambda host, name: Launch((f"build/{name}", "-v"), "/home/her", name))
+    assert programs.argv(own.hosts["alfa"], "echo_server") == ["/home/her/build/echo_server", "-v"]
+
+
+def test_a_twin_that_does_not_compile_fails_the_check(
+    alfa: Host, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "COMPILER", str(sources / "compiler"))
+    with pytest.raises(CheckFailed, match=r"compiler on alfa does not compile broken\.c: nothing undeclared"):
+        programs.twin(alfa, "broken", sources)
+
+
+def test_a_guest_without_a_compiler_is_the_rooms_fault(
+    alfa: Host, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "COMPILER", "no-compiler-of-this-name")
+    with pytest.raises(RoomFault, match="alfa has no no-compiler-of-this-name"):
+        programs.twin(alfa, "broken", sources)
