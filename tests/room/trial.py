@@ -55,7 +55,8 @@ def traces(name: str = Trial.name) -> dict[str, list[str]]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
     def about(found: list[str]) -> list[str]:
-        return [line for line in found if re.search(rf"\b{name}\b|labroom.{name}|192\.168\.75\.|198\.51\.100\.", line)]
+        own = rf"\b{name}\b|labroom.{name}|\b192\.168\.75\.|\b198\.51\.100\.(\d|1[0-5])\b"
+        return [line for line in found if re.search(own, line)]
 
     groups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"*{name}*") if path.is_dir()]
     running = [line for line in lines("ps", "-ww", "-eo", "stat,args") if not line.startswith(("Z", "STAT"))]
