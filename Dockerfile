@@ -10,9 +10,8 @@ RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/
     iproute2 openssh-server python3 python3-apt python3-venv systemd systemd-sysv && \
     apt-get clean && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* /var/lib/dbus/machine-id && : >/etc/machine-id
 # What a container of a lab never needs, and what keeps students out until all of it has started; a journal in memory.
-RUN systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer motd-news.timer \
-    systemd-tmpfiles-clean.timer systemd-logind.service systemd-update-utmp.service systemd-update-utmp-runlevel.service \
-    dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount systemd-remount-fs.service && \
+COPY src/labroom/providers/masked_units.txt /tmp/
+RUN systemctl mask $(sed -n '/^#/d; s/ .*container.*//p' /tmp/masked_units.txt) && rm /tmp/masked_units.txt && \
     ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf && \
     mkdir -p /etc/systemd/journald.conf.d && \
     printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\n' >/etc/systemd/journald.conf.d/labroom.conf

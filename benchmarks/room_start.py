@@ -29,10 +29,9 @@ from types import FrameType
 
 from benchmarks.docker_engine import IMAGE, Engine, Usage, docker_engine
 
-from labroom import state
+from labroom import rooms, state
 from labroom.errors import LabroomError
-from labroom.providers.nspawn import guest as nspawn_guest
-from labroom.providers.nspawn import image
+from labroom.providers.nspawn import guest, image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import Room, load
@@ -150,7 +149,7 @@ def labroom(contest: Contest, *arguments: str) -> None:
 
 def guests_of(room: Room) -> list[Usage]:
     """What each guest has used."""
-    groups = [Cgroup(room.name, guest) for guest in room.guests]
+    groups = [Cgroup(room.name, name) for name in room.guests]
     return [Usage(group.memory_bytes(), group.cpu_seconds()) for group in groups]
 
 
@@ -239,12 +238,9 @@ def take_down() -> None:
     """Take the benchmark's rooms down; remove their keys, and the gateway's layer: no other room has its addresses."""
     for file in sorted(WORK.glob("*.yml")):
         room = load(file)
-        argv = [str(ROOT / "labroom"), "--room", str(file), "down"]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BenchmarkError(f"room {room.name} can't be taken down: {done.stderr}")
-        state.remove_tree(state.ROOMS / room.name)
-        (state.ROOT / "locks" / room.name).unlink(missing_ok=True)
+        rooms.down(file)
+        state.remove_tree(state.rooms() / room.name)
+        state.lock(room.name).unlink(missing_ok=True)
         layers = image.ready(room)
         if room.gateway and layers:
             gateway = layers["gateway"][0].parent
@@ -368,18 +364,18 @@ def run(chosen: argparse.Namespace) -> int:
         raise BenchmarkError("labroom needs root, and so does this")
     WORK.mkdir(parents=True, exist_ok=True)
     load_before = os.getloadavg()[0]
-    with state.locked(state.ROOT / "locks" / "benchmark", "measures"), clean(), contextlib.ExitStack() as stack:
+    with state.locked(state.lock("benchmark"), "measures"), clean(), contextlib.ExitStack() as stack:
         wanted = contests(docker=not chosen.no_docker)
         engine = None
         version = "no Docker"
         if not chosen.no_docker:
             print("  Docker: its engine, and an image of the same layers", flush=True)
-            labroom(wanted[0], "up")  # makes the image where it isn't there
-            labroom(wanted[0], "down")
+            rooms.up(wanted[0].room_file)  # makes the image where it isn't there
+            rooms.down(wanted[0].room_file)
             layers = image.ready(wanted[0].room)
             assert layers  # noqa: S101 (it was just up)
-            engine = stack.enter_context(docker_engine(state.ROOT / "benchmark-docker"))
-            engine.import_image(layers["guest"], nspawn_guest.UID_BASE)
+            engine = stack.enter_context(docker_engine(state.root() / "benchmark-docker"))
+            engine.import_image(layers["guest"], guest.UID_BASE)
             version = engine.version()
         found = measure(wanted, engine, chosen.rounds)
         no_more_interrupts()

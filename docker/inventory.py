@@ -7,8 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from labroom import inventory, room
-from labroom.providers import docker
+from labroom import room
+from labroom.inventory import inventory
+from labroom.providers.compose import NAME_SERVER
 
-variables = inventory.role_variables(room.load(Path("room.yml")), docker.NAME_SERVER)
-print(json.dumps({"gateways": {"hosts": ["localhost"], "vars": variables["gateways"]}}))
+groups = inventory(room.load(Path("room.yml")), {}, NAME_SERVER, gateways=["localhost"])
+print(json.dumps({"gateways": {"hosts": ["localhost"], "vars": groups["gateways"]["vars"]}}))

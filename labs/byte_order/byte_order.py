@@ -40,7 +40,7 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:
@@ -55,15 +55,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def uint16(text: str) -> int:
-    return unsigned(text, 0xFFFF)
+    if not re.fullmatch("[0-9]+|0x[0-9a-fA-F]+", text) or int(text, 0) > 0xFFFF:
+        raise ValueError
+    return int(text, 0)
 
 
 def uint32(text: str) -> int:
-    return unsigned(text, 0xFFFFFFFF)
-
-
-def unsigned(text: str, highest: int) -> int:
-    if not re.fullmatch("[0-9]+|0x[0-9a-fA-F]+", text) or int(text, 0) > highest:
+    if not re.fullmatch("[0-9]+|0x[0-9a-fA-F]+", text) or int(text, 0) > 0xFFFFFFFF:
         raise ValueError
     return int(text, 0)
 

@@ -75,7 +75,7 @@ def reap(*_: object) -> None:
     with contextlib.suppress(ChildProcessError):  # there are no more children
         while True:
             child, _status = os.waitpid(-1, os.WNOHANG)
-            if child == 0:  # those that there are still serve
+            if child == 0:  # those that there are still run
                 break
             children.discard(child)
 
@@ -107,7 +107,7 @@ def say(line: bytes) -> None:
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:

@@ -80,7 +80,8 @@ def echo(client: socket.socket, name: bytes, recorder: int) -> None:
                 break
             line = message.rstrip(b"\n")
             say(name + b": " + line)
-            write(recorder, line + b"\n")  # Python ignores SIGPIPE; a C program without a reader is killed here
+            with perror("write"):  # Python ignores SIGPIPE; a C program without a reader is killed here
+                os.write(recorder, line + b"\n")
             client.sendall(message)
     say(name + b": is disconnected")
 
@@ -132,17 +133,13 @@ def end(recorder: int, write_end: int) -> None:
 
 
 def say(line: bytes) -> None:
-    write(1, line + b"\n")
-
-
-def write(descriptor: int, line: bytes) -> None:
     with perror("write"):
-        os.write(descriptor, line)
+        os.write(1, line + b"\n")
 
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:

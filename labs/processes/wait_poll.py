@@ -42,12 +42,12 @@ def main() -> None:
 
 def say(line: str) -> None:
     with perror("write"):
-        os.write(1, line.encode() + b"\n")
+        os.write(1, os.fsencode(line) + b"\n")
 
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:

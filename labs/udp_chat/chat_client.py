@@ -61,7 +61,7 @@ def send_what_is_typed(server: socket.socket, address: Any) -> None:
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:

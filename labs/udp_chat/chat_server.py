@@ -50,12 +50,12 @@ def main() -> None:
 
 def say(line: str) -> None:
     with perror("write"):
-        os.write(1, line.encode() + b"\n")
+        os.write(1, os.fsencode(line) + b"\n")
 
 
 @contextlib.contextmanager
 def survive(call: str) -> Iterator[None]:
-    """Say why a call failed, and go on: a member that can't be reached is no reason to end."""
+    """Say why a call failed, and go on: a client that can't be reached is no reason to end."""
     try:
         yield
     except OSError as error:
@@ -64,7 +64,7 @@ def survive(call: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:

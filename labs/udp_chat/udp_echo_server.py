@@ -52,7 +52,7 @@ def survive(call: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def perror(call: str) -> Iterator[None]:
-    """Say which system call failed and why, as in C, and end with status 1."""
+    """Say which call failed and why, as in C, and end with status 1."""
     try:
         yield
     except OSError as error:
@@ -73,15 +73,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def port(text: str) -> int:
-    return number(text, 65535)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ValueError
+    return int(text)
 
 
 def size(text: str) -> int:
-    return number(text, LONGEST)
-
-
-def number(text: str, most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LONGEST):
         raise ValueError
     return int(text)
 

@@ -49,15 +49,14 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
         try:
             from labroom import inventory as room_inventory
-            from labroom import providers as provider
-            from labroom import room
+            from labroom import providers, room
             from labroom.errors import LabroomError
         except ImportError as error:
             message = f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
             raise AnsibleParserError(message) from error
         try:
             described = room.load(Path(path))
-            made_by = provider.of(described.name)
+            made_by = providers.of(described.name)
             groups = room_inventory.inventory(described, made_by.endpoints(described), made_by.NAME_SERVER)
         except LabroomError as error:
             raise AnsibleParserError(str(error)) from error

@@ -114,6 +114,9 @@ class Progress:
     def _end(self, name: str, result: str, seconds: float) -> None:
         """Show how a phase ended: as it should where `result` is empty."""
 
+    def title(self, text: str) -> None:
+        """Name the work, before its phases."""
+
     def note(self, text: str) -> None:
         """Tell the person something by the way."""
 
@@ -135,6 +138,10 @@ class ConsoleProgress(Progress):
         self._console = console
         self._done = threading.Event()
         self._ticker = threading.Thread()
+
+    def title(self, text: str) -> None:
+        """Name the work, before its phases: a line of its own."""
+        self._console.line(text)
 
     def note(self, text: str) -> None:
         """Tell the person something by the way: a line, or several."""

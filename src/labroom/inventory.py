@@ -1,7 +1,7 @@
 """room.yml as Ansible sees it: hosts, groups, how to reach them, and the roles' variables."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from labroom import keys
@@ -45,26 +45,30 @@ def role_variables(room: Room, name_server: str) -> dict[str, dict[str, Any]]:
     return {"guests": guests, "gateways": gateways}
 
 
-def inventory(room: Room, endpoints: Mapping[str, Endpoint], name_server: str) -> dict[str, Any]:
+def inventory(
+    room: Room, endpoints: Mapping[str, Endpoint], name_server: str, gateways: Collection[str] | None = None
+) -> dict[str, Any]:
     """An inventory of the room, in the shape of Ansible's YAML inventories: {group: {hosts: …, vars: …}}.
 
     Args:
         room: the room.
-        endpoints: where its guests answer SSH.
+        endpoints: the hosts, and where they answer SSH; the keys that open them are the student's too.
         name_server: as for `role_variables`.
+        gateways: which of the hosts become what the room's gateway is; by default that one.
     """
-    hosts = {name: _connection(at) for name, at in endpoints.items()}
+    if gateways is None:
+        gateways = [name for name, guest in room.guests.items() if guest.part == "gateway"]
     variables = role_variables(room, name_server)
-    identity = keys.identity(room.name)
     login: dict[str, Any] = {"ansible_user": "root"}
-    if identity.is_file():
-        login["student_account_authorized_keys"] = [keys.public(identity)]
+    identities = {identity for at in endpoints.values() for identity in at.identity_files if identity.is_file()}
+    if identities:
+        login["student_account_authorized_keys"] = [keys.public(identity) for identity in sorted(identities)]
     return {
-        "guests": {"hosts": hosts, "vars": {**variables["guests"], **login}},
-        "gateways": {
-            "hosts": {name: {} for name, guest in room.guests.items() if guest.part == "gateway"},
-            "vars": variables["gateways"],
+        "guests": {
+            "hosts": {name: _connection(at) for name, at in endpoints.items()},
+            "vars": {**variables["guests"], **login},
         },
+        "gateways": {"hosts": {name: {} for name in gateways}, "vars": variables["gateways"]},
     }
 
 

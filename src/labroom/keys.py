@@ -13,24 +13,24 @@ from labroom.room import Room
 STUDENT = "student"
 
 
-def folder(room: str) -> Path:
+def folder(room_name: str) -> Path:
     """Where the room's keys are kept, from its first start until `labroom down --purge`."""
-    return state.ROOMS / room / "keys"
+    return state.rooms() / room_name / "keys"
 
 
-def identity(room: str) -> Path:
+def identity(room_name: str) -> Path:
     """The private key that opens every guest of the room."""
-    return folder(room) / "id_ed25519"
+    return folder(room_name) / "id_ed25519"
 
 
-def known_hosts(room: str) -> Path:
+def known_hosts(room_name: str) -> Path:
     """The guests' host keys (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
-    return folder(room) / "known_hosts"
+    return folder(room_name) / "known_hosts"
 
 
-def host_key(room: str, guest: str) -> Path:
+def host_key(room_name: str, guest: str) -> Path:
     """The private host key of a guest."""
-    return folder(room) / f"host_{guest}"
+    return folder(room_name) / f"host_{guest}"
 
 
 def public(private: Path) -> str:
@@ -46,11 +46,11 @@ def prepare(room: Room) -> None:
     write_known_hosts(room, {guest: public(host_key(room.name, guest)) for guest in room.guests})
 
 
-def prepare_identity(name: str) -> None:
+def prepare_identity(room_name: str) -> None:
     """Make the key pair to log in with, if it isn't there yet, in the room's folder of keys."""
-    state.prepare(folder(name))
-    folder(name).chmod(0o700)
-    _make_pair(identity(name), f"labroom {name}")
+    state.prepare(folder(room_name))
+    folder(room_name).chmod(0o700)
+    _make_pair(identity(room_name), f"labroom {room_name}")
 
 
 def _make_pair(private: Path, comment: str) -> None:

@@ -1,32 +1,16 @@
-"""The machine that runs the room: what it has, what it lacks, and the command that mends it."""
+"""The host machine, on which labroom runs: its system, its packages, its sources of them, and what it lacks."""
 
 import os
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labroom import state
-from labroom.console import Progress
 from labroom.errors import MachineError
 from labroom.processes import run
-from labroom.providers.nspawn import cgroups
-
-# What the nspawn provider runs, and the package of it in Debian and Ubuntu.
-_COMMANDS = {
-    "systemd-nspawn": "systemd-container",
-    "mmdebstrap": "mmdebstrap",
-    "ip": "iproute2",
-    "nft": "nftables",
-    "slirp4netns": "slirp4netns",
-    "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "umount": "mount",
-}
 
 
 def os_release() -> dict[str, str]:
@@ -40,11 +24,6 @@ def tool(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def missing_packages() -> list[str]:
-    """The packages that would bring the commands that aren't there."""
-    return sorted({package for command, package in _COMMANDS.items() if not shutil.which(command)})
-
-
 def require_root(what: str) -> None:
     """See that this is root.
 
@@ -55,23 +34,14 @@ def require_root(what: str) -> None:
         raise MachineError(f"{what} needs root", f"sudo ./labroom {what}")
 
 
-def install_missing(progress: Progress) -> None:
-    """Install the packages that the room needs, with the machine's package manager.
+def install(packages: Sequence[str], log: Path) -> None:
+    """Install packages with apt-get, its output in `log`.
 
     Raises:
-        MachineError: there is none that labroom knows, or it failed.
+        MachineError: it failed.
     """
-    packages = missing_packages()
-    if not packages:
-        return
-    if not shutil.which("apt-get"):
-        raise MachineError(
-            f"{', '.join(packages)}: not installed, and apt-get is the only package manager that labroom knows",
-            "install what brings: " + " ".join(command for command in _COMMANDS if not shutil.which(command)),
-        )
-    state.prepare(state.ROOT)
-    log = state.ROOT / "apt.log"
-    with progress.phase(f"packages: {' '.join(packages)}"[:50], log), log.open("w") as output:
+    state.prepare(log.parent)
+    with log.open("w") as output:
         for argv in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *packages]):
             done = subprocess.run(
                 argv,
@@ -142,56 +112,9 @@ class Finding:
     Attributes:
         what: the thing.
         ok: whether the machine has it.
-        remedy: the command or the change that mends it.
+        remedy: the command or the change that repairs it.
     """
 
     what: str
     ok: bool
     remedy: str = ""
-
-
-def _user_namespaces() -> Finding:
-    """Whether a process here can have a user namespace of its own (user_namespaces(7)): in a chroot none can."""
-    try:
-        run("unshare", "--user", "true")
-        ok = True
-    except MachineError:
-        ok = False
-    remedy = "sysctl user.max_user_namespaces=10000; in a chroot there is none: use systemd-nspawn or pivot_root"
-    return Finding("user namespaces", ok, remedy)
-
-
-def require_user_namespaces() -> None:
-    """See that guests can have users of their own.
-
-    Raises:
-        MachineError: they can't.
-    """
-    finding = _user_namespaces()
-    if not finding.ok:
-        raise MachineError("this machine allows no user namespaces, which guests need", finding.remedy)
-
-
-def examine() -> list[Finding]:
-    """Everything a room on this machine needs, and whether it is there."""
-    findings = [Finding("root", os.geteuid() == 0, "sudo ./labroom …")]
-    manager = shutil.which("apt-get")
-    for command, package in _COMMANDS.items():
-        remedy = f"apt-get install {package}" if manager else f"install what brings {command}"
-        findings.append(Finding(command, shutil.which(command) is not None, remedy))
-    kinds = Path("/proc/filesystems").read_text().split()
-    overlay = "overlay" in kinds or Path(f"/lib/modules/{os.uname().release}/kernel/fs/overlayfs").exists()
-    findings.append(Finding("overlay file systems", overlay, "modprobe overlay"))
-    findings.append(_user_namespaces())
-    missing = cgroups.missing_controllers()
-    findings.append(
-        Finding(
-            "control groups that limit processes and memory", not missing, f"boot with cgroup: {', '.join(missing)}"
-        )
-    )
-    place = next(path for path in (state.ROOT, *state.ROOT.parents) if path.is_dir())
-    free = shutil.disk_usage(place).free
-    findings.append(
-        Finding(f"2 GiB free at {state.ROOT}", free >= 2 << 30, "free some space, or set LABROOM_STATE_DIR")
-    )
-    return findings

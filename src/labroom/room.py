@@ -143,9 +143,11 @@ class Room(_Strict):
             raise ValueError("a room needs at least one guest")
         return guests
 
+    # Rules between fields, a validator each. A complaint begins with the field it is about, so that load() can point
+    # at its line.
+
     @model_validator(mode="after")
-    def _consistent(self) -> "Room":
-        # Each complaint begins with the field it is about, so that load() can point at its line.
+    def _addresses_are_hosts_and_each_guests_own(self) -> "Room":
         taken = {self.networks.router: "the outside network's router"}
         taken |= {self.networks.machine(link): "this machine" for link in LINKS}
         for name, guest in self.guests.items():
@@ -160,8 +162,16 @@ class Room(_Strict):
                 if address in taken:
                     raise ValueError(f"{field}: {address} is taken by {taken[address]}")
                 taken[address] = name
+        return self
+
+    @model_validator(mode="after")
+    def _one_gateway_at_most(self) -> "Room":
         if len([name for name, guest in self.guests.items() if guest.part == "gateway"]) > 1:
             raise ValueError("guests: at most one may be the gateway")
+        return self
+
+    @model_validator(mode="after")
+    def _forwarded_ports_lead_to_private_guests_once_each(self) -> "Room":
         seen: set[int] = set()
         for index, forward in enumerate(self.forwarded_ports):
             field = f"forwarded_ports.{index}"
@@ -172,6 +182,10 @@ class Room(_Strict):
             if forward.port in seen:
                 raise ValueError(f"{field}.port: {forward.port} is forwarded already")
             seen.add(forward.port)
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_of_guests_and_no_guests_own(self) -> "Room":
         for name, targets in self.names.items():
             for target in targets:
                 if target not in self.guests:

@@ -5,26 +5,41 @@ import fcntl
 import json
 import os
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from labroom.errors import MachineError
 
-# Where there is no /var/lib, as on macOS, nspawn isn't either, and Docker needs no root.
-_DEFAULT = "/var/lib/labroom" if Path("/var/lib").is_dir() else Path.home() / ".local/state/labroom"
-#: Images, keys and running rooms. Another disk: set LABROOM_STATE_DIR.
-ROOT = Path(os.environ.get("LABROOM_STATE_DIR", _DEFAULT))
-IMAGES = ROOT / "images"
-ROOMS = ROOT / "rooms"
+
+def root() -> Path:
+    """The folder of all that labroom keeps. Another disk: set LABROOM_STATE_DIR."""
+    if chosen := os.environ.get("LABROOM_STATE_DIR"):
+        return Path(chosen)
+    # Where there is no /var/lib, as on macOS, nspawn isn't either, and Docker needs no root.
+    return Path("/var/lib/labroom") if Path("/var/lib").is_dir() else Path.home() / ".local/state/labroom"
+
+
+def images() -> Path:
+    """The folder of the images that guests are made of."""
+    return root() / "images"
+
+
+def rooms() -> Path:
+    """The folder of the rooms: a folder each, by name, with its keys and, while it is up, its record and guests."""
+    return root() / "rooms"
+
+
+def lock(name: str) -> Path:
+    """The lock file of this name: a room's, or that of other work that only one may do at a time."""
+    return root() / "locks" / name
 
 
 def prepare(directory: Path) -> None:
-    """Make a folder of the state.
+    """Create a folder of the state.
 
     Raises:
-        MachineError: it can't be made.
+        MachineError: it can't be created.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -57,13 +72,16 @@ def remove_tree(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(file: Path, what: str, *, wait: bool = True) -> Iterator[bool]:
+def locked(
+    file: Path, what: str, *, wait: bool = True, tell: Callable[[str], object] = lambda text: None
+) -> Iterator[bool]:
     """Hold an exclusive lock (flock(2)), which ends with this process whatever ends it.
 
     Args:
         file: the lock file; it names the holder for those who wait.
         what: what is done under it, for them to read.
-        wait: wait for another holder, saying so; else yield False at once.
+        wait: wait for another holder; else yield False at once.
+        tell: is called with a line that says whom it waits for, if it does.
 
     Yields:
         Whether the lock is held.
@@ -78,7 +96,7 @@ def locked(file: Path, what: str, *, wait: bool = True) -> Iterator[bool]:
                 return
             handle.seek(0)
             holder = handle.read().strip() or "another labroom"
-            print(f"waiting for {holder}", file=sys.stderr, flush=True)
+            tell(f"waiting for {holder}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         handle.truncate(0)
         handle.write(f"process {os.getpid()}, which {what}")

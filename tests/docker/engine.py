@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labroom import machine, processes, state
+from labroom import machine, state
+from labroom.providers.nspawn import image_base
 from tests import packages, sandbox
 from tests.sandbox import Sandbox
 
-_KEPT = state.ROOT / "docker"
+_KEPT = state.root() / "docker"
 #: What it takes in Debian and Ubuntu.
 PACKAGES = (*sandbox.PACKAGES, "docker.io", "docker-compose", "mmdebstrap")
 _SOCKET = "unix:///run/docker.sock"
@@ -72,27 +73,22 @@ def _base() -> Path:
     The mirrors of apt, the certificate authorities and pip's configuration are this machine's own.
     """
     release = machine.os_release()["VERSION_CODENAME"]
-    sources = machine.apt_sources(release)
     authorities = sorted(_CERTIFICATES.glob("*.crt"))
     pip = [file for file in [Path("/etc/pip.conf")] if file.is_file()]
     copies = [(authorities, _CERTIFICATES), (pip, Path("/etc"))]
     hooks = [f"copy-in {' '.join(map(str, files))} {folder}" for files, folder in copies if files]
-    options = [
-        *("--mode=root", "--variant=minbase", "--include=ca-certificates"),
-        *(f"--aptopt={option}" for option in machine.apt_proxies()),
-        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
-        *(f"--customize-hook={hook}" for hook in (*hooks, 'chroot "$1" update-ca-certificates')),
-    ]
-    recipe = [sources, *options, *(file.read_text() for file in (*authorities, *pip))]
+    options = [f"--customize-hook={hook}" for hook in (*hooks, 'chroot "$1" update-ca-certificates')]
+    partial = _KEPT / "partial.tar"
+    command, sources = image_base.bootstrap(release, partial, ["ca-certificates"], *options)
+    recipe = [sources, *command, *(file.read_text() for file in (*authorities, *pip))]
     tree = _KEPT / f"{release}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}.tar"
     if tree.is_file():
         return tree
     _KEPT.mkdir(parents=True, exist_ok=True)
     for old in _KEPT.glob("*.tar"):
         old.unlink()
-    partial = tree.with_suffix(".partial.tar")
     subprocess.run(
-        [*processes.PRIVATE_MOUNTS, "mmdebstrap", *options, release, str(partial), "-"],
+        command,
         input=sources,
         text=True,
         check=True,

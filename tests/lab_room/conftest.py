@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import keys
+from labroom import keys, rooms
 from labroom.machine import tool
 from labroom.providers import nspawn
 from labroom.resources import ROOT
@@ -98,14 +98,14 @@ def lab_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabRoom]:
     nspawn.down(NAME)  # what a test run that was killed may have left
     pcs = LabRoom(folder)
     pcs.vault_password.write_text(VAULT_PASSWORD)
-    pcs.labroom("--room", str(file), "up")
+    rooms.up(file)
     try:
         _make_known(pcs)
         _make_account(pcs, "far", "instructor")
         _write_inventory(pcs)
         yield pcs
     finally:
-        pcs.labroom("--room", str(file), "down")
+        rooms.down(file)
 
 
 def _make_known(pcs: LabRoom) -> None:

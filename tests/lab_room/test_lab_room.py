@@ -3,13 +3,13 @@
 import os
 import re
 import subprocess
-import time
 
 import paramiko
 import pytest
 
 from labroom.machine import tool
 from labroom.resources import ROOT
+from tests.helpers import wait_for
 from tests.lab_room.conftest import OFF, PASSWORD, PRESENT, LabRoom
 
 SEAT1 = {"pc01": "server", "pc02": "alfa", "gate": "gateway", "far": "outside"}
@@ -82,9 +82,8 @@ def test_the_password_from_the_vault_logs_in(lab_room: LabRoom, name: str) -> No
 
 
 def test_labs_are_checked_in_every_seat_but_for_the_pc_that_is_off(lab_room: LabRoom) -> None:
-    said = lab_room.labroom(
-        *("check", "--provider", "ssh", "-i", str(lab_room.inventory), "tcp_hello", "outside_access"), status=3
-    )
+    seats = ("--provider", "ssh", "-i", str(lab_room.inventory))
+    said = lab_room.labroom("check", *seats, "tcp_hello", "outside_access", status=3)
     parts = ", ".join(f"{part} {name}" for name, part in SEAT1.items())
     assert f"\nseat1: {parts}\nseat2: server pc05, alfa pc06\n" in said
     for seat, skipped in ("seat1", "bravo"), ("seat2", "gateway"):
@@ -111,24 +110,19 @@ def test_interrupted_it_leaves_nothing_on_any_pc(lab_room: LabRoom) -> None:
         """Whether the student has processes, in each seat."""
         return [lab_room.ssh(name, "pgrep -u student || true") != "" for name in ("pc01", "pc05")]
 
-    def wait_until(state: list[bool]) -> None:
-        deadline = time.monotonic() + 120
-        while running() != state:
-            assert time.monotonic() < deadline, f"not seen in 120 s: {state}"
-
     command = [tool("python"), "-m", "labroom", "check", "--provider", "ssh", "-i", str(lab_room.inventory)]
     secret = {"ANSIBLE_VAULT_PASSWORD_FILE": str(lab_room.vault_password)}
     checking = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | secret, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_until([True, True])
+        wait_for(lambda: running() == [True, True], "the student's processes in both seats", seconds=120)
     finally:
         checking.terminate()
     _, error = checking.communicate()
     assert error == "labroom: interrupted\n"
     assert checking.returncode == 130
-    wait_until([False, False])
+    wait_for(lambda: running() == [False, False], "no process of the student in any seat", seconds=120)
 
 
 def test_unknown_host_keys_are_refused(lab_room: LabRoom) -> None:
@@ -136,9 +130,8 @@ def test_unknown_host_keys_are_refused(lab_room: LabRoom) -> None:
     line = next(line for line in known.splitlines() if line.startswith(PRESENT["pc06"]))
     lab_room.known_hosts.write_text(known.replace(line + "\n", ""))
     try:
-        said = lab_room.labroom(
-            *("check", "--provider", "ssh", "-i", str(lab_room.inventory), "--limit", "pc06", "tcp_hello"), status=3
-        )
+        seats = ("--provider", "ssh", "-i", str(lab_room.inventory))
+        said = lab_room.labroom("check", *seats, "--limit", "pc06", "tcp_hello", status=3)
         assert f"the host key of pc06 ({PRESENT['pc06']}) is not in {lab_room.known_hosts}" in said
         assert f"help: ssh-keyscan {PRESENT['pc06']} >>{lab_room.known_hosts}," in said
     finally:

@@ -16,5 +16,5 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
     trial = Trial(tmp_path / "trial.yml")
     yield trial
     trial.file.write_text(ROOM)
-    trial.run("down")
+    trial.down()
     assert not any(traces().values()), traces()

@@ -111,7 +111,7 @@ def test_roles_and_inventory_work_in_a_playbook_of_ones_own(
 ) -> None:
     trial.file.write_text(ROOM)
     (elsewhere.folder / "own.yml").write_text(PLAYBOOK)
-    trial.run("up")
+    trial.up()
     use = ("ansible-playbook", f"--inventory={trial.file}", "own.yml")
     elsewhere.run(*use, environment_of=oldest_ansible)
     again = elsewhere.run(*use, environment_of=oldest_ansible)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import providers
+from labroom import rooms
 from labroom.checks import run as checks
 from labroom.endpoint import Endpoint
 from labroom.providers import nspawn
@@ -122,10 +122,9 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, En
     nspawn.down(Trial.name)  # what a test run that was killed may have left
     trial = Trial(tmp_path_factory.mktemp("room") / "trial.yml")
     trial.file.write_text(ROOM)
-    trial.run("up")
-    room = load(trial.file)
-    yield providers.of(room.name).endpoints(room)
-    trial.run("down")
+    trial.up()
+    yield rooms.endpoints(load(trial.file))
+    trial.down()
     assert not any(traces().values()), traces()
 
 

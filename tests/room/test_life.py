@@ -1,5 +1,6 @@
 """A room's life: up, up again, down; what holds while it is up, and that nothing is left of it."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -11,12 +12,11 @@ import threading
 from pathlib import Path
 
 from labroom import state
-from labroom.machine import tool
-from labroom.providers.nspawn import guest as nspawn_guest
-from labroom.providers.nspawn import image
+from labroom.providers.nspawn import guest, image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import load
+from tests.helpers import labroom
 from tests.room.trial import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
@@ -36,10 +36,18 @@ for child in children:
 
 
 def _pids(trial: Trial) -> dict[str, int | None]:
-    return {guest: nspawn_guest.runs(trial.name, guest) for guest in ("one", "two")}
+    return {name: guest.runs(trial.name, name) for name in ("one", "two")}
+
+
+def _own_settings() -> list[str]:
+    """What this machine does with packets of others: its rules, and whether it forwards."""
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    return [rules, Path("/proc/sys/net/ipv4/ip_forward").read_text()]
 
 
 def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(trial: Trial) -> None:
+    assert not any(traces().values()), traces()
+    before = _own_settings()
     output = trial.run("up")
     assert "longest: " in output
     pids = _pids(trial)
@@ -47,15 +55,19 @@ def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(tri
     assert trial.run("ssh", "one", "hostname", "-f") == "one.lab.test\n"
     assert "all in order" in trial.run("up")
     assert _pids(trial) == pids
-    assert all(traces().values()) or not traces()["nftables"]  # the machine's own nftables are left alone
+    # Each kind of trace is seen while it is there, but for rules: the machine's own settings are left alone.
+    found = traces()
+    assert found.pop("nftables") == []
+    assert all(found.values()), found
+    assert _own_settings() == before
     trial.run("down")
     assert not any(traces().values()), traces()
     assert "was not up" in trial.run("down")
 
 
 def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial) -> None:
-    own = Path(tempfile.mkdtemp(dir=state.ROOT))  # on the same disk, so that the image can be linked
-    subprocess.run(["cp", "--archive", "--link", str(state.IMAGES), str(own / "images")], check=True)
+    own = Path(tempfile.mkdtemp(dir=state.root()))  # on the same disk, so that the image can be linked
+    subprocess.run(["cp", "--archive", "--link", str(state.images()), str(own / "images")], check=True)
     env = {"LABROOM_STATE_DIR": str(own)}
     trial.run("up", env=env)
     trial.run("down", env=env)
@@ -67,7 +79,7 @@ def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial) -> N
 
 
 def test_up_replaces_the_guest_that_died_and_no_other(trial: Trial) -> None:
-    trial.run("up")
+    trial.up()
     before = _pids(trial)
     assert before["one"]
     os.kill(before["one"], signal.SIGKILL)
@@ -80,7 +92,7 @@ def test_up_replaces_the_guest_that_died_and_no_other(trial: Trial) -> None:
 
 
 def test_up_follows_room_yml(trial: Trial) -> None:
-    trial.run("up")
+    trial.up()
     before = _pids(trial)
     trial.file.write_text(ROOM.replace("  two: {private: 192.168.75.11}\n", "  three: {private: 192.168.75.12}\n"))
     output = trial.run("up")
@@ -91,13 +103,16 @@ def test_up_follows_room_yml(trial: Trial) -> None:
 
 
 def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial) -> None:
-    trial.run("up")
-    supervisor = nspawn_guest.runs(trial.name, "one")
-    everything = Cgroup(trial.name, "one").processes()
-    inside = [pid for pid in everything if "/one/payload" in Path(f"/proc/{pid}/cgroup").read_text()]
-    assert inside
-    assert supervisor not in inside
-    assert all(Path(f"/proc/{pid}").stat().st_uid >= nspawn_guest.UID_BASE for pid in inside)
+    trial.up()
+    supervisor = guest.runs(trial.name, "one")
+    owners: dict[int, int] = {}
+    for pid in Cgroup(trial.name, "one").processes():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one of those that only booting takes
+            if "/one/payload" in Path(f"/proc/{pid}/cgroup").read_text():
+                owners[pid] = Path(f"/proc/{pid}").stat().st_uid
+    assert owners
+    assert supervisor not in owners
+    assert min(owners.values()) >= guest.UID_BASE
     bombed = trial.run("ssh", "one", f"python3 -c {shlex.quote(BOMB)}").split(maxsplit=1)
     assert 300 < int(bombed[0]) < 400
     assert "Resource temporarily unavailable" in bombed[1]
@@ -106,15 +121,15 @@ def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial
 
 def test_status_shows_each_guest(trial: Trial) -> None:
     assert "not up" in trial.run("status")
-    trial.run("up")
-    os.kill(nspawn_guest.runs(trial.name, "two") or 0, signal.SIGKILL)
+    trial.up()
+    os.kill(guest.runs(trial.name, "two") or 0, signal.SIGKILL)
     lines = {line.split()[0]: line.split() for line in trial.run("status").splitlines() if line}
     assert lines["one"][1:3] == ["192.168.75.10", "up"]
     assert lines["two"][1:3] == ["192.168.75.11", "DOWN"]
 
 
 def test_ssh_config_reaches_guests_and_nothing_at_all_when_the_room_is_down(trial: Trial) -> None:
-    trial.run("up")
+    trial.up()
     config = trial.file.with_name("ssh_config")
     config.write_text(trial.run("ssh-config"))
 
@@ -122,15 +137,15 @@ def test_ssh_config_reaches_guests_and_nothing_at_all_when_the_room_is_down(tria
         return subprocess.run(["ssh", "-F", config, "two", "whoami"], capture_output=True, text=True, check=False)
 
     assert ssh().stdout == "student\n"
-    trial.run("down")
+    trial.down()
     # Not one packet may take the machine's default route: the address to come from is gone.
     assert "192.168.75.1" in ssh().stderr
     assert ssh().returncode == 255
 
 
 def test_host_keys_are_checked(trial: Trial) -> None:
-    trial.run("up")
-    known = state.ROOMS / trial.name / "keys/known_hosts"
+    trial.up()
+    known = state.rooms() / trial.name / "keys/known_hosts"
     lines = known.read_text().splitlines()
     first, second = (line.split() for line in lines)
     known.write_text(f"{first[0]} {first[1]} {second[2]}\n")  # another guest's key for this one
@@ -171,12 +186,12 @@ def _reach(trial: Trial, guest: str, address: str, port: int) -> str:
 
 def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
     """Asked of the clearing itself: making an image takes more than a minute."""
-    old, new = (state.IMAGES / f"guest-none-{name}" for name in ("old", "new"))
+    old, new = (state.images() / f"guest-none-{name}" for name in ("old", "new"))
     try:
         for layer in (old, new):
             layer.mkdir()
         os.utime(old, (0, 0))
-        image._forget_old({})
+        image._remove_old({})
         assert new.exists()
         assert not old.exists()
         assert image.ready(load(ROOT / "room.yml"))
@@ -185,20 +200,26 @@ def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
             state.remove_tree(layer)
 
 
+def _greeting(address: str, *login: str) -> str:
+    """What a guest sees that connects to sshd at `address`: its greeting, or why there is none."""
+    done = labroom(*login, f"timeout 5 bash -c 'head -n 1 < /dev/tcp/{address}/22'", status=None)
+    return done.stdout + done.stderr
+
+
 def test_rooms_do_not_reach_each_other(trial: Trial) -> None:
-    assert nspawn_guest.runs("lab", "server"), "this needs the default room: labroom up"
+    assert guest.runs("lab", "server"), "this needs the default room: labroom up"
     far = "  far: {outside: 198.51.100.10}\n"
     trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
-    trial.run("up")
-    assert "SSH" not in _reach(trial, "far", "192.168.74.128", 22)
-    there = subprocess.run(
-        [tool("python"), "-m", "labroom", "ssh", "outside", "timeout 5 bash -c 'cat < /dev/tcp/192.168.75.10/22'"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert "Connection refused" in there.stderr  # by the room's own router: it went no further
+    trial.up()
+    # The control: what one room can't reach is there, and answers, as its own guests see it.
+    assert "SSH" in _greeting("192.168.74.128", "ssh", "alfa")
+    assert "SSH" in _greeting("192.168.75.10", "--room", str(trial.file), "ssh", "two")
+    assert "SSH" in _greeting("198.51.100.10", "--room", str(trial.file), "ssh", "far")
+    # Refused by the room's own router: it went no further.
+    for address in ("192.168.74.128", "203.0.113.2"):
+        assert "Connection refused" in _greeting(address, "--room", str(trial.file), "ssh", "far")
+    for address in ("192.168.75.10", "198.51.100.10"):
+        assert "Connection refused" in _greeting(address, "ssh", "outside")
 
 
 def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial) -> None:
@@ -207,13 +228,13 @@ def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial) -> 
     with _listener(address) as listener:
         port = listener.getsockname()[1]
         trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
-        trial.run("up")
+        trial.up()
         assert "reached" in _reach(trial, "far", address, port)
         # Not by way of the uplink into the room's own private network.
         assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)
-        trial.run("down")
+        trial.down()
         trial.file.write_text(ROOM + far)
-        trial.run("up")
+        trial.up()
         assert "reached" not in _reach(trial, "far", address, port)
         # Nor with the machine as its router, which a guest's root may well try.
         trial.run("ssh", "one", "sudo ip route replace default via 192.168.75.1")

@@ -1,12 +1,11 @@
 """A small room of its own for tests of `labroom` itself: another name, other networks than the default room."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
-from labroom.machine import tool
-from labroom.resources import ROOT
+from labroom import rooms
+from tests.helpers import labroom, start_labroom
 
 ROOM = """\
 name: trial
@@ -30,26 +29,23 @@ class Trial:
     def start(
         self, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start `labroom` and go on."""
-        return subprocess.Popen(
-            [*before, tool("python"), "-m", "labroom", "--room", str(self.file), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | (env or {}),
-            cwd=ROOT,
-        )
+        """Start `labroom` on the room and go on."""
+        return start_labroom("--room", str(self.file), *arguments, before=before, env=env)
 
     def run(
         self, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None, status: int = 0
     ) -> str:
-        """Run `labroom` to its end, see that it ends with `status`, and return all that it printed."""
-        process = self.start(*arguments, before=before, env=env)
-        output, error = process.communicate(timeout=120)
-        assert process.returncode == status, output + error
-        assert "Traceback" not in error, error
-        return output + error
+        """Run `labroom` on the room to its end, see that it ends with `status`, and return all that it printed."""
+        done = labroom("--room", str(self.file), *arguments, before=before, env=env, status=status)
+        return done.stdout + done.stderr
+
+    def up(self) -> None:
+        """Bring the room up, for tests of what a room is."""
+        rooms.up(self.file)
+
+    def down(self) -> None:
+        """Take the room down."""
+        rooms.down(self.file)
 
 
 def traces(name: str = Trial.name) -> dict[str, list[str]]:
@@ -59,12 +55,11 @@ def traces(name: str = Trial.name) -> dict[str, list[str]]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
     def about(found: list[str]) -> list[str]:
-        # Other rooms have other sixteenths of 198.51.100.0/24.
-        of_room = re.compile(rf"\b{name}\b|labroom.{name}|192\.168\.75\.|198\.51\.100\.(?:\d|1[0-5])\b")
-        return [line for line in found if of_room.search(line)]
+        own = rf"\b{name}\b|labroom.{name}|\b192\.168\.75\.|\b198\.51\.100\.(\d|1[0-5])\b"
+        return [line for line in found if re.search(own, line)]
 
     groups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"*{name}*") if path.is_dir()]
-    running = [line for line in lines("ps", "-eo", "stat,args") if not line.startswith(("Z", "STAT"))]
+    running = [line for line in lines("ps", "-ww", "-eo", "stat,args") if not line.startswith(("Z", "STAT"))]
     # Nobody's mount namespace counts: a guest's ends with the guest.
     return {
         "processes": [line for line in about(running) if "systemd-nspawn" in line or "slirp4netns" in line],

@@ -48,13 +48,22 @@ class Program:
     """A lab program that runs, and what it has printed so far; `with` ends it."""
 
     def __init__(
-        self, name: str, *arguments: object, pace: str = "0", stdout: int = subprocess.PIPE, folder: Path | None = None
+        self,
+        name: str,
+        *arguments: object,
+        pace: str = "0",
+        stdout: int = subprocess.PIPE,
+        folder: Path | None = None,
+        descriptor_limit: int | None = None,  # soft; as this process has it if None
     ) -> None:
+        # Not by the limit of this process: pytest itself, as a worker of pytest-xdist, may have more of them open.
+        limited = ["prlimit", f"--nofile={descriptor_limit}:"] if descriptor_limit else []
+        python = [sys.executable, "-S"]  # nothing but the standard library
         self.name = name
         self.output = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - a file, not a pipe: it may be read at any time
         self.process = subprocess.Popen(
-            [sys.executable, "-S", PROGRAMS[name], *map(str, arguments)],  # -S: nothing but the standard library
+            [*limited, *python, PROGRAMS[name], *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=self._errors,

@@ -21,6 +21,7 @@ from labroom.console import Console
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, UsageError
 from labroom.reports import lines
+from labroom.resources import CHECKS
 
 GREETING = '''
 def test_good(alfa):
@@ -272,6 +273,21 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=15, check=False)
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_by_pytest_itself(
+    folder: Path, tmp_path: Path, sshd: Any, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    (folder / "conftest.py").write_text((CHECKS / "conftest.py").read_text())
+    file = tmp_path / "endpoints.json"
+    file.write_text(json.dumps([vars(sshd.endpoint)], default=str))
+    monkeypatch.setenv("LABROOM_ENDPOINTS", str(file))
+    command = [sys.executable, "-m", "pytest", *workers, "test_greeting.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert "1 failed, 2 passed" in done.stdout
+    assert "- failed: cat answers before it is asked. -" in done.stdout
+    assert "alfa  cat  < question" in done.stdout
 
 
 def test_endpoints_from_a_file(tmp_path: Path, sshd: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,12 @@ from labroom.resources import ROOT
 LABROOM = str(ROOT / "labroom")
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rooms this machine has is of no concern here."""
+    monkeypatch.setenv("LABROOM_STATE_DIR", str(tmp_path / "state"))
+
+
 def _labroom(
     *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
@@ -102,3 +108,77 @@ def test_list_shows_each_lab_with_a_line() -> None:
     labs = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert labs["tcp_stages"] == "every call announced"
     assert list(labs) == sorted(path.parent.name for path in ROOT.glob("labs/*/README.md"))
+
+
+# Stand-ins for what nobody thought of: the verb `list` meets it where it reads the labs' titles.
+UNEXPECTED = """
+import sys
+from labroom import labs
+from labroom.cli import main
+
+def titles():
+    {}
+
+labs.titles = titles
+sys.exit(main(["list"]))
+"""
+
+
+def _broken(body: str, **env: str) -> subprocess.CompletedProcess[str]:
+    program = UNEXPECTED.format(body)
+    return subprocess.run(
+        [tool("python"), "-c", program], capture_output=True, text=True, check=False, env=os.environ | env, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise KeyError('one')", "unexpected KeyError: 'one'"),
+        ("raise RuntimeError('first\\nlabroom: all is well')", "unexpected RuntimeError: first"),
+        ("titles()", "unexpected RecursionError: "),
+        ("raise ConnectionResetError", "unexpected ConnectionResetError\n"),
+        ("raise ExceptionGroup('several', [ValueError(1)])", "unexpected ExceptionGroup: several"),
+    ],
+)
+def test_what_nobody_thought_of_is_one_line_and_a_file(tmp_path: Path, body: str, words: str) -> None:
+    done = _broken(body, TMPDIR=str(tmp_path))
+    error = _one_line(done, 3)
+    (file,) = tmp_path.glob("labroom-error-*.log")
+    assert words in error
+    assert str(file) in error
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "Traceback (most recent call last)" in file.read_text()
+    assert "titles" in file.read_text()
+
+
+def test_what_nobody_thought_of_in_a_thread_is_no_traceback_either(tmp_path: Path) -> None:
+    body = "import threading; t = threading.Thread(target=lambda: 1 // 0); t.start(); t.join(); return {}"
+    done = _broken(body, TMPDIR=str(tmp_path))
+    assert "labroom: unexpected ZeroDivisionError: " in _one_line(done, 0)
+    assert len(list(tmp_path.glob("labroom-error-*.log"))) == 1
+
+
+def test_where_no_file_can_be_written_the_line_is_all(tmp_path: Path) -> None:
+    done = _broken("import tempfile; tempfile.tempdir = '/nonexistent'; raise KeyError(1)", TMPDIR=str(tmp_path))
+    assert _one_line(done, 3) == "labroom: unexpected KeyError: 1\n  help: please report it\n"
+
+
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [tool("python"), "-m", "labroom", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert "No space left on device" in _one_line(done, 3)
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"'{tool('python')}' -m labroom list | true"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+def test_a_terminal_that_knows_ascii_alone_is_no_error(tmp_path: Path) -> None:
+    done = _labroom("--room", "방.yml", "status", env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert r"\ubc29.yml: No such file or directory" in _one_line(done, 2)

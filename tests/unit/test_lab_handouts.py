@@ -1,6 +1,7 @@
-"""The labs as they lie in their folders: handouts in English and in Korean, and programs that any guest can run."""
+"""The labs as they lie in their folders: handouts in two languages, programs that any guest can run, shared helpers."""
 
 import ast
+import collections
 import itertools
 import os
 import re
@@ -67,7 +68,7 @@ def code_blocks(text: str) -> list[str]:
 @pytest.mark.parametrize("handout", HANDOUTS)
 def test_a_handout_names_each_program_and_each_option(name: str, handout: str) -> None:
     text = PROGRAMS[name].with_name(handout).read_text()
-    assert f"{name}.py" in text
+    assert re.search(rf"(?<!\w){name}\.py\b", text), f"nothing is said of {name}.py"
     assert {parameter.option for parameter in parameters(name) if parameter.option not in text} == set()
 
 
@@ -87,3 +88,72 @@ def test_python_3_8_and_its_standard_library_are_enough(name: str) -> None:
     assert not subscripted & {"dict", "frozenset", "list", "set", "tuple", "type"}, "as types, new in Python 3.9"
     attributes = {node.attr for node in tree if isinstance(node, ast.Attribute)}
     assert not attributes & {"removeprefix", "removesuffix", "to_thread", "waitstatus_to_exitcode"}, "new in Python 3.9"
+
+
+# Each program is read alone, so what programs share is copied into each of them: one name, one text.
+
+OWN = {  # what each program writes for itself, though others have something of that name
+    "OPTIONS": "the socket options that the lab is about",
+    "close": "select, poll, epoll and selectors each keep a list of clients, and take one out in their own way",
+    "count": "what load_client takes as an argument, and what thread_server does with each message",
+    "echo": "how one client is served is what the labs about servers compare",
+    "end": "what SIGINT does, which depends on what would outlive the server; in file_server the end of a file",
+    "main": "the program itself",
+    "parse_arguments": "the program's own arguments",
+    "read_from": "as close: each is told in its own way that a client is owed an answer",
+    "serve": "the tasks of asyncio_server, and one client of small_writes_server",
+    "size": "of a buffer up to the highest int, and of a datagram",
+    "welcome": "as close: each takes a client in in its own way; and select has a limit of its own",
+    "write_to": "as close: each is told in its own way that a client has its answer",
+}
+VARIANTS = {  # a second text of what is shared, known by words that the first doesn't have
+    "perror": {"os._exit(1)": "in a thread, sys.exit() ends the thread alone"},
+    "reap": {"-> bool": "in the lab about reaping it takes one child a call, and says which"},
+    "say": {
+        "line: bytes": "what others have sent or written need not be text; a string is what the program itself says"
+    },
+    "survive": {"S : {call}": "each line of staged_server begins with who says it"},
+    "write": {"data[os.write(": "a file is longer than a line: one call may not take all of it"},
+}
+
+
+def definitions() -> dict[str, dict[str, list[str]]]:
+    """Return the functions, classes and constants of all programs: name, text, programs that have it so."""
+    found: dict[str, dict[str, list[str]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+    for program, path in PROGRAMS.items():
+        lines = path.read_text().splitlines()
+        for node in ast.parse("\n".join(lines)).body:
+            first = node.lineno
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names = [node.name]
+                first = min([first, *(decorator.lineno for decorator in node.decorator_list)])
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            else:
+                continue
+            for name in names:
+                found[name]["\n".join(lines[first - 1 : node.end_lineno])].append(program)
+    return found
+
+
+DEFINITIONS = definitions()
+IN_SEVERAL = sorted(name for name, texts in DEFINITIONS.items() if sum(map(len, texts.values())) > 1)
+
+
+@pytest.mark.parametrize("name", [name for name in IN_SEVERAL if name not in OWN])
+def test_what_programs_share_has_one_text(name: str) -> None:
+    variants = VARIANTS.get(name, {})
+    shared = [programs for text, programs in DEFINITIONS[name].items() if not any(words in text for words in variants)]
+    fewer = [program for programs in sorted(shared, key=len)[:-1] for program in programs]
+    assert len(shared) == 1, f"{name} of {fewer} differs from that of the other programs without a listed reason"
+    for words in variants:
+        having = [programs for text, programs in DEFINITIONS[name].items() if words in text]
+        assert len(having) == 1, f"{name} with {words!r} is no one text, or needs no exception any more: {having}"
+
+
+def test_each_exception_is_still_needed() -> None:
+    for name in OWN:
+        assert name in IN_SEVERAL, f"{name} is in one program, or in none"
+        assert len(DEFINITIONS[name]) > 1, f"{name} has one text by now"
+    assert set(VARIANTS) <= set(IN_SEVERAL) - set(OWN)

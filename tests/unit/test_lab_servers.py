@@ -286,9 +286,8 @@ def test_200_clients_one_after_another(server: Server) -> None:
 @pytest.mark.parametrize("name", CONCURRENT)
 def test_more_clients_than_descriptors_are_served_or_refused(name: str, tmp_path: Path) -> None:
     port = free_port()
-    with descriptors(20):
-        program = Program(name, port, stdout=subprocess.DEVNULL, folder=tmp_path).listening(port)
-    with program:
+    program = Program(name, port, stdout=subprocess.DEVNULL, folder=tmp_path, descriptor_limit=20)
+    with program.listening(port):
         at_first = program.descriptors
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(connect(port)) for _ in range(30)]
@@ -305,9 +304,8 @@ def test_more_clients_than_descriptors_are_served_or_refused(name: str, tmp_path
 
 def test_more_descriptors_than_select_can_watch() -> None:
     port = free_port()
-    with descriptors(1024):  # the usual limit, which the server has to raise itself
-        program = Program("select_server", port).listening(port)
-    with program, descriptors(4096), contextlib.ExitStack() as stack:
+    program = Program("select_server", port, descriptor_limit=1024)  # the usual one: it has to raise it itself
+    with program.listening(port), descriptors(4096), contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Peer(port)) for _ in range(1020)]  # 4 to 1023
         program.expect(b"connected client : 1023\n")
         assert closed_by_server(stack.enter_context(connect(port)))
@@ -323,9 +321,8 @@ def test_more_descriptors_than_select_can_watch() -> None:
 @pytest.mark.parametrize("name", ["poll_server", "epoll_server", "selectors_server", "asyncio_server"])
 def test_more_descriptors_than_select_could_watch(name: str) -> None:
     port = free_port()
-    with descriptors(1024):
-        program = Program(name, port, stdout=subprocess.DEVNULL).listening(port)
-    with program, descriptors(4096), contextlib.ExitStack() as stack:
+    program = Program(name, port, stdout=subprocess.DEVNULL, descriptor_limit=1024)
+    with program.listening(port), descriptors(4096), contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Peer(port)) for _ in range(1100)]
         for act in (Act.WAIT, Act.FINISH):
             for number, peer in enumerate(peers):
@@ -335,12 +332,14 @@ def test_more_descriptors_than_select_could_watch(name: str) -> None:
 
 
 @contextlib.contextmanager
-def descriptors(limit: int) -> Iterator[None]:
-    """Let this process, and those that it starts, have so many descriptors."""
+def descriptors(count: int) -> Iterator[None]:
+    """Let this process have at least so many descriptors meanwhile. ValueError: more than its hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, hard), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_recorder_writes_every_message(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ import contextlib
 import csv
 import json
 import socket
+import struct
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -119,26 +122,65 @@ def result(design: str, clients: int, number: int, *, requests: int, answered: i
     )
 
 
-def test_the_table_and_the_picture(tmp_path: Path) -> None:
-    results = [
-        result(design, clients, number, requests=clients * number, answered=1 if design == "iterative" else None)
+@pytest.fixture(scope="module")
+def results() -> list[race.Result]:
+    """Three rounds, in which each design answers a little more, and waits a little longer, than the one before."""
+    return [
+        result(design, clients, number, requests=clients * number + place, answered=None if place else 1)
         for number in (1, 2, 3)
-        for design in race.DESIGNS
+        for place, design in enumerate(race.DESIGNS)
         for clients in (1, 16)
     ]
-    assert race.write(results, tmp_path) == tmp_path / "race.png"
-    with (tmp_path / "race.csv").open() as file:
+
+
+@pytest.fixture(scope="module")
+def folder(results: list[race.Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that these results have been written to."""
+    folder = tmp_path_factory.mktemp("race")
+    assert race.write(results, folder) == folder / "race.png"
+    return folder
+
+
+def test_the_table_has_every_measurement(results: list[race.Result], folder: Path) -> None:
+    with (folder / "race.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [field.name for field in fields(race.Result)] == list(rows[0])
     assert rows == [{name: str(value) for name, value in asdict(r).items()} for r in results]
-    picture = (tmp_path / "race.svg").read_text()
-    for words in (
-        *race.DESIGNS,
-        "answers",
-        "1 of 16 clients",
-        "5 ms after an answer",
-        "median of 3 rounds",
-        "per second",
+
+
+def texts(picture: Path) -> list[tuple[str, float, float]]:
+    """Return what is written in an SVG file, each with its x and y in pt from the top left.
+
+    What is drawn letter by letter isn't there: matplotlib would have the words in a comment alone.
+    """
+    elements = ET.parse(picture).iter("{http://www.w3.org/2000/svg}text")  # noqa: S314 (written just now)
+    places = [("".join(text.itertext()), text.get("transform", "").strip(")").split()[-2:]) for text in elements]
+    return [(words, float(place[0].rpartition("(")[2]), float(place[1])) for words, place in places if place]
+
+
+def test_each_design_has_its_name_at_its_place_in_both_panels(folder: Path) -> None:
+    first, *others = race.DESIGNS
+    names = [*reversed(others), f"{first}: answers", "1 of 16 clients"]  # from the top: the highest figures first
+    found = sorted((x, y, words) for words, x, y in texts(folder / "race.svg") if words in names)
+    assert [words for _, _, words in found] == 2 * names
+    assert len({x for x, _, _ in found}) == 2, "one below the other, on the right of each panel"
+    heights = [y for _, y, _ in found]
+    for panel in (heights[: len(names)], heights[len(names) :]):
+        assert min(lower - upper for upper, lower in pairwise(panel)) >= 15, "names are written over each other"
+
+
+def test_the_picture_says_what_was_measured(folder: Path) -> None:
+    words = "\n".join(words for words, _, _ in texts(folder / "race.svg"))
+    for expected in (
+        "requests answered, per second",
+        "waiting time of a typical client (median), in ms",
+        "on guest server; the clients on alfa. A client asks again 5 ms after an answer.",
+        "2 s a point, the median of 3 rounds.",
     ):
-        assert words in picture, f"text is drawn as text: {words}"
-    assert (tmp_path / "race.png").read_bytes().startswith(b"\x89PNG")
+        assert expected in words
+
+
+def test_the_picture_for_slides_is_1600_by_800_pixels(folder: Path) -> None:
+    picture = (folder / "race.png").read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", picture[16:24]) == (1600, 800)  # IHDR comes first: PNG, 5.6 and 11.2.1

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from labroom import machine, room
+from labroom import room
+from labroom.providers.nspawn import requirements
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -137,7 +138,7 @@ def test_playbooks_gather_no_facts_and_use_every_role_under_its_tag() -> None:
 
 def test_machines_that_run_rooms_get_what_a_room_needs() -> None:
     packages = load(ROOT / "roles/labroom_command/defaults/main.yml")["labroom_command_packages"]
-    assert set(machine._COMMANDS.values()) - set(packages) == set()
+    assert set(requirements.COMMANDS.values()) - set(packages) == set()
 
 
 def test_rooms_of_scenarios_can_be_up_side_by_side() -> None:

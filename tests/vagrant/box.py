@@ -17,27 +17,20 @@ from pathlib import Path
 
 import yaml
 
-from labroom import machine, processes, state
+from labroom import processes, state
+from labroom.providers.nspawn import image_base
 from labroom.resources import ROOT
 
 #: What making a box takes in Debian and Ubuntu.
 PACKAGES = ("cpio", "e2fsprogs", "mmdebstrap", "qemu-utils")
 
-_INCLUDED = (
-    *("linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "dbus", "busybox-static"),
-    *("openssh-server", "sudo", "ca-certificates", "rsync", "ansible-core"),
-)
+_INCLUDED = """
+    linux-image-cloud-amd64 systemd-sysv udev kmod dbus busybox-static
+    openssh-server sudo ca-certificates rsync ansible-core
+"""
 _ROLES = ("toolchain", "labroom_command")  # whose packages it has too
 _DRIVERS = ("virtio_pci", "virtio_blk")  # what it takes to mount the disk; udev loads the others
 _DISK_BYTES = 8 << 30  # sparse
-_MASKED = (
-    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
-    *("systemd-tmpfiles-clean.timer", "e2scrub_reap.service", "systemd-pstore.service", "getty.target"),
-    *("systemd-logind.service", "systemd-timesyncd.service", "systemd-networkd-wait-online.service"),
-    *("systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-journal-flush.service"),
-    *("systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "dev-hugepages.mount", "dev-mqueue.mount"),
-    *("sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount"),
-)
 _FILES = {
     "etc/hostname": "box\n",
     "etc/hosts": "127.0.0.1 localhost\n",
@@ -79,8 +72,9 @@ def box(release: str) -> Path:
     """The box of a Debian release: kept with labroom's state, made if it isn't there."""
     inputs = [Path(__file__), _public_key(), *_configuration().values(), *map(_defaults, _ROLES)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
-    digest.update("\n".join([release, machine.apt_sources(release), *machine.apt_proxies()]).encode())
-    kept = state.ROOT / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
+    command, sources = image_base.bootstrap(release, Path("tree"), [])
+    digest.update("\n".join([*command, sources, *image_base.masked_units("vm")]).encode())
+    kept = state.root() / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
     with state.locked(kept.with_name("lock"), "makes a box"):
         if not kept.is_file():
             for older in kept.parent.glob("*.box"):
@@ -124,18 +118,13 @@ def _make(release: str, folder: Path) -> Path:
 
 
 def _bootstrap(release: str, tree: Path) -> None:
-    sources = machine.apt_sources(release)
     of_roles = [
         package for role in _ROLES for package in yaml.safe_load(_defaults(role).read_text())[f"{role}_packages"]
     ]
-    options = [
-        *("--mode=root", "--variant=minbase", f"--include={','.join([*_INCLUDED, *of_roles])}"),
-        "--aptopt=APT::Install-Recommends false",
-        *(f"--aptopt={option}" for option in machine.apt_proxies()),
-        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man")),
-    ]
-    command = [*processes.PRIVATE_MOUNTS, "mmdebstrap", "--quiet", *options, release, str(tree)]
-    _run(*command, *(["-"] if sources else []), stdin=sources)
+    command, sources = image_base.bootstrap(
+        release, tree, [*_INCLUDED.split(), *of_roles], "--aptopt=APT::Install-Recommends false", "--quiet"
+    )
+    _run(*command, stdin=sources)
     for name, path in _configuration().items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tree / name)
@@ -143,7 +132,7 @@ def _bootstrap(release: str, tree: Path) -> None:
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(text)
     (tree / "etc/sudoers.d/vagrant").chmod(0o440)
-    for unit in _MASKED:
+    for unit in image_base.masked_units("vm"):
         (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
     (tree / "key").write_text(_public_key().read_text())
     script = """

@@ -12,5 +12,5 @@ from tests.vagrant.libvirt import Vagrant
 @pytest.fixture(scope="session")
 def vagrant() -> Iterator[Vagrant]:
     """Vagrant, with no machine at the beginning."""
-    with libvirt.vagrant(state.ROOT / "vagrant") as running:
+    with libvirt.vagrant(state.root() / "vagrant") as running:
         yield running

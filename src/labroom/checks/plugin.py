@@ -90,11 +90,9 @@ def endpoints_of_room() -> dict[str, Endpoint]:
     """
     file = os.environ.get("LABROOM_ENDPOINTS")
     if not file:
-        from labroom import providers as provider
-        from labroom import room
+        from labroom import room, rooms
 
-        wanted = room.load(room.default_file())
-        return provider.of(wanted.name).endpoints(wanted)
+        return rooms.endpoints(room.load(room.default_file()))
     try:
         fields = json.loads(Path(file).read_text())
     except (OSError, ValueError) as error:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 PIECE = 65536  # bytes read at once
 FULL = 1 << 20  # bytes free; with less, a disk counts as full
-FILE_PIECE = 4 << 20  # bytes of a file in one answer
+FILE_PIECE = 2 << 20  # bytes of a file in one answer; the files of /proc/sys refuse to be read by 4 MiB (ENOMEM)
 COMMAND = 1000  # characters of a command line; there may be two million (execve(2))
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
 KILL_SECONDS = 3.0  # how long killed processes may take to go

@@ -1,8 +1,7 @@
 """The docker provider: each guest a container of the project's Dockerfile, by way of Compose.
 
 Works with Compose v2 (`docker compose`) and docker-compose 1.29, and an engine whose guests may be in a virtual machine
-(macOS, Windows): a guest's sshd is reached at a port of 127.0.0.1. docker-compose.yml in the checkout is what
-`compose_file` makes of the checkout's own room.yml. docs/docker.md says what a container may do, and why.
+(macOS, Windows): a guest's sshd is reached at a port of 127.0.0.1.
 """
 
 import json
@@ -11,39 +10,26 @@ import shutil
 import socket
 import subprocess
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from labroom import keys, state
-from labroom import providers as provider
-from labroom import room as room_file
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import run
-from labroom.providers import Status
+from labroom.providers import compose, record
+from labroom.providers.provider import Status
 from labroom.resources import ROOT
-from labroom.room import LINKS, Room
+from labroom.room import Room
 
 NEEDS_ROOT = False
-#: Whom the gateway asks for names that are not the room's: Docker's own name server, as a container sees it.
-NAME_SERVER = "127.0.0.11"
+NAME_SERVER = compose.NAME_SERVER
 
-_BASE_IMAGES = {
-    "auto": "ubuntu:24.04",
-    "noble": "ubuntu:24.04",
-    "jammy": "ubuntu:22.04",
-    "bookworm": "debian:12",
-    "trixie": "debian:13",
-}
-# Beyond Docker's own default; docs/docker.md says what for.
-_CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _BOOT_TIMEOUT = 180  # s, from a container's start to its sshd's answer
@@ -69,97 +55,6 @@ sed -n 's/usage_usec //p' cpu.stat
 ls -d /proc/[0-9]* | wc -l
 """
 _ASKING = 3  # processes of the asking itself: sh, ls, wc
-
-# --- the compose file ----------------------------------------------------------------------------------------------
-
-
-def compose_file(room: Room) -> dict[str, Any]:
-    """The room as a Compose project (the Compose Specification, as far as docker-compose 1.29 knows it)."""
-    services = {name: _service(room, name) for name in room.guests}
-    used = {network for service in services.values() for network in service["networks"]}
-    networks = {
-        # In the order of their names: Docker publishes a container's ports at its address on the first.
-        "outside": _network(room.networks.outside, room.networks.router),
-        "private": _network(room.networks.private, room.networks.machine("private")),
-        "uplink": _network(_uplink(room), _uplink(room)[1], way_out=True),
-    }
-    return {"services": services, "networks": {name: network for name, network in networks.items() if name in used}}
-
-
-def _uplink(room: Room) -> IPv4Network:
-    """The network by which the far side reaches the internet: one for each room's name, of the range of RFC 2544.
-
-    It can't be the outside network itself. Where the machine's netfilter sees bridged packets too (br_netfilter),
-    Docker's rule that translates the addresses of a network meets what the gateway forwards from there as well.
-    """
-    number = zlib.crc32(room.name.encode())
-    return list(IPv4Network("198.18.0.0/15").subnets(new_prefix=24))[number % 512]
-
-
-def _network(subnet: IPv4Network, bridge: IPv4Address, *, way_out: bool = False) -> dict[str, Any]:
-    return {
-        # Who leaves another way, root as he may be, gets no answer.
-        "driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": str(way_out).lower()},
-        "ipam": {"config": [{"subnet": str(subnet), "gateway": str(bridge)}]},
-    }
-
-
-def _service(room: Room, name: str) -> dict[str, Any]:
-    guest = room.guests[name]
-    ports = ["127.0.0.1::22"]  # any free one
-    if guest.part == "gateway":
-        ports += [f"127.0.0.1:{forward.port}:{forward.port}" for forward in room.forwarded_ports]
-    networks: dict[str, Any] = {
-        link: {"ipv4_address": str(getattr(guest, link))} for link in LINKS if getattr(guest, link)
-    }
-    if guest.outside and room.internet:
-        networks["uplink"] = {}
-    return {
-        "image": f"{room.name}-{_target(room, name)}",
-        "build": {"context": ".", "target": _target(room, name), "args": _build_arguments(room, name)},
-        "hostname": name,
-        "domainname": room.domain,
-        "networks": networks,
-        "environment": _environment(room, name),
-        "ports": ports,
-        "cap_add": list(_CAPABILITIES),
-        "security_opt": ["apparmor:unconfined"],
-        "pids_limit": room.limits.processes,
-        "mem_limit": f"{room.limits.memory_mib}m",
-        **({"sysctls": {"net.ipv4.ip_forward": 1}} if guest.part == "gateway" else {}),
-    }
-
-
-def _target(room: Room, name: str) -> str:
-    """The stage of the Dockerfile that a guest is made of."""
-    return room.guests[name].part if room.image.provisioned else "base"
-
-
-def _build_arguments(room: Room, name: str) -> dict[str, str]:
-    arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
-    if _target(room, name) == "gateway" and room != room_file.load(ROOT / "room.yml"):
-        arguments["ROOM"] = room.model_dump_json(exclude_none=True).replace("$", "$$")
-    return arguments
-
-
-def _environment(room: Room, name: str) -> dict[str, str]:
-    """What docker/start makes of the container: its way out, whom it asks for names, and its own name."""
-    guest = room.guests[name]
-    if guest.outside:
-        router = str(_uplink(room)[1]) if room.internet else ""
-        name_servers = [NAME_SERVER] if room.internet else []
-    else:
-        router = str(room.gateway.private) if room.gateway else ""
-        name_servers = [router] if router else []
-    if guest.part == "gateway":  # it is the name service, once it is provisioned
-        name_servers = [str(guest.private), *([] if room.image.provisioned else name_servers)]
-    lines = [f"search {room.domain}"] if guest.private else []
-    lines += [f"nameserver {address}" for address in name_servers]
-    environment = {"ROUTER": router, "RESOLV_CONF": "".join(f"{line}\n" for line in lines)}
-    if guest.outside:  # Docker would give its name every address that it has
-        environment["HOSTS"] = f"127.0.0.1 localhost\n{guest.address} {name}.{room.domain} {name}\n"
-    return environment
-
 
 # --- the engine ----------------------------------------------------------------------------------------------------
 
@@ -202,7 +97,7 @@ def _explained(text: str) -> MachineError:
     return MachineError(last)
 
 
-def _compose() -> list[str]:
+def _compose_command() -> list[str]:
     """The command of Compose: v2, a part of docker, or docker-compose 1.29.
 
     Raises:
@@ -216,17 +111,16 @@ def _compose() -> list[str]:
     raise MachineError("Compose is not installed", "on Debian and Ubuntu: apt-get install docker-compose")
 
 
-def _run_compose(room: Room, *arguments: str) -> None:
+def _run_compose(room_name: str, *arguments: str) -> None:
     """Run Compose on the room's file, its output in the room's docker.log.
 
     Raises:
         MachineError: it failed; the message has what it said.
     """
-    folder = state.ROOMS / room.name
-    argv = [*_compose(), f"--project-directory={ROOT}", f"--project-name={room.name}"]
-    with _log(room.name).open("w") as output:
+    argv = [*_compose_command(), f"--project-directory={ROOT}", f"--project-name={room_name}"]
+    with _log(room_name).open("w") as output:
         done = subprocess.run(
-            [*argv, f"--file={folder / 'docker-compose.yml'}", *arguments],
+            [*argv, f"--file={_project_file(room_name)}", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -234,18 +128,22 @@ def _run_compose(room: Room, *arguments: str) -> None:
             check=False,
         )
     if done.returncode != 0:
-        text = _log(room.name).read_text(errors="replace")
+        text = _log(room_name).read_text(errors="replace")
         error = _explained(text)
-        raise MachineError(str(error), error.remedy or f"the whole log: {_log(room.name)}")
+        raise MachineError(str(error), error.remedy or f"the whole log: {_log(room_name)}")
 
 
-def _log(name: str) -> Path:
-    return state.ROOT / f"{name}-docker.log"
+def _project_file(room_name: str) -> Path:
+    return state.rooms() / room_name / "docker-compose.yml"
 
 
-def _containers(name: str) -> dict[str, dict[str, Any]]:
+def _log(room_name: str) -> Path:
+    return state.root() / f"{room_name}-docker.log"
+
+
+def _containers(room_name: str) -> dict[str, dict[str, Any]]:
     """The containers of a room, running or not: for each guest what the engine knows (`docker inspect`)."""
-    found = _docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={name}").split()
+    found = _docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={room_name}").split()
     if not found:
         return {}
     described = json.loads(_docker("inspect", "--type=container", *found))
@@ -261,30 +159,41 @@ def _ssh_port(container: dict[str, Any] | None) -> int:
 # --- the provider --------------------------------------------------------------------------------------------------
 
 
-def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
-    """Make the room what room.yml says, its images too where something in the checkout has changed (`Provider.up`)."""
-    folder = state.ROOMS / room.name
-    before = _containers(room.name)
-    project = compose_file(room)
-    if before and provider.read_record(room.name).get("networks", project["networks"]) != project["networks"]:
+def prepare(room: Room, file: Path, progress: Progress) -> None:
+    """Build the room's images where something in the checkout has changed (`Provider.prepare`)."""
+    project = compose.project(room)
+    running = _containers(room.name)
+    if running and record.read(room.name).get("project_networks", project["networks"]) != project["networks"]:
         raise MachineError(
             "the running room has other networks than room.yml now says", "labroom down, then labroom up"
         )
     keys.prepare_identity(room.name)
-    # Before anything else is made: it is how `down` knows the room when room.yml is gone.
-    state.write_json(
-        provider.record(room.name), {"provider": "docker", "file": str(file), "networks": project["networks"]}
-    )
-    (folder / "docker-compose.yml").write_text(yaml.safe_dump(project, sort_keys=False))
-    a_guest_of_each = {_target(room, name): name for name in room.guests}
+    record.write(room.name, record_of(room, file))
+    _project_file(room.name).write_text(yaml.safe_dump(project, sort_keys=False))
+    a_guest_of_each = {compose.target(room, name): name for name in room.guests}
     with progress.phase("images by the Dockerfile", _log(room.name)):
-        _run_compose(room, "build", *a_guest_of_each.values())
+        _run_compose(room.name, "build", *a_guest_of_each.values())
+
+
+def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
+    """Make the room what `prepare` has written of room.yml (`Provider.up`)."""
+    before = _containers(room.name)
     with progress.phase(f"containers: {' '.join(room.guests)}"[:50], _log(room.name)):
-        _run_compose(room, "up", "--detach", "--no-build", "--remove-orphans")
+        _run_compose(room.name, "up", "--detach", "--no-build", "--remove-orphans")
         after = _containers(room.name)
         _wait_for_ssh(room, after)
         _exchange_keys(room, after)
     return _changes(before, after)
+
+
+def record_of(room: Room, file: Path) -> dict[str, object]:
+    """The record of a room (`record`)."""
+    return {
+        "provider": "docker",
+        "file": str(file),
+        "networks": [str(room.networks.private), str(room.networks.outside)],
+        "project_networks": compose.project(room)["networks"],
+    }
 
 
 def _changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -340,9 +249,8 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     allowed = keys.public(keys.identity(room.name))
 
     def exchange(container: dict[str, Any]) -> str:
-        return _docker(
-            *("exec", "--interactive", container["Id"], "sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT), stdin=allowed
-        )
+        command = ["sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT]
+        return _docker("exec", "--interactive", container["Id"], *command, stdin=allowed)
 
     with ThreadPoolExecutor() as pool:
         host_keys = dict(zip(containers, pool.map(exchange, containers.values()), strict=True))
@@ -353,9 +261,9 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     keys.write_known_hosts(room, host_keys, ports)
 
 
-def down(name: str, *, at_once: bool = False) -> bool:
+def down(room_name: str, *, at_once: bool = False) -> bool:
     """Take a room down whatever state it is in, keeping its keys (`Provider.down`); a container is always killed."""
-    label = f"--filter=label={_PROJECT}={name}"
+    label = f"--filter=label={_PROJECT}={room_name}"
     there = False
     # Until none is left: a Compose that was interrupted may just have asked for one more.
     while containers := _docker("ps", "--all", "--quiet", label).split():
@@ -365,8 +273,8 @@ def down(name: str, *, at_once: bool = False) -> bool:
     if networks := _docker("network", "ls", "--quiet", label).split():
         there = True
         _docker("network", "rm", *networks)
-    provider.record(name).unlink(missing_ok=True)
-    (state.ROOMS / name / "docker-compose.yml").unlink(missing_ok=True)
+    record.path(room_name).unlink(missing_ok=True)
+    _project_file(room_name).unlink(missing_ok=True)
     return there
 
 
@@ -379,9 +287,9 @@ def purge() -> None:
     _docker("image", "prune", "--all", "--force", "--filter=label=labroom")
 
 
-def exists(name: str) -> bool:
+def exists(room_name: str) -> bool:
     """Whether there is a container of the room, running or not."""
-    return bool(_docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={name}").split())
+    return bool(_docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={room_name}").split())
 
 
 def status(room: Room) -> list[Status]:

@@ -1,1 +1,1 @@
-"""What a person sees of a run of the checks: lines, a page, a play."""
+"""What a person sees of a run of the checks: `lines` on a terminal, a `page`, a `play`, the `seats` of a lab room."""

@@ -108,7 +108,8 @@ class _Job:
     command: str
 
     def run(self, console: Console) -> CheckResult:
-        with state.locked(self.report_dir / "check.lock", f"runs labs on these machines: {self.command}"):
+        lock, what = self.report_dir / "check.lock", f"runs labs on these machines: {self.command}"
+        with state.locked(lock, what, tell=console.line):
             return lines.run(self.endpoints, self.labs, self.report_dir, console, command=self.command)
 
     def __call__(self) -> tuple[CheckResult, str]:

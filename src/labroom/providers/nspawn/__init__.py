@@ -7,96 +7,107 @@ linked. What is left to remove is found by the room's name, never by what a file
 
 from pathlib import Path
 
-from labroom import keys, machine, state
-from labroom import providers as provider
+from labroom import keys, state
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.processes import age
-from labroom.providers import Status
-from labroom.providers.nspawn import image
-from labroom.providers.nspawn import links as network
+from labroom.providers import record
+from labroom.providers.nspawn import guest, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
-from labroom.providers.nspawn.guest import (
-    clear_away,
-    connect_far_side,
-    describe,
-    folder,
-    runs,
-    shut_down,
-    start,
-    stop,
-    wait_for_ssh,
-)
+from labroom.providers.nspawn.requirements import examine
+from labroom.providers.provider import Status
 from labroom.room import Room
 
+__all__ = [
+    "NAME_SERVER",
+    "NEEDS_ROOT",
+    "bring_up",
+    "down",
+    "endpoints",
+    "examine",
+    "exists",
+    "prepare",
+    "purge",
+    "record_of",
+    "status",
+    "up",
+]
+
 NEEDS_ROOT = True
-NAME_SERVER = network.UPLINK_NAME_SERVER
+NAME_SERVER = links.UPLINK_NAME_SERVER
 _INOTIFY_PER_GUEST = 6  # instances that a guest's systemd takes of its user's fs.inotify.max_user_instances
 
 
-def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
-    """Make the room what room.yml says, its image too where it is missing (`Provider.up`)."""
+def prepare(room: Room, file: Path, progress: Progress) -> None:
+    """Make the room's image where it is missing, unless guests that run have another (`Provider.prepare`)."""
     was_up = exists(room.name)
-    if was_up and provider.read_record(room.name).get("links") != _link_digest(room):
+    if was_up and record.read(room.name).get("links") != _link_digest(room):
         raise MachineError(
             "the running room has other networks than room.yml now says", "labroom down, then labroom up"
         )
-    layers = _layers_in_use(room) if was_up else None
-    if layers is None:
-        machine.install_missing(progress)
-        machine.require_user_namespaces()
-        network.check_free(room)
-        layers = image.ensure(room, progress)
-    elif layers != image.ready(room):
-        print(
-            "  note: roles or labs have changed since these guests' image was made; `labroom down` and `up`\n"
-            "  renew them, `ansible-playbook -i room.yml playbooks/room.yml` changes them as they are"
+    in_use = _layers_in_use(room) if was_up else None
+    if in_use is None:
+        requirements.install_missing(progress)
+        requirements.require_user_namespaces()
+        links.check_free(room)
+        image.create(room, progress)
+    elif in_use != image.ready(room):
+        progress.note(
+            "note: roles or labs have changed since these guests' image was made; `labroom down` and `up`\n"
+            "renew them, `ansible-playbook -i room.yml playbooks/room.yml` changes them as they are"
         )
+
+
+def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
+    """Make the room what room.yml says, of the image that it has or gets (`Provider.up`)."""
+    layers = (_layers_in_use(room) if exists(room.name) else None) or image.ready(room)
+    if layers is None:
+        raise MachineError("the room's image isn't there, or roles and labs are changing just now", "labroom up")
     with progress.phase(f"guests: {' '.join(room.guests)}"[:50]):
         return bring_up(room, file, layers)
 
 
 def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
-    """Make the room what room.yml says, on these layers of the image (`Provider.up`)."""
+    """Make the room what room.yml says, on these layers of an image (`Provider.up`)."""
     name = room.name
     fresh = not exists(name)
     if fresh:
         down(name)
-        network.check_free(room)
-    state.prepare(state.ROOMS / name)
-    # Before anything else is made: it is how `down` knows the room when room.yml is gone.
-    state.write_json(provider.record(name), _record(room, file, layers))
+        links.check_free(room)
+    state.prepare(state.rooms() / name)
+    record.write(name, record_of(room, file, layers))
     if fresh:
-        network.create(room)
-        network.close_to(room, [other for other in _rooms() if other != name])
+        links.create(room)
+        links.close_to(room, [other for other in _rooms() if other != name])
     keys.prepare(room)
-    if room.internet and not network.uplink_runs(name):
-        network.reset_uplink(name)
+    if room.internet and not links.uplink_runs(name):
+        links.reset_uplink(name)
     _allow_inotify(len(room.guests))
     done: dict[str, str] = {}
-    present = {path.name for path in (state.ROOMS / name / "guests").glob("*/")}
-    if gone := present - room.guests.keys():
-        stop(name, gone)
+    if gone := _guests_of(name) - room.guests.keys():
+        guest.stop(name, gone)
         done |= dict.fromkeys(gone, "removed")
     launched = []
-    for guest_name, guest in room.guests.items():
-        description = describe(room, guest_name, layers[guest.part])
-        known = state.read_json(folder(name, guest_name) / "guest.json")
-        if runs(name, guest_name) and known.get("digest") == description.digest():
+    for guest_name, described in room.guests.items():
+        wanted = guest.describe(room, guest_name, layers[described.part])
+        known = state.read_json(guest.folder(name, guest_name) / "guest.json")
+        runs = guest.runs(name, guest_name)
+        if runs and known.get("digest") == wanted.digest():
             continue
         done[guest_name] = "replaced" if known else "started"
-        if runs(name, guest_name):
-            stop(name, [guest_name])
-        start(name, description)
-        launched.append(description)
-    for description in launched:
-        connect_far_side(name, description)
-    wait_for_ssh(room, room.guests)
+        if runs:
+            guest.stop(name, [guest_name])
+        guest.start(name, wanted)
+        launched.append(wanted)
+    for wanted in launched:
+        guest.connect_far_side(name, wanted)
+    guest.wait_for_ssh(room, room.guests)
     return done
 
 
-def _record(room: Room, file: Path, layers: image.Layers) -> dict[str, object]:
+def record_of(room: Room, file: Path, layers: image.Layers) -> dict[str, object]:
+    """The record of a room (`record`)."""
     return {
         "provider": "nspawn",
         "file": str(file),
@@ -113,7 +124,7 @@ def _link_digest(room: Room) -> str:
 
 def _layers_in_use(room: Room) -> image.Layers | None:
     """The image that a running room was made from, if it is still there for a guest that has to be started anew."""
-    known = provider.read_record(room.name).get("layers", {})
+    known = record.read(room.name).get("layers", {})
     layers = {part: [Path(layer) for layer in paths] for part, paths in known.items()}
     needed = {guest.part for guest in room.guests.values()}
     if needed <= layers.keys() and all(layer.is_dir() for part in needed for layer in layers[part]):
@@ -121,27 +132,32 @@ def _layers_in_use(room: Room) -> image.Layers | None:
     return None
 
 
+def _guests_of(room_name: str) -> set[str]:
+    """The guests that have been started, whatever became of them."""
+    return {path.name for path in (state.rooms() / room_name / "guests").glob("*/")}
+
+
 def _rooms() -> list[str]:
     """The rooms of this machine that have links, whoever made them."""
-    return sorted(path.parent.name for path in state.ROOMS.glob("*/netns"))
+    return sorted(path.parent.name for path in state.rooms().glob("*/netns"))
 
 
 def _allow_inotify(guests: int) -> None:
     """Raise the limit that stops a machine at about 20 guests: "Failed to acquire watch file descriptor"."""
     setting = Path("/proc/sys/fs/inotify/max_user_instances")
-    needed = 64 + (guests + len(list(state.ROOMS.glob("*/guests/*/")))) * _INOTIFY_PER_GUEST
+    needed = 64 + (guests + len(list(state.rooms().glob("*/guests/*/")))) * _INOTIFY_PER_GUEST
     if int(setting.read_text()) < needed:
         setting.write_text(str(needed))
 
 
-def down(name: str, *, at_once: bool = False) -> bool:
+def down(room_name: str, *, at_once: bool = False) -> bool:
     """Take a room down whatever state it is in, keeping its keys (`Provider.down`)."""
-    guests = {path.name for path in (state.ROOMS / name / "guests").glob("*/")}
-    there = bool(guests) or network.namespace(name).exists()
+    guests = _guests_of(room_name)
+    there = bool(guests) or links.namespace(room_name).exists()
     if not at_once:
-        shut_down(name, guests)
-    clear_away(name)
-    image.clear_away_if_idle()
+        guest.shut_down(room_name, guests)
+    guest.remove_all(room_name)
+    image.remove_leftovers_if_idle()
     return there
 
 
@@ -150,27 +166,20 @@ def purge() -> None:
     image.purge()
 
 
-def exists(name: str) -> bool:
+def exists(room_name: str) -> bool:
     """Whether the room's links are there."""
-    return network.exists(name)
+    return links.exists(room_name)
 
 
 def status(room: Room) -> list[Status]:
     """What is known of each guest, in the order of room.yml."""
     found = []
     for name in room.guests:
-        pid = runs(room.name, name)
+        pid = guest.runs(room.name, name)
         group = Cgroup(room.name, name)
-        found.append(
-            Status(
-                name,
-                pid is not None,
-                age(pid) if pid else 0,
-                group.memory_bytes(),
-                group.cpu_seconds(),
-                len(group.processes()),
-            )
-        )
+        seconds = age(pid) if pid else 0
+        used = group.memory_bytes(), group.cpu_seconds(), len(group.processes())
+        found.append(Status(name, pid is not None, seconds, *used))
     return found
 
 
@@ -179,13 +188,13 @@ def endpoints(room: Room) -> dict[str, Endpoint]:
     return {
         name: Endpoint(
             name=name,
-            address=str(guest.address),
-            ssh_host=str(guest.address),
+            address=str(described.address),
+            ssh_host=str(described.address),
             ssh_port=22,
             user=keys.STUDENT,
             identity_files=(keys.identity(room.name),),
             known_hosts=(keys.known_hosts(room.name),),
-            bind_address=str(room.networks.machine(guest.link)),
+            bind_address=str(room.networks.machine(described.link)),
         )
-        for name, guest in room.guests.items()
+        for name, described in room.guests.items()
     }

@@ -51,23 +51,23 @@ def under_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def _unit(room: str) -> str:
-    return f"labroom-{room}.service"
+def _unit(room_name: str) -> str:
+    return f"labroom-{room_name}.service"
 
 
-def _base(room: str) -> str:
-    return f"system.slice/{_unit(room)}" if under_systemd() else f"labroom/{room}"
+def _base(room_name: str) -> str:
+    return f"system.slice/{_unit(room_name)}" if under_systemd() else f"labroom/{room_name}"
 
 
 class Cgroup:
     """The control group of one part of a room: a guest, or a helper such as the uplink."""
 
-    def __init__(self, room: str, part: str) -> None:
-        self.room = room
+    def __init__(self, room_name: str, part: str) -> None:
+        self.room_name = room_name
         self.part = part
 
     def _folders(self) -> list[tuple[_Hierarchy, Path]]:
-        return [(hierarchy, hierarchy.mount / _base(self.room) / self.part) for hierarchy in _hierarchies()]
+        return [(hierarchy, hierarchy.mount / _base(self.room_name) / self.part) for hierarchy in _hierarchies()]
 
     def create(self, processes: int | None = None, memory_mib: int | None = None) -> None:
         """Make the group, limited.
@@ -75,8 +75,8 @@ class Cgroup:
         Raises:
             MachineError: the machine does not let us, as in a container whose control groups can't be written.
         """
-        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room)).is_dir():
-            _start_unit(self.room)
+        if under_systemd() and not (_hierarchies()[0].mount / _base(self.room_name)).is_dir():
+            _start_unit(self.room_name)
         try:
             for hierarchy, folder in self._folders():
                 if hierarchy.unified:
@@ -91,7 +91,8 @@ class Cgroup:
                     (folder / file).write_text(value)
         except OSError as error:
             raise MachineError(
-                f"this machine refuses a control group for {self.room}/{self.part}: {error.filename}: {error.strerror}",
+                f"this machine refuses a control group for {self.room_name}/{self.part}: "
+                f"{error.filename}: {error.strerror}",
                 "run on the machine itself, or in a container that may write to its control groups",
             ) from error
 
@@ -129,7 +130,7 @@ class Cgroup:
                     return int((folder / name).read_text())
         return 0
 
-    def destroy(self, timeout: float = 10) -> None:
+    def remove(self, timeout: float = 10) -> None:
         """Kill what is in the group, or is about to join it, and remove it.
 
         Raises:
@@ -147,45 +148,55 @@ class Cgroup:
             if not [folder for _, folder in self._folders() if not _removed(folder)]:
                 return
             if time.monotonic() > deadline:
-                raise MachineError(f"what runs in {self.room}/{self.part} can't be killed: {self.processes()}")
+                raise MachineError(f"what runs in {self.room_name}/{self.part} can't be killed: {self.processes()}")
             time.sleep(0.005)
 
 
-def parts(room: str) -> set[str]:
+def parts(room_name: str) -> set[str]:
     """The parts of a room that have a control group, also those nobody remembers."""
-    found = {folder.name for hierarchy in _hierarchies() for folder in (hierarchy.mount / _base(room)).glob("*/")}
+    found = {folder.name for hierarchy in _hierarchies() for folder in (hierarchy.mount / _base(room_name)).glob("*/")}
     return found - {_KEEPER}
 
 
-def destroy_room(room: str) -> None:
+def remove_room(room_name: str) -> None:
     """Remove the room's own group, after those of its parts."""
     if under_systemd():
-        _stop_unit(room)
+        _stop_unit(room_name)
     for hierarchy in _hierarchies():
-        _removed(hierarchy.mount / _base(room))
+        _removed(hierarchy.mount / _base(room_name))
         with contextlib.suppress(OSError):  # it stays while another room is there
             (hierarchy.mount / "labroom").rmdir()
 
 
-def _stop_unit(room: str) -> None:
+def _stop_unit(room_name: str) -> None:
     with contextlib.suppress(MachineError):  # there is none
-        run("systemctl", "stop", _unit(room))
+        run("systemctl", "stop", _unit(room_name))
 
 
-def _start_unit(room: str) -> None:
+def _start_unit(room_name: str) -> None:
     """Have systemd make the room's group and leave it to us.
 
     The unit has started when its command has ended, and stays: no process that dies makes systemd end the others.
     """
-    _stop_unit(room)  # one whose group went, because nothing was left in it
-    keeper = _hierarchies()[0].mount / _base(room) / _KEEPER
+    _stop_unit(room_name)  # one whose group went, because nothing was left in it
+    keeper = _hierarchies()[0].mount / _base(room_name) / _KEEPER
     # Without a "$", which systemd would expand; 0 is whoever writes it.
     command = f"mkdir {keeper} && echo 0 >{keeper}/cgroup.procs && {{ sleep infinity & }}"
     run(
-        *("systemd-run", "--quiet", "--collect", f"--unit={_unit(room)}", "--slice=system.slice"),
-        *("--property=Type=oneshot", "--property=RemainAfterExit=yes", "--property=Delegate=yes"),
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={_unit(room_name)}",
+        "--slice=system.slice",
+        "--property=Type=oneshot",
+        "--property=RemainAfterExit=yes",
+        "--property=Delegate=yes",
         # Each guest has limits of its own, and no share in those of the machine's services.
-        *("--property=TasksMax=infinity", f"--description=labroom room {room}", "sh", "-c", command),
+        "--property=TasksMax=infinity",
+        f"--description=labroom room {room_name}",
+        "sh",
+        "-c",
+        command,
     )
 
 

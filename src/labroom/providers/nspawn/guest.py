@@ -18,13 +18,15 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from labroom import keys, state
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import PRIVATE_MOUNTS, run, spawn, start_time
-from labroom.providers.nspawn import cgroups
-from labroom.providers.nspawn import links as network
+from labroom.providers import guest_network
+from labroom.providers.guest_network import GuestNetwork
+from labroom.providers.nspawn import cgroups, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import Link, Room
 
@@ -41,16 +43,14 @@ _MOUNTED = 'options=$1 root=$2; shift 2; mount -t overlay overlay -o "$options" 
 
 
 @dataclass(frozen=True)
-class Guest:
-    """What it takes to start one guest.
+class NspawnGuest:
+    """What it takes to start one guest of room.yml.
 
     Attributes:
         name: its host name.
         link: the network of its first interface, host0.
         addresses: interface to address with prefix length, as `ip addr add` takes it.
-        route: its way out, if it has one.
-        name_servers: who it asks for names, if anybody; the next one where one doesn't answer.
-        domain: the room's domain.
+        network: its way out, and the files that say whom it asks for names.
         processes: how many it may have.
         memory_mib: how much it may hold.
         layers: the image, topmost layer first.
@@ -59,9 +59,7 @@ class Guest:
     name: str
     link: Link
     addresses: dict[str, str]
-    route: str | None
-    name_servers: tuple[str, ...]
-    domain: str
+    network: GuestNetwork
     processes: int
     memory_mib: int
     layers: tuple[str, ...]
@@ -71,86 +69,81 @@ class Guest:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def describe(room: Room, name: str, layers: Iterable[Path]) -> Guest:
+def describe(room: Room, name: str, layers: Iterable[Path]) -> NspawnGuest:
     """What it takes to start the guest `name` of `room` on the given image layers."""
     guest = room.guests[name]
-    far_out = str(room.networks.router) if room.internet else None
-    if guest.private:
-        addresses = {"host0": f"{guest.private}/{room.networks.private.prefixlen}"}
-        if guest.outside:
-            addresses["outside0"] = f"{guest.outside}/{room.networks.outside.prefixlen}"
-    else:
-        addresses = {"host0": f"{guest.outside}/{room.networks.outside.prefixlen}"}
-    if guest.outside:
-        route, name_servers = far_out, [network.UPLINK_NAME_SERVER] if room.internet else []
-    else:
-        route = str(room.gateway.private) if room.gateway else None
-        name_servers = [route] if route else []
-    if guest.part == "gateway":  # it is the name service, once it is provisioned
-        name_servers = [str(guest.private), *([] if room.image.provisioned else name_servers)]
-    return Guest(
+    first: IPv4Network = getattr(room.networks, guest.link)
+    addresses = {"host0": f"{guest.address}/{first.prefixlen}"}
+    if guest.private and guest.outside:
+        addresses["outside0"] = f"{guest.outside}/{room.networks.outside.prefixlen}"
+    return NspawnGuest(
         name=name,
         link=guest.link,
         addresses=addresses,
-        route=route,
-        name_servers=tuple(name_servers),
-        domain=room.domain,
+        network=guest_network.of(room, name, router=str(room.networks.router), name_server=links.UPLINK_NAME_SERVER),
         processes=room.limits.processes,
         memory_mib=room.limits.memory_mib,
         layers=tuple(map(str, layers)),
     )
 
 
-def folder(room: str, guest: str) -> Path:
+def folder(room_name: str, guest: str) -> Path:
     """Where a guest's own files and its record are."""
-    return state.ROOMS / room / "guests" / guest
+    return state.rooms() / room_name / "guests" / guest
 
 
-def runs(room: str, guest: str) -> int | None:
+def runs(room_name: str, guest: str) -> int | None:
     """The process that is the guest's supervisor, None if it isn't there."""
-    record = state.read_json(folder(room, guest) / "guest.json")
+    record = state.read_json(folder(room_name, guest) / "guest.json")
     pid = record.get("pid")
     return pid if pid and start_time(pid) == record.get("start_time") else None
 
 
-def start(room: str, guest: Guest) -> None:
+def start(room_name: str, wanted: NspawnGuest) -> None:
     """Start a guest, in place of one that died if there is one; it answers SSH a second or so later.
 
     Args:
-        room: the name of the room whose links and keys it gets.
-        guest: what to start.
+        room_name: the room whose links and keys it gets.
+        wanted: what to start.
     """
-    home = folder(room, guest.name)
-    clear(room, guest.name)
+    home = folder(room_name, wanted.name)
+    remove(room_name, wanted.name)
     upper, root = home / "upper", home / "root"
     for path in (upper, home / "work", root):
         path.mkdir(parents=True)
     os.chown(upper, UID_BASE, UID_BASE)
-    _furnish(room, guest, upper)
-    group = Cgroup(room, guest.name)
-    group.create(guest.processes, guest.memory_mib)
-    overlay = f"lowerdir={':'.join(guest.layers)},upperdir={upper},workdir={home / 'work'}"
-    nspawn = [
-        *("systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit", "--link-journal=no"),
-        *("--resolv-conf=off", "--timezone=off", "--console=read-only", f"--directory={root}"),
-        *(f"--private-users={UID_BASE}:{UID_COUNT}", "--private-users-ownership=off"),
-        *(f"--machine={room}-{guest.name}", f"--hostname={guest.name}", f"--network-bridge={guest.link}"),
+    _furnish(room_name, wanted, upper)
+    group = Cgroup(room_name, wanted.name)
+    group.create(wanted.processes, wanted.memory_mib)
+    overlay = f"lowerdir={':'.join(wanted.layers)},upperdir={upper},workdir={home / 'work'}"
+    # In turn: the room's links, mounts of its own, the overlay, the machine.
+    command = [*links.inside(room_name), *PRIVATE_MOUNTS, "sh", "-c", _MOUNTED, "sh", overlay, str(root)]
+    command += [
+        "systemd-nspawn",
+        "--quiet",
+        "--settings=no",
+        "--register=no",
+        "--keep-unit",
+        "--link-journal=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--console=read-only",
+        f"--directory={root}",
+        f"--private-users={UID_BASE}:{UID_COUNT}",
+        "--private-users-ownership=off",
+        f"--machine={room_name}-{wanted.name}",
+        f"--hostname={wanted.name}",
+        f"--network-bridge={wanted.link}",
     ]
-    if "outside0" in guest.addresses:
-        nspawn.append(f"--network-veth-extra={_far_end(guest.name)}:outside0")
-    pid = spawn(
-        group.entering(
-            *(*network.inside(room), *PRIVATE_MOUNTS),
-            *("sh", "-c", _MOUNTED, "sh", overlay, str(root), *nspawn, "--boot"),
-        ),
-        home / "console.log",
-        {
-            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-            # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
-            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
-        },
-    )
-    state.write_json(home / "guest.json", {"pid": pid, "start_time": start_time(pid), "digest": guest.digest()})
+    if "outside0" in wanted.addresses:
+        command.append(f"--network-veth-extra={_far_end(wanted.name)}:outside0")
+    environment = {
+        "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+        # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
+        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+    }
+    pid = spawn(group.entering(*command, "--boot"), home / "console.log", environment)
+    state.write_json(home / "guest.json", {"pid": pid, "start_time": start_time(pid), "digest": wanted.digest()})
 
 
 def _far_end(guest: str) -> str:
@@ -158,25 +151,25 @@ def _far_end(guest: str) -> str:
     return f"far-{guest}"[:15]
 
 
-def connect_far_side(room: str, guest: Guest) -> None:
+def connect_far_side(room_name: str, wanted: NspawnGuest) -> None:
     """Put the second interface of a gateway on the outside network, as soon as systemd-nspawn has made it."""
-    if "outside0" not in guest.addresses:
+    if "outside0" not in wanted.addresses:
         return
     deadline = time.monotonic() + _BOOT_TIMEOUT
     while True:
         try:
-            run(*network.inside(room), "ip", "link", "set", _far_end(guest.name), "master", "outside", "up")
+            run(*links.inside(room_name), "ip", "link", "set", _far_end(wanted.name), "master", "outside", "up")
         except MachineError:
-            if runs(room, guest.name) is None or time.monotonic() > deadline:
-                raise _did_not_boot(room, guest.name) from None
+            if runs(room_name, wanted.name) is None or time.monotonic() > deadline:
+                raise _did_not_boot(room_name, wanted.name) from None
             time.sleep(0.02)
         else:
             return
 
 
-def _furnish(room: str, guest: Guest, upper: Path) -> None:
+def _furnish(room_name: str, wanted: NspawnGuest, upper: Path) -> None:
     """Write what tells this guest from others of the same image."""
-    layers = [Path(layer) for layer in guest.layers]
+    layers = [Path(layer) for layer in wanted.layers]
 
     def parents(path: Path) -> None:
         if not path.parts or (upper / path).exists():
@@ -197,22 +190,20 @@ def _furnish(room: str, guest: Guest, upper: Path) -> None:
         file.chmod(mode)
         os.chown(file, UID_BASE + owner, UID_BASE + owner)
 
-    own = next(iter(guest.addresses.values())).partition("/")[0]
-    links = "link set lo up\n"
-    for interface, address in guest.addresses.items():
-        links += f"addr add {address} dev {interface}\nlink set {interface} up\n"
-    if guest.route:
-        links += f"route add default via {guest.route}\n"
-    write("etc/labroom/network", links)
-    write("etc/hostname", f"{guest.name}\n")
-    write("etc/hosts", f"127.0.0.1 localhost\n{own} {guest.name}.{guest.domain} {guest.name}\n")
-    resolver = f"search {guest.domain}\n" if guest.link == "private" else ""
-    write("etc/resolv.conf", resolver + "".join(f"nameserver {server}\n" for server in guest.name_servers))
-    write("etc/machine-id", hashlib.sha256(f"{room} {guest.name}".encode()).hexdigest()[:32] + "\n", 0o444)
-    host_key = keys.host_key(room, guest.name)
+    interfaces = "link set lo up\n"
+    for interface, address in wanted.addresses.items():
+        interfaces += f"addr add {address} dev {interface}\nlink set {interface} up\n"
+    if wanted.network.router:
+        interfaces += f"route add default via {wanted.network.router}\n"
+    write("etc/labroom/network", interfaces)
+    write("etc/hostname", f"{wanted.name}\n")
+    write("etc/hosts", wanted.network.hosts)
+    write("etc/resolv.conf", wanted.network.resolv_conf)
+    write("etc/machine-id", hashlib.sha256(f"{room_name} {wanted.name}".encode()).hexdigest()[:32] + "\n", 0o444)
+    host_key = keys.host_key(room_name, wanted.name)
     write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
     write("etc/ssh/ssh_host_ed25519_key.pub", keys.public(host_key) + "\n")
-    allowed = keys.public(keys.identity(room)) + "\n"
+    allowed = keys.public(keys.identity(room_name)) + "\n"
     (upper / "root").mkdir(mode=0o700)
     os.chown(upper / "root", UID_BASE, UID_BASE)
     (upper / "root/.ssh").mkdir(mode=0o700)
@@ -264,67 +255,69 @@ def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEO
                 time.sleep(0.01)
 
 
-def console(room: str, guest: str, lines: int = 8) -> list[str]:
+def console(room_name: str, guest: str, lines: int = 8) -> list[str]:
     """The last lines that a guest wrote to its console, without colours."""
     try:
-        text = (folder(room, guest) / "console.log").read_text(errors="replace")
+        text = (folder(room_name, guest) / "console.log").read_text(errors="replace")
     except OSError:
         return []
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r", "", text)
     return [line for line in plain.splitlines() if line.strip()][-lines:]
 
 
-def _did_not_boot(room: str, guest: str) -> RoomFault:
-    ended = runs(room, guest) is None
-    last = "".join(f"\n    {line}" for line in console(room, guest)) or " (nothing)"
-    kept = state.ROOT / f"{room}-{guest}-console.log"  # an `up` that fails takes the guest's own files away again
+def _did_not_boot(room_name: str, guest: str) -> RoomFault:
+    ended = runs(room_name, guest) is None
+    last = "".join(f"\n    {line}" for line in console(room_name, guest)) or " (nothing)"
+    # An `up` that fails takes the guest's own files away again.
+    kept = state.root() / f"{room_name}-{guest}-console.log"
     with contextlib.suppress(OSError):
-        shutil.copy(folder(room, guest) / "console.log", kept)
+        shutil.copy(folder(room_name, guest) / "console.log", kept)
     return RoomFault(
         f"guest {guest} {'ended while it booted' if ended else 'did not answer SSH in time'}; its console's end:{last}",
         f"the whole log: {kept}",
     )
 
 
-def shut_down(room: str, guests: Iterable[str]) -> None:
+def shut_down(room_name: str, guests: Iterable[str]) -> None:
     """Shut guests down side by side, killing what does not go in time."""
     left = set(guests)
     for name in left:
-        if pid := runs(room, name):
+        if pid := runs(room_name, name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)  # systemd-nspawn turns it into a clean shutdown
     deadline = time.monotonic() + _STOP_TIMEOUT
     while left and time.monotonic() < deadline:
-        left = {name for name in left if runs(room, name)}
+        left = {name for name in left if runs(room_name, name)}
         if left:
             time.sleep(0.01)
     for name in left:
-        Cgroup(room, name).destroy()
+        Cgroup(room_name, name).remove()
 
 
-def stop(room: str, guests: Iterable[str]) -> None:
+def stop(room_name: str, guests: Iterable[str]) -> None:
     """Shut guests down and remove what was theirs alone."""
     names = list(guests)
-    shut_down(room, names)
+    shut_down(room_name, names)
     for name in names:
-        clear(room, name)
+        remove(room_name, name)
 
 
-def clear(room: str, guest: str) -> None:
+def remove(room_name: str, guest: str) -> None:
     """Remove all that is left of a guest: processes, control group, files."""
-    Cgroup(room, guest).destroy()
-    state.remove_tree(folder(room, guest))
+    Cgroup(room_name, guest).remove()
+    state.remove_tree(folder(room_name, guest))
     with contextlib.suppress(OSError):  # a killed systemd-nspawn leaves it
-        Path(f"/run/systemd/nspawn/propagate/{room}-{guest}").rmdir()
+        Path(f"/run/systemd/nspawn/propagate/{room_name}-{guest}").rmdir()
 
 
-def clear_away(name: str) -> None:
+def remove_all(room_name: str) -> None:
     """Remove every process, control group, link and file of a room but its keys, remembered or not."""
-    guests = {path.name for path in (state.ROOMS / name / "guests").glob("*/")}
-    for part in guests | cgroups.parts(name):
-        clear(name, part)
-    network.destroy(name)
-    cgroups.destroy_room(name)
-    state.remove_tree(state.ROOMS / name / "guests")
-    for leftover in (*state.ROOMS.joinpath(name).glob("*.json"), *state.ROOMS.joinpath(name).glob("*.log")):
+    home = state.rooms() / room_name
+    guests = {path.name for path in (home / "guests").glob("*/")}
+    for part in guests | cgroups.parts(room_name):
+        remove(room_name, part)
+    links.remove(room_name)
+    cgroups.remove_room(room_name)
+    state.remove_tree(home / "guests")
+    for leftover in (*home.glob("*.json"), *home.glob("*.log")):
         leftover.unlink()

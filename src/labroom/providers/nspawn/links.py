@@ -17,6 +17,7 @@ from pathlib import Path
 from labroom import state
 from labroom.errors import MachineError
 from labroom.processes import run, spawn, start_time
+from labroom.providers import record
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import LINKS, Link, Room
 
@@ -27,29 +28,30 @@ _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once
 _ARP_RETRIES = 20
 
 
-def interface(room: str, link: Link) -> str:
+def interface(room_name: str, link: Link) -> str:
     """The machine's interface in a network of the room."""
-    return f"{room}-{link}"
+    return f"{room_name}-{link}"
 
 
-def namespace(room: str) -> Path:
+def namespace(room_name: str) -> Path:
     """The file that holds the room's network namespace (namespaces(7))."""
-    return state.ROOMS / room / "netns"
+    return state.rooms() / room_name / "netns"
 
 
-def inside(room: str) -> tuple[str, ...]:
+def inside(room_name: str) -> tuple[str, ...]:
     """The command that runs another one in the room's network namespace."""
-    return ("nsenter", f"--net={namespace(room)}", "--")
+    return ("nsenter", f"--net={namespace(room_name)}", "--")
 
 
-def exists(room: str) -> bool:
+def exists(room_name: str) -> bool:
     """Whether the room's links are there."""
-    return _pinned(namespace(room)) and all(Path("/sys/class/net", interface(room, link)).exists() for link in LINKS)
+    interfaces = [Path("/sys/class/net", interface(room_name, link)) for link in LINKS]
+    return _pinned(namespace(room_name)) and all(path.exists() for path in interfaces)
 
 
-def _complete(room: str) -> Path:
+def _complete(room_name: str) -> Path:
     """The file that says that the links were made to the end, rules and all."""
-    return state.ROOMS / room / "links"
+    return state.rooms() / room_name / "links"
 
 
 def _pinned(file: Path) -> bool:
@@ -79,8 +81,8 @@ def check_free(room: Room) -> None:
                 )
 
 
-def create(room: Room, *, machine: bool = True) -> None:
-    """Make the room's links, and let this machine join them unless `machine` says no."""
+def create(room: Room, *, joined: bool = True) -> None:
+    """Make the room's links, and let this machine join them unless `joined` says no."""
     name = room.name
     file = namespace(name)
     state.prepare(file.parent)
@@ -110,7 +112,7 @@ def create(room: Room, *, machine: bool = True) -> None:
         )
         run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
     run(*inside(name), "nft", "-f", "-", stdin=rules)
-    if machine:
+    if joined:
         _join(room)
     _complete(name).touch()
 
@@ -118,8 +120,8 @@ def create(room: Room, *, machine: bool = True) -> None:
 def _all_subnets(room: Room) -> list[IPv4Network]:
     """The subnets of every room of this machine, which none may reach by way of its uplink."""
     subnets = {room.networks.private, room.networks.outside}
-    for record in state.ROOMS.glob("*/room.json"):
-        subnets |= {IPv4Network(subnet) for subnet in state.read_json(record).get("networks", [])}
+    for _, known in record.every():
+        subnets |= {IPv4Network(subnet) for subnet in known.get("networks", [])}
     return sorted(subnets)
 
 
@@ -150,29 +152,26 @@ def _join(room: Room) -> None:
         for setting, value in settings.items():
             with contextlib.suppress(FileNotFoundError):  # a machine without IPv6
                 Path(setting).write_text(str(value))
-        run(
-            *("ip", "-batch", "-"),
-            stdin=f"addr add {address}/{subnet.prefixlen} dev {own}\nlink set {own} up\n",
-        )
-    run(
-        *(*inside(room.name), "ip", "-batch", "-"),
-        stdin="".join(f"link set machine-{link} master {link} up\n" for link in LINKS),
-    )
+        run("ip", "-batch", "-", stdin=f"addr add {address}/{subnet.prefixlen} dev {own}\nlink set {own} up\n")
+    attach = "".join(f"link set machine-{link} master {link} up\n" for link in LINKS)
+    run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
 
 
-def start_uplink(name: str) -> None:
+def start_uplink(room_name: str) -> None:
     """Start slirp4netns for a room whose links are there.
 
     Raises:
         MachineError: it did not come up; the message has what it said.
     """
-    group = Cgroup(name, _UPLINK)
+    group = Cgroup(room_name, _UPLINK)
     group.create()
-    log = state.ROOMS / name / "uplink.log"
+    log = state.rooms() / room_name / "uplink.log"
     ready, signal_ready = os.pipe()
     command = ("slirp4netns", "--configure", "--mtu=1500", "--disable-host-loopback", "--netns-type=path")
     os.set_inheritable(signal_ready, True)
-    spawn(group.entering(*command, f"--ready-fd={signal_ready}", str(namespace(name)), "tap0"), log, dict(os.environ))
+    spawn(
+        group.entering(*command, f"--ready-fd={signal_ready}", str(namespace(room_name)), "tap0"), log, dict(os.environ)
+    )
     os.close(signal_ready)
     with os.fdopen(ready) as pipe:
         if not pipe.read(1):  # it ended
@@ -180,25 +179,25 @@ def start_uplink(name: str) -> None:
             raise MachineError(f"slirp4netns: {lines[-1] if lines else 'ended at once'}", f"see {log}")
 
 
-def uplink_runs(name: str) -> bool:
+def uplink_runs(room_name: str) -> bool:
     """Whether the room's slirp4netns is there."""
-    return any(start_time(pid) is not None for pid in Cgroup(name, _UPLINK).processes())
+    return any(start_time(pid) is not None for pid in Cgroup(room_name, _UPLINK).processes())
 
 
-def reset_uplink(name: str) -> None:
+def reset_uplink(room_name: str) -> None:
     """Clear away what a slirp4netns that died has left, and start it anew."""
-    Cgroup(name, _UPLINK).destroy()
-    start_uplink(name)
+    Cgroup(room_name, _UPLINK).remove()
+    start_uplink(room_name)
 
 
-def destroy(name: str) -> None:
+def remove(room_name: str) -> None:
     """Remove the links, whatever is left of them; everything in them must have ended."""
-    _complete(name).unlink(missing_ok=True)
+    _complete(room_name).unlink(missing_ok=True)
     for link in LINKS:
-        own = interface(name, link)
+        own = interface(room_name, link)
         if Path("/sys/class/net", own).exists():
             run("ip", "link", "delete", own)
-    file = namespace(name)
+    file = namespace(room_name)
     deadline = time.monotonic() + 5
     while _pinned(file):
         try:

@@ -1,0 +1,40 @@
+"""The verbs that lead to a guest's shell: ssh, ssh-config."""
+
+import argparse
+import os
+import sys
+
+from labroom import keys, rooms
+from labroom.cli.parser import inventory, room_file
+from labroom.console import Console
+from labroom.endpoint import Endpoint
+from labroom.errors import UsageError
+
+
+def ssh(options: argparse.Namespace) -> int:
+    """Become OpenSSH's client, logged in to a guest: what it shows from then on is the guest's, as it is."""
+    endpoints = _endpoints(options)
+    if options.guest not in endpoints:
+        raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(endpoints)}")
+    at = endpoints[options.guest]
+    ssh_options = [*at.ssh_options(), ("LogLevel", "ERROR"), ("Port", str(at.ssh_port))]
+    argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in ssh_options)]
+    sys.stdout.flush()
+    os.execvp("ssh", [*argv, f"{at.user}@{at.ssh_host}", *options.command])  # noqa: S606 (no shell is meant)
+
+
+def ssh_config(options: argparse.Namespace) -> int:
+    """Print what `ssh -F` and VS Code need."""
+    console = Console(sys.stdout)
+    for line in keys.client_config(_endpoints(options)).splitlines():
+        console.line(line)
+    return 0
+
+
+def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
+    """How each host is reached, by its name: of an inventory, or of the room, which must be up."""
+    if machines := inventory(options):
+        from labroom.checks import inventory_hosts
+
+        return inventory_hosts.read(machines, options.limit).lab_pcs
+    return rooms.endpoints(rooms.running(room_file(options)))

@@ -1,0 +1,19 @@
+"""The verb for those who change labroom itself: test."""
+
+import argparse
+import os
+import sys
+
+from labroom import machine
+from labroom.errors import UsageError
+from labroom.resources import IN_CHECKOUT, ROOT
+
+
+def test(options: argparse.Namespace) -> int:
+    """Become the runner of the project's tests."""
+    if not IN_CHECKOUT:
+        raise UsageError("labroom test needs a checkout", "git clone labroom, and ./labroom test there")
+    if not options.pytest:
+        machine.require_root("test")
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "tests.run", *options.pytest])  # noqa: S606 (no shell is meant)

@@ -1,0 +1,94 @@
+"""The verbs that create a room, take it down and look at it: up, down, status, doctor."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from labroom import machine, room, rooms
+from labroom.cli import labs
+from labroom.cli.parser import room_file
+from labroom.console import Console, ConsoleProgress
+from labroom.errors import MachineError
+from labroom.providers import nspawn
+
+
+def up(options: argparse.Namespace) -> int:
+    """Create the room, or repair it; then drive the labs, if that is asked for."""
+    console = Console(sys.stdout)
+    progress = ConsoleProgress(console)
+    file = room_file(options)
+    result = rooms.up(file, provider=options.provider, progress=progress)
+    if result.was_up:
+        for guest, what in result.done.items():
+            console.line(f"  {guest} {what}")
+    console.line(f"up: {progress.longest()}" if result.done else f"all in order after {result.seconds:.1f} s")
+    status = 0
+    if options.check:
+        status = labs.check_room(file, [])
+    elif result.room.image.provisioned:
+        console.line("drive the labs:  ./labroom check")
+    else:
+        console.line(f"provision it:    .venv/bin/ansible-playbook -i {file} playbooks/room.yml")
+    for words in ("log in:          ./labroom ssh server", "look:            ./labroom status"):
+        console.line(words)
+    console.line("take it down:    ./labroom down")
+    return status
+
+
+def down(options: argparse.Namespace) -> int:
+    """Take the room down, and remove images and keys too if that is asked for."""
+    console = Console(sys.stdout)
+    remove = rooms.purge if options.purge else rooms.down
+    for result in remove(room_file(options), progress=ConsoleProgress(console)):
+        took = f"down after {result.seconds:.1f} s" if result.was_there else "was not up"
+        console.line(f"room {result.room_name}: {took}")
+    if options.purge:
+        console.line("images and keys removed")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Show the guests, their addresses and the forwarded ports."""
+    console = Console(sys.stdout)
+    shown = room.load(room_file(options))
+    if not rooms.exists(shown):
+        console.line(f"room {shown.name} is not up: ./labroom up")
+        return 0
+    console.line(f"room {shown.name}, domain {shown.domain}, internet {'on' if shown.internet else 'off'}")
+    console.line()
+    console.line(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
+    for guest in rooms.status(shown):
+        addresses = [shown.guests[guest.name].private, shown.guests[guest.name].outside]
+        first, *more = [str(address) for address in addresses if address]
+        line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
+        if guest.up:
+            minutes, seconds = divmod(int(guest.seconds), 60)
+            age = f"{minutes // 60}h{minutes % 60:02}m" if minutes >= 60 else f"{minutes}m{seconds:02}s"
+            line += f" {age:>8} {guest.memory_bytes / 2**20:5.1f} MiB {guest.cpu_seconds:6.2f} s {guest.processes:>10}"
+        console.line(line)
+        for address in more:
+            console.line(f"{'':<12} {address}")
+    if shown.gateway and shown.forwarded_ports:
+        console.line()
+        console.line(f"forwarded by the gateway, {shown.gateway.outside}:")
+        for forward in shown.forwarded_ports:
+            console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Show what this machine lacks for a room."""
+    console = Console(sys.stdout)
+    findings = nspawn.examine(room.load(room_file(options)))
+    for finding in findings:
+        remedy = "" if finding.ok else f": {finding.remedy}"
+        console.line(f"{'ok ' if finding.ok else 'NO '} {finding.what}{remedy}")
+    lacking = sum(not finding.ok for finding in findings)
+    if lacking:
+        raise MachineError(
+            f"this machine lacks {lacking} of {len(findings)} things; `labroom up` installs packages itself"
+        )
+    console.line("this machine can run a room")
+    if not Path(machine.tool("molecule")).exists():
+        console.line("molecule, for tests of the roles, comes with: ./labroom test tests/unit/test_roles.py")
+    return 0

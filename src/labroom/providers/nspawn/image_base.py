@@ -1,0 +1,167 @@
+"""The base of the guests' image: a Debian or Ubuntu by mmdebstrap(1) that boots fast and answers SSH."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from labroom import machine, processes, state
+from labroom.console import Progress
+from labroom.errors import MachineError
+from labroom.providers.nspawn import guest, image_tools
+
+# What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
+_PACKAGES = "systemd systemd-sysv dbus iproute2 openssh-server python3 python3-apt ca-certificates"
+_UBUNTU = ("noble", "jammy")
+_UNITS = Path(__file__).parents[1] / "masked_units.txt"
+_MASKED_FILES = (
+    "etc/tmpfiles.d/systemd-nologin.conf",  # with user sessions: students may log in as soon as sshd answers
+    "etc/systemd/system/multi-user.target.wants/dbus.service",  # its socket starts it when it is asked for
+)
+_GENERATORS = "usr/lib/systemd/system-generators"  # they look for hardware, partitions and init scripts at each start
+_NEEDED_GENERATORS = ("sshd-socket-generator",)  # Ubuntu's, which tells ssh.socket what sshd_config says
+_FILES = {
+    "etc/systemd/system/labroom-network.service": """\
+[Unit]
+Description=The guest's links, as room.yml has them
+DefaultDependencies=no
+Before=network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=ip -batch /etc/labroom/network
+
+[Install]
+WantedBy=sysinit.target
+""",
+    # A volatile journal of at most 4 MB: it lies in memory, and goes with the guest.
+    "etc/systemd/journald.conf.d/labroom.conf": """\
+[Journal]
+Storage=volatile
+RuntimeMaxUse=4M
+RuntimeMaxFileSize=1M
+""",
+}
+
+
+def recipe() -> str:
+    """Tells one way of making the base from another."""
+    modules = [Path(__file__).read_text(), Path(image_tools.__file__).read_text()]
+    return hashlib.sha256("\n".join([*modules, *masked_units("nspawn")]).encode()).hexdigest()
+
+
+def masked_units(who: str) -> list[str]:
+    """The units of systemd that `who` masks: "nspawn", "container" or "vm"."""
+    lines = [line.split() for line in _UNITS.read_text().splitlines() if not line.startswith("#")]
+    return [unit for unit, *kinds in lines if who in kinds]
+
+
+def bootstrap(release: str, target: Path, packages: Sequence[str], *options: str) -> tuple[list[str], str]:
+    """How a Debian or Ubuntu is made by mmdebstrap(1) of this machine's own sources, without manuals and the like.
+
+    Args:
+        release: its code name.
+        target: the folder or tarball that it becomes.
+        packages: what is installed besides the essential.
+        options: further options.
+
+    Returns:
+        The command, and its standard input. What it mounts goes with it, should it be killed: nobody may ever remove a
+        tree with /sys in it.
+    """
+    sources = machine.apt_sources(release)
+    command = [*processes.PRIVATE_MOUNTS, "mmdebstrap", "--mode=root", "--variant=minbase"]
+    command.append(f"--include={','.join(packages)}")
+    command += [f"--aptopt={option}" for option in machine.apt_proxies()]
+    command += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")]
+    if release in _UBUNTU and not sources:
+        command.append("--components=main,universe")
+    return [*command, *options, release, str(target), *(["-"] if sources else [])], sources
+
+
+def chosen_release(wanted: str) -> str | None:
+    """The release of an image; None where `wanted` is "auto", which has not been decided on this machine yet."""
+    if wanted != "auto":
+        return wanted
+    decided: str | None = state.read_json(state.images() / "auto.json").get("release")
+    return decided
+
+
+def decide_release(wanted: str, progress: Progress) -> str:
+    """The release of an image; "auto" is decided now, for good: Ubuntu 24.04 if it can be had, else this machine's."""
+    if release := chosen_release(wanted):
+        return release
+    own = machine.os_release()
+    release, reason = own.get("VERSION_CODENAME", ""), ""
+    if release != "noble":
+        keyring = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
+        if not keyring.exists():
+            machine.try_install("ubuntu-keyring", "distro-info-data")  # the latter tells mmdebstrap what noble is
+        if not keyring.exists():
+            reason = "Ubuntu's keyring can't be had here"
+        elif not _archive_answers("noble"):
+            reason = "Ubuntu's archive can't be reached from here"
+        else:
+            release = "noble"
+    if reason:
+        progress.note(f"{reason}: the guests are {own.get('PRETTY_NAME', release)}, as this machine is")
+    state.write_json(state.images() / "auto.json", {"release": release})
+    return release
+
+
+def _archive_answers(release: str) -> bool:
+    try:
+        processes.run("mmdebstrap", "--simulate", "--variant=essential", release, "/dev/null", timeout=40)
+    except MachineError:
+        return False
+    return True
+
+
+def create(layer: str, release: str, progress: Progress) -> None:
+    """Make the base, as the layer of this name.
+
+    Raises:
+        MachineError: mmdebstrap failed.
+    """
+    tree = image_tools.partial(layer) / "tree"
+    tree.parent.mkdir()
+    log = image_tools.log(layer)
+    command, sources = bootstrap(release, tree, _PACKAGES.split(), "--aptopt=APT::Install-Recommends false")
+    with progress.phase(f"base of the guests' image ({release})", log):
+        image_tools.run_logged(command, log, stdin=sources)
+    with progress.phase("made to boot as a guest"):
+        _make_bootable(tree)
+        image_tools.forget_identity(tree)
+        _shift_owners(tree)
+    image_tools.finish(layer)
+
+
+def _make_bootable(tree: Path) -> None:
+    generators = {path.name for path in (tree / _GENERATORS).iterdir()} - set(_NEEDED_GENERATORS)
+    masked = [
+        *(f"etc/systemd/system/{unit}" for unit in masked_units("nspawn")),
+        *(f"etc/systemd/system-generators/{name}" for name in sorted(generators)),
+        *_MASKED_FILES,
+    ]
+    for path in masked:
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).symlink_to("/dev/null")
+    for path, text in _FILES.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    wants = tree / "etc/systemd/system/sysinit.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / "labroom-network.service").symlink_to("../labroom-network.service")
+    (tree / "etc/labroom").mkdir()
+
+
+def _shift_owners(tree: Path) -> None:
+    """Give every file to the user of the machine that its owner will be in a guest."""
+    for folder, folders, files in os.walk(tree):
+        for path in (Path(folder), *(Path(folder, name) for name in (*folders, *files))):
+            status = path.lstat()
+            if status.st_uid < guest.UID_COUNT:  # not yet: hard links come by twice
+                os.lchown(path, guest.UID_BASE + status.st_uid, guest.UID_BASE + status.st_gid)
+                if status.st_mode & 0o6000 and not path.is_symlink():  # which lchown clears
+                    path.chmod(status.st_mode & 0o7777)

@@ -1,0 +1,208 @@
+"""Rooms from Python: up, down, what runs; who owns a name, who waits for whom, and that half a room is of no use.
+
+Nothing here prints. What takes long tells a `Progress`, which is silent unless it is given one that shows something.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from labroom import keys, machine, providers, state
+from labroom import room as room_file
+from labroom.console import Progress
+from labroom.endpoint import Endpoint
+from labroom.errors import LabroomError, MachineError, RoomFault
+from labroom.providers import Status, record
+from labroom.room import Room
+
+__all__ = ["Down", "Up", "down", "endpoints", "exists", "locked_for_labs", "purge", "running", "status", "up"]
+
+
+@dataclass(frozen=True)
+class Up:
+    """What `up` has done.
+
+    Attributes:
+        room: the room, which is up.
+        was_up: whether it was before.
+        done: for each guest that was touched, what was done: "started", "replaced" or "removed".
+        seconds: how long it took, waiting for others included.
+    """
+
+    room: Room
+    was_up: bool
+    done: dict[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Down:
+    """What `down` has done with one room.
+
+    Attributes:
+        room_name: the room's name.
+        was_there: whether there was anything of it.
+        seconds: how long it took, waiting for others included.
+    """
+
+    room_name: str
+    was_there: bool
+    seconds: float
+
+
+def up(file: Path, *, provider: str | None = None, progress: Progress | None = None) -> Up:
+    """Make the room what its file says: start what is missing, replace what died, leave the rest alone.
+
+    A room that wasn't up before and can't be brought up, or whose `up` is interrupted, is taken down again.
+
+    Args:
+        file: the room file.
+        provider: what makes the guests, one of `providers.NAMES`; by default what made them, or the first of these.
+        progress: is told what is done.
+
+    Raises:
+        RoomFileError: the file is missing, unreadable or invalid.
+        MachineError: this isn't root, where the provider needs it; the host machine lacks or refuses something; a room
+            of that name is up from another file, by another provider, or with other networks.
+        RoomFault: a guest doesn't boot.
+    """
+    progress = progress or Progress()
+    file = file.absolute()
+    room = room_file.load(file)
+    made_by = record.read(room.name).get("provider", providers.NAMES[0])
+    makes = providers.named(provider or made_by)
+    if makes.NEEDS_ROOT:
+        machine.require_root("up")
+    started = time.monotonic()
+    with state.locked(state.lock(room.name), f"brings room {room.name} up", tell=progress.note):
+        known = record.read(room.name)
+        was_up = bool(known) and providers.named(made_by).exists(room.name)
+        if was_up and known["file"] != str(file):
+            raise MachineError(
+                f"a room named {room.name} is up already, of {known['file']}",
+                f"labroom --room {known['file']} down, or another name in {file}",
+            )
+        if was_up and provider not in (None, made_by):
+            raise MachineError(f"room {room.name} is up by {made_by}", "labroom down, then labroom up")
+        progress.title(f"room {room.name}: {len(room.guests)} guests, by {file}")
+        try:
+            makes.prepare(room, file, progress)
+            done = makes.up(room, file, progress)
+        except BaseException:
+            if not was_up:  # half a room is of no use to anybody
+                makes.down(room.name, at_once=True)
+            raise
+    return Up(room, was_up, done, time.monotonic() - started)
+
+
+def down(file: Path, *, progress: Progress | None = None) -> list[Down]:
+    """Take down the room of this file, and every other that was made from it, whatever state they are in.
+
+    The file need not be there any more, nor be valid, nor have the name that it had: rooms are known by their records.
+    Their keys and logs stay, for the next `up`.
+
+    Args:
+        file: the room file.
+        progress: is told what is done.
+
+    Returns:
+        What was done, for each room; also for the one that the file names and that wasn't up.
+
+    Raises:
+        RoomFileError: no room was made from this file, and it can't be read.
+        MachineError: this isn't root, where a provider needs it; the room that the file names is another file's; the
+            host machine refuses something.
+    """
+    names = _owned(file.absolute())
+    if any(providers.of(name).NEEDS_ROOT for name in names):
+        machine.require_root("down")
+    return [_take_down(name, progress or Progress()) for name in sorted(names)]
+
+
+def purge(file: Path, *, progress: Progress | None = None) -> list[Down]:
+    """Take down as `down` does, and remove the rooms' keys and logs, and all images that no room uses.
+
+    Raises:
+        RoomFileError: as `down`.
+        MachineError: as `down`; or this isn't root.
+    """
+    names = _owned(file.absolute())
+    machine.require_root("down")
+    done = [_take_down(name, progress or Progress(), purged=True) for name in sorted(names)]
+    for provider in providers.NAMES:
+        providers.named(provider).purge()
+    return done
+
+
+def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
+    started = time.monotonic()
+    with state.locked(state.lock(name), f"takes room {name} down", tell=progress.note):
+        there = providers.of(name).down(name)
+        if purged:
+            state.remove_tree(state.rooms() / name)
+            for log in state.root().glob(f"{name}-*.log"):
+                log.unlink()
+    return Down(name, there, time.monotonic() - started)
+
+
+def _owned(file: Path) -> set[str]:
+    """The names of the rooms that were made from this file, and the one that it has now, if that is nobody else's."""
+    # By the rooms' records first: room.yml may be gone, broken, or say another name by now.
+    names = {name for name, known in record.every() if known.get("file") == str(file)}
+    try:
+        name = room_file.load(file).name
+    except LabroomError:
+        if not names:
+            raise
+        return names
+    owner = record.read(name).get("file", str(file))
+    if owner == str(file):
+        return names | {name}
+    if not names:
+        raise MachineError(f"room {name} is that of {owner}", f"labroom --room {owner} down")
+    return names
+
+
+def exists(room: Room) -> bool:
+    """Whether the room is up."""
+    return providers.of(room.name).exists(room.name)
+
+
+def running(file: Path) -> Room:
+    """The room of this file, which has to be up.
+
+    Raises:
+        RoomFileError: the file is missing, unreadable or invalid.
+        RoomFault: the room isn't up.
+    """
+    room = room_file.load(file)
+    if not exists(room):
+        raise RoomFault(f"room {room.name} is not up", "sudo ./labroom up")
+    return room
+
+
+def status(room: Room) -> list[Status]:
+    """What is known of each guest of a room that is up, in the order of room.yml."""
+    return providers.of(room.name).status(room)
+
+
+def endpoints(room: Room) -> dict[str, Endpoint]:
+    """Where each guest of a room answers SSH, by its name."""
+    return providers.of(room.name).endpoints(room)
+
+
+@contextmanager
+def locked_for_labs(room: Room, progress: Progress | None = None) -> Iterator[None]:
+    """Run labs in the room alone: two at once would fight for their ports.
+
+    The lock lies where whoever may use the room's keys may write.
+
+    Args:
+        room: the room.
+        progress: is told who has to be waited for.
+    """
+    lock = keys.folder(room.name) / "check.lock"
+    with state.locked(lock, f"runs labs in room {room.name}", tell=(progress or Progress()).note):
+        yield
