@@ -368,6 +368,13 @@ def test_a_process_left_behind_is_killed_and_reported(room: Driver, alfa: Host) 
     assert not alive(pid)
 
 
+def test_a_ping_leaves_nothing_behind(room: Driver, alfa: Host) -> None:
+    cat = alfa.start_command(["cat"])
+    for _ in range(50):
+        alfa.ping()
+        assert [process.pid for process in alfa.processes()] == [cat.pid]
+
+
 def test_closing_leaves_nothing(sshd: Any, folder: Path) -> None:
     driver = Driver({"alfa": sshd.endpoint}, resolve=programs_in(folder))
     driver.begin("lab")

@@ -218,8 +218,10 @@ class Agent:
         if free < FULL:
             lacks["ENOSPC"] = self.share_of_disk(folder)
         try:
-            if os.fork() == 0:
+            child = os.fork()
+            if child == 0:
                 os._exit(0)
+            os.waitpid(child, 0)  # at once, or it counts as left behind
         except OSError as error:
             why = self.explain({}, error)
             lacks[why["name"]] = why["share"]
