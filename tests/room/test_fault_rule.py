@@ -111,7 +111,7 @@ def test_a_file_that_is_not_written(alfa):
     alfa.read_file(f"{alfa.scratch}/file")
 
 def test_a_program_that_is_not_there(alfa):
-    alfa.start("server")
+    alfa.start_command(["./server.py"], directory="/opt/labs/tcp_hello")
 """,
 }
 
@@ -131,8 +131,8 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, En
 @pytest.mark.parametrize("verdict", CHECKS)
 def test_whose_fault_it_is(endpoints: dict[str, Endpoint], tmp_path: Path, verdict: str) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_rule.py").write_text(CHECKS[verdict])
-    result = checks.run(endpoints, ["rule"], tmp_path / "results", folder=tmp_path)
+    (tmp_path / f"test_{verdict}.py").write_text(CHECKS[verdict])
+    result = checks.run(endpoints, [verdict], tmp_path / "results", folder=tmp_path)
     found = {check.name: (check.verdict, check.words) for check in result.labs[0].checks}
     assert [name for name, (said, _) in found.items() if said != verdict] == [], found
     assert [words for _, words in found.values() if "the check itself broke" in words] == []
