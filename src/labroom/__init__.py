@@ -1,3 +1,1 @@
 """labroom: rooms of guests on a private network behind NAT, and checks that drive lab programs across them."""
-
-__version__ = "0.1.0"

@@ -6,6 +6,6 @@ import sys
 # Until the command itself takes over, Ctrl+C ends the process without a word.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from labroom.cli.main import main  # noqa: E402
+from labroom.cli import main  # noqa: E402
 
 sys.exit(main())

@@ -43,13 +43,13 @@ def bomb():
     return ["python3", "-c", BOMB]
 
 @pytest.fixture
-def other(check):
+def other(driver):
     "The same guest, as another driver has it."
-    driver = Driver({"alfa": check.hosts["alfa"].endpoint})
-    driver.begin("other")
-    yield driver.hosts["alfa"]
-    driver.clean()
-    driver.close()
+    another = Driver({"alfa": driver.hosts["alfa"].endpoint})
+    another.begin("other")
+    yield another.hosts["alfa"]
+    another.clean()
+    another.close()
 """
 
 # verdict -> checks that have to end with it; a `with` block would keep what it holds from the next check.
@@ -132,9 +132,11 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, En
 @pytest.mark.parametrize("verdict", CHECKS)
 def test_whose_fault_it_is(endpoints: dict[str, Endpoint], tmp_path: Path, verdict: str) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_rule.py").write_text(CHECKS[verdict])
-    result = checks.run(endpoints, ["rule"], tmp_path / "results", folder=tmp_path)
+    (tmp_path / f"test_{verdict}.py").write_text(CHECKS[verdict])
+    result = checks.run(endpoints, [verdict], tmp_path / "results", folder=tmp_path)
     found = {check.name: (check.verdict, check.words) for check in result.labs[0].checks}
     assert [name for name, (said, _) in found.items() if said != verdict] == [], found
+    assert [words for _, words in found.values() if "the check itself broke" in words] == []
+    print(*(f"{name}: {words}" for name, (_, words) in found.items()), sep="\n")
     assert len(found) == CHECKS[verdict].count("\ndef ")
     assert result.status == {"fault": 3, "failed": 1}[verdict]

@@ -18,7 +18,7 @@ import pytest
 
 from labroom.driver import CheckFailed, Driver, Event, Host, Launch, Resolve, agent
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault
+from labroom.errors import RoomFault, UsageError
 
 PROGRAMS = {
     "hello": """
@@ -543,6 +543,21 @@ def test_a_connection_that_breaks(sshd: Any, folder: Path, eventually: Callable[
     driver.close()
 
 
+def test_the_next_check_tries_again_also_where_nothing_ran(sshd: Any, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    program = alfa.start("quiet")
+    parent = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    driver.clean()
+    os.kill(parent, signal.SIGSTOP)
+    with pytest.raises(RoomFault, match="guest alfa stopped answering"):
+        alfa.ask("scratch", within=0.2)
+    os.kill(parent, signal.SIGCONT)
+    driver.clean()
+    assert alfa.run("echo", "back").stdout == "back\n"
+    driver.close()
+
+
 def test_a_host_that_hangs(sshd: Any, folder: Path, eventually: Callable[..., None]) -> None:
     driver = lonely(sshd.endpoint, folder)
     program = driver.hosts["alfa"].start("quiet")
@@ -564,6 +579,19 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
         slow.expect("done", timeout=0.8)
     assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
     driver.close()
+
+
+# -- slow machines ----------------------------------------------------------------------------------------------
+
+
+def test_deadlines_of_slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Driver({}).patience
+    monkeypatch.setenv("LABROOM_PATIENCE", "3")
+    assert Driver({}).patience == 3 * usual
+    assert Driver({}, patience=2).patience == 2
+    monkeypatch.setenv("LABROOM_PATIENCE", "long")
+    with pytest.raises(UsageError, match="LABROOM_PATIENCE=long: not a positive number"):
+        Driver({})
 
 
 # -- the agent --------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom.driver import CheckFailed, Driver, Host, agent, values
+from labroom.driver import CheckFailed, Driver, Host, agent
 from labroom.driver.connection import LINE_BYTES
 from labroom.errors import RoomFault, fault_of
 from tests.unit.conftest import Sshd
@@ -128,10 +128,11 @@ def test_a_command_or_a_folder_that_the_guest_lacks(confined: Confined) -> None:
 
 
 @AS_ROOT
-def test_a_disk_that_was_full_before(confined: Confined) -> None:
-    alfa = on_small_disk(confined, "head -c 5M /dev/zero >/tmp/full 2>&-")
+@pytest.mark.parametrize("before", ["5M", "3600K"], ids=["full", "all but full"])
+def test_a_disk_that_was_full_before(confined: Confined, before: str) -> None:
+    alfa = on_small_disk(confined, f"{{ head -c {before} /dev/zero >/tmp/full 2>&- || true; }}")
     with pytest.raises(RoomFault) as fault:
-        alfa.write_file(f"{alfa.scratch}/file", b"x" * 100000)
+        alfa.write_file(f"{alfa.scratch}/file", b"x" * (1 << 20))
     is_the_rooms(fault, "guest alfa can't write a file")
     assert "No space left on device" in str(fault.value)
 
@@ -148,7 +149,7 @@ def test_a_disk_that_somebody_else_fills(confined: Confined) -> None:
 
 @AS_ROOT
 def test_a_program_that_a_full_disk_ends_is_not_to_blame(confined: Confined) -> None:
-    alfa = on_small_disk(confined, "head -c 5M /dev/zero >/tmp/full 2>&-")
+    alfa = on_small_disk(confined, "{ head -c 5M /dev/zero >/tmp/full 2>&- || true; }")
     program = alfa.start_command(["sh", "-c", "head -c 1M /dev/zero >/tmp/own"])
     with pytest.raises(RoomFault) as fault:
         program.expect_exit(0)
@@ -173,7 +174,7 @@ def test_a_disk_that_the_program_fills(confined: Confined, left: str) -> None:
         program = alfa.start_command(["cat"])
     with pytest.raises(CheckFailed, match="No space left on device"):
         alfa.write_file(f"{scratch}/file", b"x" * 100000)
-    with pytest.raises(CheckFailed, match="the disk of guest alfa is full of what the check's programs have written"):
+    with pytest.raises(CheckFailed, match="the disk of guest alfa is full: the check's own programs have used it up"):
         program.expect("nothing")
 
 
@@ -190,10 +191,6 @@ def test_a_folder_for_the_check_that_cannot_be_created(confined: Confined, befor
     assert why in str(fault.value)
 
 
-def test_agent_and_driver_mean_the_same_by_a_full_disk() -> None:
-    assert agent.FULL == values.FULL_DISK
-
-
 # -- no more processes ------------------------------------------------------------------------------------------
 
 
@@ -206,12 +203,15 @@ def of_few_processes(confined: Confined) -> Host:
 @AS_ROOT
 def test_processes_that_somebody_else_has(confined: Confined) -> None:
     alfa = of_few_processes(confined)
-    alfa.ping()  # so that its agent is there
+    program = alfa.start_command(["cat"])
     others = [subprocess.Popen(["sleep", "1000"], user=USER, group=USER) for _ in range(35)]
     try:
         with pytest.raises(RoomFault) as fault:
             alfa.start_command(["true"])
         is_the_rooms(fault, "guest alfa can't start a program: Resource temporarily unavailable")
+        with pytest.raises(RoomFault) as fault:
+            program.expect("nothing")
+        is_the_rooms(fault, "guest alfa has as many processes as it may have")
     finally:
         for other in others:
             other.kill()
@@ -221,9 +221,12 @@ def test_processes_that_somebody_else_has(confined: Confined) -> None:
 @AS_ROOT
 def test_a_fork_bomb_is_the_programs(confined: Confined) -> None:
     alfa = of_few_processes(confined)
-    alfa.start_command(["python3", "-c", BOMB]).expect("Resource temporarily unavailable")
+    bomb = alfa.start_command(["python3", "-c", BOMB])
+    bomb.expect("Resource temporarily unavailable")
     with pytest.raises(CheckFailed, match="true can't be started: Resource temporarily unavailable"):
         alfa.start_command(["true"])
+    with pytest.raises(CheckFailed, match="as many processes as it may have: the check's own programs have used it up"):
+        bomb.expect("nothing")
 
 
 # -- no more memory ---------------------------------------------------------------------------------------------

@@ -10,13 +10,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
-from labroom import __version__, room, state
 from labroom import providers as provider
+from labroom import room, state
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault, UsageError
-from labroom.resources import ROOT
-
-REPORTS = ROOT / "reports"
+from labroom.resources import IN_CHECKOUT, REPORTS, ROOT, version
 
 _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3 the room or the machine;
 130 interrupted. Each error is one line that says what is wrong, and one that says what mends it."""
@@ -56,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A lab of guests on a private network behind NAT, and checks that drive lab programs across it.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"labroom {__version__}")
+    parser.add_argument("--version", action="version", version=f"labroom {version()}")
     parser.add_argument(
         "--room", type=Path, metavar="FILE", help="the room file (room.yml here, else the checkout's own)"
     )
@@ -349,5 +347,7 @@ def _test(options: argparse.Namespace) -> int:
 
     if not options.pytest:
         machine.require_root("test")
+    if not IN_CHECKOUT:
+        raise UsageError("labroom test needs a checkout", "git clone labroom, and ./labroom test there")
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "tests.run", *options.pytest])  # noqa: S606 (no shell is meant)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE = 65536  # bytes read at once
-FULL = 1 << 20  # bytes free; with less, a disk counts as full: the driver's FULL_DISK
+FULL = 1 << 20  # bytes free; with less, a disk counts as full
 FILE_PIECE = 2 << 20  # bytes of a file in one answer; the files of /proc/sys refuse to be read by 4 MiB (ENOMEM)
 COMMAND = 1000  # characters of a command line; there may be two million (execve(2))
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
@@ -203,8 +203,8 @@ class Agent:
         """Answer, after relaying all that was printed before the question.
 
         Answers:
-            free: bytes on the fullest disk.
-            share: if that is full, how much of what was used up since the check began is of its programs' files.
+            lacks: what the guest has no more of, by the errno that says so -> the share of it that this driver's
+                programs and their files hold.
             waited: seconds that each running program has waited for a processor (the kernel's sched-stats.rst).
         """
         waited = {}
@@ -213,8 +213,17 @@ class Agent:
             if program.running:
                 with contextlib.suppress(OSError), open(f"/proc/{program.popen.pid}/schedstat") as file:
                     waited[program.number] = int(file.read().split()[1]) / 1e9
+        lacks = {}
         free, folder = min((free_bytes(folder), folder) for folder in disks())
-        return {"free": free, "share": self.share_of_disk(folder) if free < FULL else 0, "waited": waited}
+        if free < FULL:
+            lacks["ENOSPC"] = self.share_of_disk(folder)
+        try:
+            if os.fork() == 0:
+                os._exit(0)
+        except OSError as error:
+            why = self.explain({}, error)
+            lacks[why["name"]] = why["share"]
+        return {"lacks": lacks, "waited": waited}
 
     def do_start(
         self,

@@ -44,7 +44,7 @@ class _Host(Protocol):
 
 
 class Capture:
-    """A running capture on a host; made by `Host.capture`, and ended at the end of its `with` block.
+    """A running capture on a host; created by `Host.capture`, and ended at the end of its `with` block.
 
     Attributes:
         expression: which packets, as pcap-filter(7) has it.
@@ -100,7 +100,7 @@ class Capture:
         return sent_once(packets_in(self.file))
 
     def wait_for(self, seen: Callable[[list[Packet]], object], what: str) -> list[Packet]:
-        """Wait until the capture shows something; answers all packets until then.
+        """Wait until the capture shows something, and return all packets until then.
 
         Args:
             seen: looks at the packets so far.

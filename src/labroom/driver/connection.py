@@ -136,8 +136,8 @@ class Connection:
 
     @property
     def in_use(self) -> bool:
-        """Whether the check has files here."""
-        return bool(self._scratch)
+        """Whether the check has files here, or has lost the connection."""
+        return bool(self._scratch) or self._lost
 
     def connect(self) -> None:
         """Connect and start the agent, unless that is done. A host that could not be reached once is given up.

@@ -18,14 +18,21 @@ from labroom.driver.capture import Capture
 from labroom.driver.connection import quoted
 from labroom.driver.output import Output
 from labroom.driver.sockets import SocketHost
-from labroom.driver.values import FULL_DISK, OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, in_words, short
+from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, in_words, short
 from labroom.driver.waiting import Shared
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
 
+# What a guest has no more of, by the errno that says so.
+_LACKS = {
+    "ENOSPC": "the disk of guest {} is full",
+    "EAGAIN": "guest {} has as many processes as it may have",
+    "ENOMEM": "guest {} has no memory left",
+}
+
 
 class Program:
-    """A program running on a host, or ended. Made by `Host.start`."""
+    """A program running on a host, or ended. Created by `Host.start`."""
 
     def __init__(self, host: Host, number: int, name: str, tty: bool, quiet: bool) -> None:
         self.host = host
@@ -99,7 +106,7 @@ class Program:
 
     def _failed(self, otherwise: str, detail: str) -> CheckFailed | RoomFault:
         """What to raise for an end that was not the right one: the room's fault if the room has brought it about."""
-        self.host.ping()  # a full disk, say
+        self.host.ping()  # it may lack something
         return self.fault or CheckFailed(in_words(otherwise, f"{detail}{self._output.seen()}"))
 
     @contextmanager
@@ -216,7 +223,7 @@ class Program:
     def wait_for_processes(
         self, wanted: Callable[[list[Process]], object], what: str, timeout: float | None = None, *, otherwise: str = ""
     ) -> list[Process]:
-        """Wait until its processes are as `wanted` says; answers them.
+        """Wait until its processes are as `wanted` says, and return them.
 
         An orphan's new parent is not process 1 but the driver's agent, which is a subreaper (prctl(2)).
 
@@ -408,9 +415,6 @@ class Host(SocketHost):
         except CheckFailed as error:
             del self.programs[number]
             raise CheckFailed(f"{program} can't be started: {error}") from None
-        except RoomFault:
-            del self.programs[number]
-            raise
         return program
 
     def run(self, *argv: str, timeout: float | None = None) -> Completed:
@@ -477,19 +481,20 @@ class Host(SocketHost):
             program -> seconds that it has waited for a processor; those that run.
 
         Raises:
-            RoomFault: it does not answer in time, or the guest's disk is full.
-            CheckFailed: the guest's disk is full of what the check's own programs wrote.
+            RoomFault: it does not answer in time, or the guest has no more disk, processes or memory.
+            CheckFailed: it has none since the check's own programs have used it up.
         """
 
-        def read(answer: dict[str, Any]) -> tuple[int, float, dict[int, float]]:
+        def read(answer: dict[str, Any]) -> tuple[dict[str, float], dict[int, float]]:
             waited = {int(number): float(seconds) for number, seconds in answer["waited"].items()}
-            return int(answer["free"]), float(answer["share"]), waited
+            return {str(error): float(share) for error, share in answer["lacks"].items()}, waited
 
-        free, share, waited = self.ask("ping", read=read, within=PING_SECONDS)
-        if free < FULL_DISK:
-            if fault_of("ENOSPC", share=share) is RoomFault:
-                raise RoomFault(f"the disk of guest {self.name} is full", self.endpoint.remedy)
-            raise CheckFailed(f"the disk of guest {self.name} is full of what the check's programs have written")
+        lacks, waited = self.ask("ping", read=read, within=PING_SECONDS)
+        for error, share in lacks.items():
+            what = _LACKS.get(error, "guest {} can start no process").format(self.name)
+            if fault_of(error, share=share) is RoomFault:
+                raise RoomFault(what, f"{self.endpoint.remedy}, then check again")
+            raise CheckFailed(f"{what}: the check's own programs have used it up")
         return {program: waited[number] for number, program in self.programs.items() if number in waited}
 
     def clean(self) -> list[str]:

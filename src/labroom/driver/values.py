@@ -17,7 +17,6 @@ REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions; kernels an
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
-FULL_DISK = 1 << 20  # bytes free; with less, a guest's disk counts as full
 PORTS = range(20000, 32000)  # below the ephemeral ports, 32768 and up (ip(7))
 PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms
 WHEN_SLOW = "check again when there is less to do, or with LABROOM_PATIENCE=3 in the environment"

@@ -111,7 +111,7 @@ class Shared:
     def wait_until(
         self, look: Callable[[], T | None], what: str, timeout: float | None, missed: Callable[[str], str]
     ) -> T:
-        """Look again and again until `look` answers something (not None, not False); answers that.
+        """Look again and again until `look` returns something (not None, not False), and return that.
 
         Args:
             look: looks at the state waited for. May ask hosts.

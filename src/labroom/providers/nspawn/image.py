@@ -26,7 +26,7 @@ from labroom.errors import MachineError
 from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.providers.nspawn import links as network
 from labroom.providers.nspawn.cgroups import Cgroup
-from labroom.resources import ROOT
+from labroom.resources import COLLECTIONS, ROOT
 from labroom.room import Guest, Room
 
 #: The layers of each part, topmost first.
@@ -402,6 +402,7 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
             log,
             env={
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_HOME": str(state.ROOMS / _BUILD / "ansible"),
                 "ANSIBLE_FORCE_COLOR": "0",
             },
