@@ -3,6 +3,7 @@
     ./labroom test                 every suite
     ./labroom test unit room       these suites
     ./labroom test tests/unit -x   pytest, on what is named, with its own options
+    ./labroom test docker --kept   the file that a suite keeps between runs and its digest, for a cache of GitHub's
 
 What a suite prints is in reports/tests/SUITE.log, its verdicts are in SUITE.xml there (JUnit), and how long each step
 took is in reports/tests/times.tsv: suite, step, second of its start, seconds it took. coverage.txt says which lines of
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from xml.etree import ElementTree
 
 from tests import packages
 from tests.docker import engine
-from tests.vagrant import libvirt
+from tests.vagrant import box, libvirt
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports" / "tests"
@@ -50,6 +51,7 @@ class Suite:
         last: a command that ends what the steps may have left up, whatever became of them.
         packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
         at_once: how many of its steps run at a time.
+        kept: returns the file that is kept between runs, being expensive; its name has a digest of what is in it.
         covered: whether coverage is measured; not where it would slow Ansible or an emulated machine for little.
     """
 
@@ -60,6 +62,7 @@ class Suite:
     packages: tuple[str, ...] = ()
     covered: bool = True
     at_once: int = 1
+    kept: Callable[[], Path] | None = None
 
 
 def _tool(name: str) -> str:
@@ -103,9 +106,20 @@ def suites() -> list[Suite]:
             covered=False,
             at_once=2,
         ),
-        Suite("docker", (_pytest("docker", "tests/docker"),), after=("unit",), packages=engine.PACKAGES),
-        # From the beginning: it takes longest, and waits for its machines for most of its time.
-        Suite("vagrant", (_pytest("vagrant", "tests/vagrant"),), packages=libvirt.PACKAGES, covered=False),
+        Suite(
+            "docker",
+            (_pytest("docker", "tests/docker"),),
+            after=("unit",),
+            packages=engine.PACKAGES,
+            kept=engine.base_file,
+        ),
+        Suite(  # from the beginning: it takes longest, and waits for its machines for most of its time
+            "vagrant",
+            (_pytest("vagrant", "tests/vagrant"),),
+            packages=libvirt.PACKAGES,
+            covered=False,
+            kept=lambda: box.file(libvirt.RELEASE),
+        ),
     ]
 
 
@@ -270,6 +284,16 @@ def _coverage() -> str:
     return f"{total.split()[-1]} of the lines and branches of the package covered"
 
 
+def _tell_kept(name: str) -> int:
+    """Print what a suite keeps as outputs of a step of GitHub's: path and key, or nothing."""
+    for suite in suites():
+        if suite.name == name and suite.kept:
+            packages.install(*suite.packages)
+            file = suite.kept()
+            print(f"path={file}\nkey={file.name}")
+    return 0
+
+
 def _interrupted(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
@@ -279,6 +303,8 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     os.environ |= {"ANSIBLE_HOME": str(ROOT / ".ansible"), "PRE_COMMIT_HOME": str(ROOT / ".pre-commit_cache")}
     os.chdir(ROOT)
+    if arguments[1:] == ["--kept"]:
+        return _tell_kept(arguments[0])
     if not set(arguments) <= set(NAMES):
         os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is meant)
     signal.signal(signal.SIGTERM, _interrupted)

@@ -18,6 +18,7 @@ from tests import packages, sandbox
 from tests.sandbox import Sandbox
 
 _KEPT = state.root() / "docker"
+_PARTIAL = _KEPT / "partial.tar"
 #: What it takes in Debian and Ubuntu.
 PACKAGES = (*sandbox.PACKAGES, "docker.io", "docker-compose", "mmdebstrap")
 _SOCKET = "unix:///run/docker.sock"
@@ -67,10 +68,16 @@ def start(inside: Sandbox, data: Path, *options: str) -> None:
     inside.wait_for(["docker", "version"], daemon, "dockerd.log")
 
 
-def _base() -> Path:
-    """A Debian of this machine's release, as small as a registry's, which reaches the registries of packages.
+def base_file() -> Path:
+    """Where the base image is kept; its name has a digest of all that goes into it."""
+    return _recipe()[2]
 
-    The mirrors of apt, the certificate authorities and pip's configuration are this machine's own.
+
+def _recipe() -> tuple[list[str], str, Path]:
+    """The command that creates the base image as partial.tar, what it reads, and the file that it becomes.
+
+    It is a Debian of this machine's release, as small as a registry's, which reaches the registries of packages: the
+    mirrors of apt, the certificate authorities and pip's configuration are this machine's own.
     """
     release = machine.os_release()["VERSION_CODENAME"]
     authorities = sorted(_CERTIFICATES.glob("*.crt"))
@@ -78,24 +85,23 @@ def _base() -> Path:
     copies = [(authorities, _CERTIFICATES), (pip, Path("/etc"))]
     hooks = [f"copy-in {' '.join(map(str, files))} {folder}" for files, folder in copies if files]
     options = [f"--customize-hook={hook}" for hook in (*hooks, 'chroot "$1" update-ca-certificates')]
-    partial = _KEPT / "partial.tar"
-    command, sources = image_base.bootstrap(release, partial, ["ca-certificates"], *options)
-    recipe = [sources, *command, *(file.read_text() for file in (*authorities, *pip))]
-    tree = _KEPT / f"{release}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}.tar"
+    command, sources = image_base.bootstrap(release, _PARTIAL, ["ca-certificates"], *options)
+    inputs = [sources, *command, *(file.read_text() for file in (*authorities, *pip))]
+    digest = hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]
+    return command, sources, _KEPT / f"{release}-{digest}.tar"
+
+
+def _base() -> Path:
+    """The base image, created if it isn't there."""
+    command, sources, tree = _recipe()
     if tree.is_file():
         return tree
     _KEPT.mkdir(parents=True, exist_ok=True)
     for old in _KEPT.glob("*.tar"):
         old.unlink()
-    subprocess.run(
-        command,
-        input=sources,
-        text=True,
-        check=True,
-        capture_output=True,
-        env=os.environ | {"LC_ALL": "C.UTF-8"},
-    )
-    partial.rename(tree)
+    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    subprocess.run(command, input=sources, text=True, check=True, capture_output=True, env=environment)
+    _PARTIAL.rename(tree)
     return tree
 
 

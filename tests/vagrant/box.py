@@ -69,12 +69,8 @@ end
 
 
 def box(release: str) -> Path:
-    """The box of a Debian release: kept with labroom's state, made if it isn't there."""
-    inputs = [Path(__file__), _public_key(), *_configuration().values(), *map(_defaults, _ROLES)]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
-    command, sources = image_base.bootstrap(release, Path("tree"), [])
-    digest.update("\n".join([*command, sources, *image_base.masked_units("vm")]).encode())
-    kept = state.root() / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
+    """The box of a Debian release: kept with labroom's state, created if it isn't there."""
+    kept = file(release)
     with state.locked(kept.with_name("lock"), "makes a box"):
         if not kept.is_file():
             for older in kept.parent.glob("*.box"):
@@ -82,6 +78,15 @@ def box(release: str) -> Path:
             with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
                 _make(release, Path(folder)).replace(kept)
     return kept
+
+
+def file(release: str) -> Path:
+    """Where the box of a release is kept; its name has a digest of all that goes into it."""
+    inputs = [Path(__file__), _public_key(), *_configuration().values(), *map(_defaults, _ROLES)]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
+    command, sources = image_base.bootstrap(release, Path("tree"), [])
+    digest.update("\n".join([*command, sources, *image_base.masked_units("vm")]).encode())
+    return state.root() / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
 
 
 def _public_key() -> Path:

@@ -26,7 +26,7 @@ PACKAGES = (
     "vagrant-libvirt",
 )
 _BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
-_RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
+RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
 _NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "reports", "__pycache__")
 
 # $1: a folder of the sandbox. All that libvirt keeps lies there; QEMU runs as root, without further confinement.
@@ -99,7 +99,7 @@ class Vagrant:
 def vagrant(folder: Path) -> Iterator[Vagrant]:
     """Run libvirt for Vagrant, with no machine at the beginning; those that are left end with it."""
     packages.install(*PACKAGES)
-    kept = box.box(_RELEASE)
+    kept = box.box(RELEASE)
     with Sandbox(folder) as inside:
         vagrant = Vagrant(inside)
         shutil.copytree(ROOT, vagrant.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))

@@ -5,3 +5,5 @@ what is started where a check names a program. `run` runs them and tells a liste
 several rooms side by side. `inventory_hosts` finds such rooms among machines that exist already. `race` is what the lab
 server_race measures. `transcript` has what happened as lines of text.
 """
+
+__all__ = ["inventory_hosts", "plugin", "programs", "race", "run", "seats", "transcript", "verdicts"]

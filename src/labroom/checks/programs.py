@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
-from labroom.driver import CheckFailed, Host, Launch
+from labroom.driver import CheckFailed, Host, Launch, Program
 from labroom.errors import RoomFault
 from labroom.resources import CHECKS
 
@@ -52,7 +52,7 @@ def twin(host: Host, name: str, folder: Path = TWINS) -> Launch:
     sources = {file: (folder / file).read_bytes() for file in ("lab.h", f"{name}.c")}
     digest = hashlib.sha256(b"".join(sources.values()) + " ".join((COMPILER, *_OPTIONS)).encode()).hexdigest()[:12]
     binary = f".cache/labroom/{name}-{digest}"
-    look = host.start_command(["sh", "-c", 'pwd; test -x "$0"', binary], quiet=True)  # in the user's home
+    look = _ask(host, 'pwd; test -x "$0"', binary)  # in the user's home
     there = look.wait() == 0
     home = look.stdout.strip()
     if not there:
@@ -61,7 +61,7 @@ def twin(host: Host, name: str, folder: Path = TWINS) -> Launch:
 
 
 def _compile(host: Host, sources: Mapping[str, bytes], binary: str) -> None:
-    if host.start_command(["sh", "-c", f"command -v {COMPILER}"], quiet=True).wait() != 0:
+    if _ask(host, 'command -v "$0"', COMPILER).wait() != 0:
         raise RoomFault(f"{host.name} has no {COMPILER}", "playbooks/room.yml brings it")
     for file, content in sources.items():
         host.write_file(f"{host.scratch}/{file}", content)
@@ -74,9 +74,14 @@ def _compile(host: Host, sources: Mapping[str, bytes], binary: str) -> None:
         raise CheckFailed(f"{COMPILER} on {host.name} does not compile {source}: {gcc.stderr}")
     # Moved in the end, for another worker may be at the same.
     keep = 'mkdir -p "${0%/*}" && cp "$1" "$0.$2" && mv "$0.$2" "$0"'
-    kept = host.start_command(["sh", "-c", keep, binary, compiled, posixpath.basename(host.scratch)], quiet=True)
+    kept = _ask(host, keep, binary, compiled, posixpath.basename(host.scratch))
     if kept.wait() != 0:
         raise RoomFault(f"{host.name} can't keep {binary}: {kept.stderr.strip()}")
+
+
+def _ask(host: Host, script: str, *arguments: str) -> Program:
+    """Run a shell script on a host that is not part of what the check shows."""
+    return host.start_command(["sh", "-c", script, *arguments], name="compilation", quiet=True)
 
 
 def argv(host: Host, name: str) -> list[str]:

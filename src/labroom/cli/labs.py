@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labroom import labs, rooms
+from labroom import labs
 from labroom.cli.parser import inventory, room_file
 from labroom.console import Console, ConsoleProgress
 from labroom.resources import REPORTS
 
-# What drives programs takes half a second to import, and `list` needs none of it.
+# What drives programs takes half a second to import, rooms some of it; `list` needs neither.
 
 
 def show(options: argparse.Namespace) -> int:
@@ -33,6 +33,7 @@ def check(options: argparse.Namespace) -> int:
 
 def check_room(file: Path, names: Sequence[str]) -> int:
     """Drive labs, all if none is named, across the room of a file, and return the exit status."""
+    from labroom import rooms
     from labroom.checks import run
     from labroom.reports import lines
 
@@ -45,6 +46,7 @@ def check_room(file: Path, names: Sequence[str]) -> int:
 
 def play(options: argparse.Namespace) -> int:
     """Run a lab for an audience."""
+    from labroom import rooms
     from labroom.checks import run
     from labroom.reports import play, seats
 

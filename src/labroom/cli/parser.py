@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labroom import providers, room
+from labroom import providers
 from labroom.console import Console
 from labroom.errors import UsageError
 from labroom.resources import version
@@ -75,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
 
 def room_file(options: argparse.Namespace) -> Path:
     """The room file that was named, or the one that is used where none is."""
+    from labroom import room  # half of the time that `labroom list` would take
+
     file: Path | None = options.room
     return file.absolute() if file else room.default_file()
 

@@ -1,12 +1,16 @@
 """What a provider is: a module that makes the hosts of a room exist and answer SSH, and vanish without a trace."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from __future__ import annotations
 
-from labroom.console import Progress
-from labroom.endpoint import Endpoint
-from labroom.room import Room
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # the parser of the command line knows the names of providers, and should start at once
+    from pathlib import Path
+
+    from labroom.console import Progress
+    from labroom.endpoint import Endpoint
+    from labroom.room import Room
 
 
 @dataclass(frozen=True)
