@@ -3,6 +3,8 @@
 What a program says of the network's order is also seen there: captured on another guest, or read back from the kernel.
 """
 
+import socket
+
 import pytest
 
 from labroom.driver import Driver, Host, Program
@@ -89,20 +91,20 @@ def test_inet_addr_is_ambiguous(charlie: Host) -> None:
 
 def test_sockaddr_in(alfa: Host) -> None:
     """The 16 bytes of sockaddr_in are zero, then family (host order), port, address (network order), 8 of padding."""
-    filled = run(alfa, "sockaddr", "192.168.74.128", 9090)
+    filled = run(alfa, "sockaddr", alfa.address, 9090)
     assert filled.lines == [
         *("PF_INET = 2", "PF_INET6 = 10", "SOCK_STREAM = 1", "SOCK_DGRAM = 2"),
         f"memset     : 00 00 00 00 00 00 00 00 {NO_BYTES}",
         f"sin_family : 02 00 00 00 00 00 00 00 {NO_BYTES}",
         f"sin_port   : 02 00 23 82 00 00 00 00 {NO_BYTES}",
-        f"sin_addr   : 02 00 23 82 c0 a8 4a 80 {NO_BYTES}",
-        "the kernel reads: address 192.168.74.128, port 9090",
-    ], f"for 192.168.74.128 and 9090, {filled} printed {filled.lines}"
+        f"sin_addr   : 02 00 23 82 {socket.inet_aton(alfa.address).hex(' ')} {NO_BYTES}",
+        f"the kernel reads: address {alfa.address}, port 9090",
+    ], f"for {alfa.address} and 9090, {filled} printed {filled.lines}"
 
 
 def test_htons_forgotten(alfa: Host) -> None:
     """Without htons the kernel reads port 33315 instead of 9090."""
-    filled = run(alfa, "sockaddr", "192.168.74.128", 9090, "--no-htons")
+    filled = run(alfa, "sockaddr", alfa.address, 9090, "--no-htons")
     line = f"sin_port   : 02 00 82 23 00 00 00 00 {NO_BYTES}"
     assert line in filled.lines, f"without htons, the port should lie there as 82 23: {filled.lines[6]}"
     assert filled.saw("port 33315$"), f"the port was not turned, and the last line is {filled.lines[-1]!r}"

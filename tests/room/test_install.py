@@ -79,7 +79,7 @@ def test_an_installed_labroom_needs_no_checkout(installed: Path, trial: Trial) -
     up = run(*room, "up", cwd=installed)
     assert "up: " in up
     assert "playbooks/" not in up  # the image is the one that the checkout has made, since it is made of the same
-    checked = run(*room, "check", "tcp_hello", "byte_order", "pipes", cwd=installed)
+    checked = run(*room, "check", "tcp_hello", "descriptors", "pipes", cwd=installed)
     assert "3 labs: 3 passed" in checked
     assert f"report: {installed}/reports/index.html" in checked
     assert "Hello World~" in run(*room, "play", "tcp_hello", cwd=installed)
