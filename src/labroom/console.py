@@ -120,6 +120,9 @@ class Progress:
     def note(self, text: str) -> None:
         """Tell the person something by the way."""
 
+    def waiting(self, text: str) -> None:
+        """Tell the person who has to be waited for."""
+
     def longest(self) -> str:
         """How long all took, and the phase that took longest."""
         total = sum(seconds for _, seconds in self.phases)
@@ -131,11 +134,16 @@ class ConsoleProgress(Progress):
     """Shows a line a phase.
 
     On a terminal the line of the running phase is redrawn every half second; elsewhere a line is shown now and then.
+
+    Args:
+        console: where it is shown.
+        errors: where errors are shown, and who has to be waited for.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, errors: Console) -> None:
         super().__init__()
         self._console = console
+        self._errors = errors
         self._done = threading.Event()
         self._ticker = threading.Thread()
 
@@ -147,6 +155,10 @@ class ConsoleProgress(Progress):
         """Tell the person something by the way: a line, or several."""
         for line in text.split("\n"):
             self._console.line(f"  {line}")
+
+    def waiting(self, text: str) -> None:
+        """Tell the person who has to be waited for."""
+        self._errors.line(text)
 
     def _begin(self, name: str, log: Path | None) -> None:
         self._done = threading.Event()

@@ -76,7 +76,7 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
     if makes.NEEDS_ROOT:
         machine.require_root("up")
     started = time.monotonic()
-    with state.locked(state.lock(room.name), f"brings room {room.name} up", tell=progress.note):
+    with state.locked(state.lock(room.name), f"brings room {room.name} up", tell=progress.waiting):
         known = record.read(room.name)
         was_up = bool(known) and providers.named(made_by).exists(room.name)
         if was_up and known["file"] != str(file):
@@ -138,7 +138,7 @@ def purge(file: Path, *, progress: Progress | None = None) -> list[Down]:
 
 def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
     started = time.monotonic()
-    with state.locked(state.lock(name), f"takes room {name} down", tell=progress.note):
+    with state.locked(state.lock(name), f"takes room {name} down", tell=progress.waiting):
         there = providers.of(name).down(name)
         if purged:
             state.remove_tree(state.rooms() / name)
@@ -204,5 +204,5 @@ def locked_for_labs(room: Room, progress: Progress | None = None) -> Iterator[No
         progress: is told who has to be waited for.
     """
     lock = keys.folder(room.name) / "check.lock"
-    with state.locked(lock, f"runs labs in room {room.name}", tell=(progress or Progress()).note):
+    with state.locked(lock, f"runs labs in room {room.name}", tell=(progress or Progress()).waiting):
         yield

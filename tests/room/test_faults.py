@@ -100,9 +100,9 @@ def test_everything_of_the_room_killed_at_once(trial: Trial) -> None:
 def test_two_at_once_the_second_says_whom_it_waits_for(trial: Trial) -> None:
     with state.locked(state.lock(trial.name), "brings room trial up"):
         second = trial.start("up")
-        assert second.stdout
-        said = second.stdout.readline()
-        assert said == f"  waiting for process {os.getpid()}, which brings room trial up\n"
+        assert second.stderr
+        said = second.stderr.readline()
+        assert said == f"waiting for process {os.getpid()}, which brings room trial up\n"
         assert not record.path(trial.name).exists()
     output, _ = second.communicate(timeout=WAIT)
     assert second.returncode == 0, output

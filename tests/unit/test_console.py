@@ -71,11 +71,12 @@ def test_a_status_is_one_line_that_the_next_replaces() -> None:
 
 
 def test_progress_shows_a_line_a_phase_and_how_it_ended(tmp_path: Path) -> None:
-    out = io.StringIO()
-    progress = ConsoleProgress(Console(out))
+    out, errors = io.StringIO(), io.StringIO()
+    progress = ConsoleProgress(Console(out), Console(errors))
     with progress.phase("links", tmp_path / "no log"):
         pass
     progress.note("by the way:\nthis")
+    progress.waiting("waiting for somebody")
     with pytest.raises(KeyboardInterrupt), progress.phase("guests"):
         raise KeyboardInterrupt
     with pytest.raises(ValueError, match="no"), progress.phase("guests"):
@@ -87,6 +88,7 @@ def test_progress_shows_a_line_a_phase_and_how_it_ended(tmp_path: Path) -> None:
         "guests interrupted after 0.0 s",
         "guests failed after 0.0 s",
     ]
+    assert errors.getvalue() == "waiting for somebody\n"
     assert [name for name, _ in progress.phases] == ["links", "guests", "guests"]
 
 

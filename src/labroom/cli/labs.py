@@ -40,7 +40,7 @@ def check_room(file: Path, names: Sequence[str]) -> int:
     console = Console(sys.stdout)
     chosen = run.chosen(names)
     room = rooms.running(file)
-    with rooms.locked_for_labs(room, ConsoleProgress(console)):
+    with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         return lines.run(rooms.endpoints(room), chosen, REPORTS, console).status
 
 
@@ -55,5 +55,5 @@ def play(options: argparse.Namespace) -> int:
     if machines := inventory(options):
         return play.run(seats.one_seat(machines, options.limit, console), options.lab, REPORTS, console)
     room = rooms.running(room_file(options))
-    with rooms.locked_for_labs(room, ConsoleProgress(console)):
+    with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         return play.run(rooms.endpoints(room), options.lab, REPORTS, console)

@@ -15,7 +15,7 @@ from labroom.providers import nspawn
 def up(options: argparse.Namespace) -> int:
     """Create the room, or repair it; then drive the labs, if that is asked for."""
     console = Console(sys.stdout)
-    progress = ConsoleProgress(console)
+    progress = ConsoleProgress(console, Console(sys.stderr))
     file = room_file(options)
     result = rooms.up(file, provider=options.provider, progress=progress)
     if result.was_up:
@@ -39,7 +39,7 @@ def down(options: argparse.Namespace) -> int:
     """Take the room down, and remove images and keys too if that is asked for."""
     console = Console(sys.stdout)
     remove = rooms.purge if options.purge else rooms.down
-    for result in remove(room_file(options), progress=ConsoleProgress(console)):
+    for result in remove(room_file(options), progress=ConsoleProgress(console, Console(sys.stderr))):
         took = f"down after {result.seconds:.1f} s" if result.was_there else "was not up"
         console.line(f"room {result.room_name}: {took}")
     if options.purge:

@@ -501,8 +501,7 @@ class Host(SocketHost):
         """Kill all that runs here and remove the check's files.
 
         Returns:
-            command lines of the processes that outlived the program they came from; not of those that are ending, which
-            have none any more (proc_pid_cmdline(5)).
+            command lines of the processes that outlived the program they came from.
         """
         started, self.programs = self.programs, {}
         scratch, self._scratch = self._scratch, ""
@@ -512,9 +511,7 @@ class Host(SocketHost):
         ended = {number for number, program in started.items() if program.status is not None}
         orphans = self.ask(
             "processes",
-            read=lambda found: [
-                str(p["command"]) for p in found if p["program"] in ended | {0} and not p["command"].startswith("[")
-            ],
+            read=lambda found: [str(p["command"]) for p in found if p["program"] in ended | {0}],
             program=None,
         )
         self.kill()

@@ -103,7 +103,7 @@ def create(room: Room, progress: Progress) -> Layers:
     folder = state.images()
     state.prepare(folder)
     folder.chmod(0o700)  # set-user-ID programs of the guests are none of the machine's users'
-    with state.locked(folder / "lock", "makes an image", tell=progress.note):
+    with state.locked(folder / "lock", "makes an image", tell=progress.waiting):
         _remove_leftovers()
         free = shutil.disk_usage(folder).free
         if free < _NEEDED_BYTES:
