@@ -93,11 +93,11 @@ def test_one_of_three_is_answered() -> None:
         server = threading.Thread(target=serve_one, args=[listener, echo])
         server.start()
         port = listener.getsockname()[1]
-        with Program("load_client", "127.0.0.1", port, "--clients", "3", "--seconds", "0.05") as program:
+        with Program("load_client", "127.0.0.1", port, "--clients", "3", "--seconds", "0.5") as program:
             found = json.loads(program.end()[1])
         server.join()
     assert (found["clients"], found["connected"], found["answered"]) == (3, 2, 1)
-    assert found["wait_median"] >= 50
+    assert found["wait_median"] >= 500
 
 
 # Its figures
