@@ -102,7 +102,7 @@ def suites() -> list[Suite]:
         Suite(
             "molecule",
             tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),
-            after=("lab_room",),
+            after=("docker",),
             covered=False,
             at_once=2,
         ),

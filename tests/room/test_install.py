@@ -17,6 +17,7 @@ from tests.room.trial import Trial
 # As a person's shell has it: nothing leads to this checkout.
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
 ROOM = """\
+plugin: labroom.labroom.room
 name: trial
 networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
 internet: false
