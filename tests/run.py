@@ -274,14 +274,15 @@ def _write_junit(suite: str, steps: Sequence[Done]) -> None:
 
 
 def _coverage() -> str:
-    """Write coverage.txt, and return the line of its total; empty where nothing was measured."""
+    """Write coverage.txt, and return a line with its total, or with why there is none; empty if nothing was measured."""
     coverage = [sys.executable, "-m", "coverage"]
     environment = os.environ | {"COVERAGE_FILE": _COVERAGE["COVERAGE_FILE"]}
     subprocess.run([*coverage, "combine", "--quiet"], env=environment, capture_output=True, check=False)
     words = [*coverage, "report", "--show-missing", "--skip-covered"]
     report = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if report.returncode != 0:
-        return ""
+        said = (report.stdout + report.stderr).strip()
+        return "" if said.startswith("No data") else f"coverage: {said}"
     (REPORTS / "coverage.txt").write_text(report.stdout)
     total = next(line for line in report.stdout.splitlines() if line.startswith("TOTAL"))
     return f"{total.split()[-1]} of the lines and branches of the package covered"
