@@ -274,7 +274,7 @@ def _write_junit(suite: str, steps: Sequence[Done]) -> None:
 
 
 def _coverage() -> str:
-    """Write coverage.txt, and return a line with its total, or with why there is none; empty if nothing was measured."""
+    """Write coverage.txt, and return a line: its total, or why there is none; empty if nothing was measured."""
     coverage = [sys.executable, "-m", "coverage"]
     environment = os.environ | {"COVERAGE_FILE": _COVERAGE["COVERAGE_FILE"]}
     subprocess.run([*coverage, "combine", "--quiet"], env=environment, capture_output=True, check=False)
