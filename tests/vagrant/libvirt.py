@@ -27,7 +27,7 @@ PACKAGES = (
 )
 _BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
 RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
-_NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "reports", "__pycache__")
+_NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "reports")
 
 # $1: a folder of the sandbox. All that libvirt keeps lies there; QEMU runs as root, without further confinement.
 _PREPARE = """
@@ -95,6 +95,11 @@ class Vagrant:
         return [word for words in found for word in words if word.startswith(name)]
 
 
+def _not_users(folder: str, names: list[str]) -> set[str]:
+    """What in a folder of this checkout a user's has not; src/labroom/reports is code."""
+    return shutil.ignore_patterns(*(_NOT_USERS if Path(folder) == ROOT else ["__pycache__"]))(folder, names)
+
+
 @contextlib.contextmanager
 def vagrant(folder: Path) -> Iterator[Vagrant]:
     """Run libvirt for Vagrant, with no machine at the beginning; those that are left end with it."""
@@ -102,7 +107,7 @@ def vagrant(folder: Path) -> Iterator[Vagrant]:
     kept = box.box(RELEASE)
     with Sandbox(folder) as inside:
         vagrant = Vagrant(inside)
-        shutil.copytree(ROOT, vagrant.checkout, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_USERS))
+        shutil.copytree(ROOT, vagrant.checkout, symlinks=True, ignore=_not_users)
         (vagrant.checkout / ".venv").symlink_to(ROOT / ".venv")  # `./labroom` has been run in it
         inside.run("sh", "-ec", _PREPARE, "sh", str(folder))
         _, libvirtd = [inside.start(name, log=f"{name}.log") for name in ("virtlogd", "libvirtd")]
