@@ -1,9 +1,10 @@
-"""What tests all over the tree do: wait for a state, and run `labroom` as a person does."""
+"""What tests all over the tree do: wait for a state, look at a process, and run `labroom` as a person does."""
 
 import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from labroom.machine import tool
 from labroom.resources import ROOT
@@ -22,6 +23,25 @@ def wait_for(look: Callable[[], object], what: str, seconds: float = 60, every: 
     while not look():
         assert time.monotonic() < deadline, f"waited in vain, {seconds:g} s: {what}"
         time.sleep(every)
+
+
+def state_of(pid: int) -> str:
+    """The state of a process, proc_pid_stat(5): R if it runs, S if it sleeps, T if it is stopped, Z if it has ended.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    return _stat(pid)[0]
+
+
+def parent_of(pid: int) -> int:
+    """The process id of a process's parent; raises OSError where there is no such process."""
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields that follow a process's name, which may itself have spaces and parentheses."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def start_labroom(

@@ -14,9 +14,11 @@ import pytest
 from labroom.resources import ROOT, version
 from tests.room.trial import Trial
 
-# As a person's shell has it: nothing leads to this checkout.
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+# As a person's shell has it: nothing leads to this checkout, nor measures coverage of another one.
+_OURS = ("COVERAGE_", "PYTHON", "VIRTUAL_ENV")
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 ROOM = """\
+plugin: labroom.labroom.room
 name: trial
 networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
 internet: false

@@ -22,7 +22,7 @@ class Notes(Progress):
         """Keep it."""
         self.told.append(text)
 
-    def note(self, text: str) -> None:
+    def waiting(self, text: str) -> None:
         """Keep it."""
         self.told.append(text)
 

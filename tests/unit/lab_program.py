@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.helpers import state_of
+
 LABS = Path(__file__).parents[2] / "labs"
 PROGRAMS = {program.stem: program for program in sorted(LABS.glob("*/*.py"))}
 DEADLINE = 20.0  # seconds until a state that doesn't come is a failure
@@ -89,7 +91,7 @@ class Program:
     @property
     def state(self) -> str:
         """R if it runs, S if it sleeps, T if it is stopped."""
-        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
+        return state_of(self.process.pid)
 
     @property
     def sockets(self) -> list[int]:

@@ -211,6 +211,7 @@ def test_what_programs_print_is_no_command_to_the_terminal_and_no_line_of_ours(
 def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     result = checks.run(endpoints, ["fault"], folder / "report", folder=folder)
     assert result.status == 3
+    assert [[check.verdict for check in lab.checks] for lab in result.labs] == [["fault", "fault"]]
 
 
 def test_a_check_that_is_itself_broken(folder: Path, endpoints: dict[str, Endpoint]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from labroom.driver import CheckFailed, Driver, Host, agent
 from labroom.driver.connection import LINE_BYTES
 from labroom.errors import RoomFault, fault_of
+from tests.helpers import parent_of
 from tests.unit.conftest import Sshd
 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to confine the agent")
@@ -64,7 +65,7 @@ def on_small_disk(confined: Confined, before: str = ":") -> Host:
 def agent_of(host: Host) -> int:
     """Its process id."""
     program = host.start_command(["sleep", "1000"])
-    pid = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    pid = parent_of(program.pid)
     program.kill()
     return pid
 

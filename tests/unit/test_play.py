@@ -94,7 +94,10 @@ def test_colour_is_for_terminals_unless_no_color_is_set(
 
 
 def test_a_terminal_that_knows_ascii_alone() -> None:
-    assert "\n".join(shown(Terminal(encoding="ANSI_X3.4-1968"), 96)).isascii()
+    lines = shown(Terminal(encoding="ANSI_X3.4-1968"), 96)
+    assert "\n".join(lines).isascii()
+    (said,) = [line for line in lines if "Hello World~" in line]
+    assert re.fullmatch(r"   2\.2 \| +\| Message from server : Hello World~", said)
 
 
 def test_what_is_printed_is_no_command_to_the_terminal() -> None:

@@ -68,6 +68,7 @@ def test_page(result: CheckResult, tmp_path: Path) -> None:
     assert "tcp LISTEN 0.0.0.0:9090" in page
     assert "./labroom check tcp_echo" in page
     assert "sleep 1000" in page
+    assert "Run it again" in page
     assert "Remedy: <code>labroom up</code>" in page
     assert not re.search(r"https?:|src=|@import|url\(", page), "the page needs something that is not in it"
 
@@ -91,6 +92,8 @@ def test_a_picture_is_on_the_page_itself(tmp_path: Path) -> None:
 def test_all_passed(result: CheckResult, tmp_path: Path) -> None:
     page = report.write(CheckResult(result.labs[:1]), tmp_path, COMMAND).read_text()
     assert "All labs passed" in page
+    assert "tcp_hello" in page
+    assert "The client prints the message." in page
     assert "Run it again" not in page
 
 

@@ -110,7 +110,7 @@ def test_reads_no_other_roles_variables(role: Path) -> None:
 
 
 def tasks(role: Path) -> Iterator[dict[str, Any]]:
-    """Yield every task and handler of the role, those in blocks in place of the block."""
+    """Yield every task and handler of the role, those in blocks (rescue and always, too) in place of the block."""
     for file in role.glob("*/*.yml"):
         if file.parent.name in ("tasks", "handlers"):
             yield from flat(load(file))
@@ -119,7 +119,8 @@ def tasks(role: Path) -> Iterator[dict[str, Any]]:
 def flat(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task in tasks:
         if "block" in task:
-            yield from flat(task["block"])
+            for part in ("block", "rescue", "always"):
+                yield from flat(task.get(part, []))
         else:
             yield task
 

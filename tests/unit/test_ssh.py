@@ -91,7 +91,10 @@ def test_hosts_are_reached_as_ansible_and_openssh_reach_them(inventory: Path, tm
 
 
 def test_own_keys_of_the_user_are_left_to_be_found(inventory: Path) -> None:
-    room = read(inventory, "seats: {children: {one: {hosts: {pc1: {ansible_host: 192.0.2.1}}}}}")
+    room = read(
+        inventory,
+        "seats: {children: {one: {hosts: {pc1: {ansible_host: 192.0.2.1, ansible_ssh_common_args: -F none}}}}}",
+    )
     assert room.lab_pcs["pc1"].identity_files == ()
 
 
@@ -150,5 +153,7 @@ def test_a_machine_behind_a_jump_host_is_reached(sshd: Sshd) -> None:
     jump = f"ssh {options} -W 127.0.0.1:{at.ssh_port} {at.user}@127.0.0.1"
     behind = replace(at, ssh_host="127.0.0.1", proxy_command=jump)
     assert "has no /opt/labs" in str(inventory_hosts.absent({"behind": behind})["behind"])
-    refused = replace(behind, proxy_command=jump.replace("-W 127.0.0.1:", "-W 127.0.0.1:1"))
-    assert isinstance(inventory_hosts.absent({"behind": refused})["behind"], RoomFault)
+    refused = replace(behind, proxy_command=jump.replace(f"-W 127.0.0.1:{at.ssh_port}", "-W 127.0.0.1:1"))
+    reason = inventory_hosts.absent({"behind": refused})["behind"]
+    assert isinstance(reason, RoomFault)
+    assert "can't be reached" in str(reason)

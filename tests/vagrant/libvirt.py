@@ -27,7 +27,9 @@ PACKAGES = (
 )
 _BOX = "bento/ubuntu-24.04"  # the Vagrantfile's
 RELEASE = "trixie"  # of the box that takes its place: its Ansible can run the roles, as Ubuntu 24.04's can
-_NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "reports")
+# What a user's checkout has not, at its top and below it.
+_NOT_USERS = (".git", ".venv", ".vagrant", ".ansible", ".hypothesis", ".*_cache", "dist", "reports")
+_CACHES = shutil.ignore_patterns("__pycache__")
 
 # $1: a folder of the sandbox. All that libvirt keeps lies there; QEMU runs as root, without further confinement.
 _PREPARE = """
@@ -95,9 +97,9 @@ class Vagrant:
         return [word for words in found for word in words if word.startswith(name)]
 
 
-def _not_users(folder: str, names: list[str]) -> set[str]:
-    """What in a folder of this checkout a user's has not; src/labroom/reports is code."""
-    return shutil.ignore_patterns(*(_NOT_USERS if Path(folder) == ROOT else ["__pycache__"]))(folder, names)
+def _ignored(folder: str, names: list[str]) -> set[str]:
+    ignored = set(_CACHES(folder, names))
+    return ignored | shutil.ignore_patterns(*_NOT_USERS)(folder, names) if Path(folder) == ROOT else ignored
 
 
 @contextlib.contextmanager
@@ -107,7 +109,7 @@ def vagrant(folder: Path) -> Iterator[Vagrant]:
     kept = box.box(RELEASE)
     with Sandbox(folder) as inside:
         vagrant = Vagrant(inside)
-        shutil.copytree(ROOT, vagrant.checkout, symlinks=True, ignore=_not_users)
+        shutil.copytree(ROOT, vagrant.checkout, symlinks=True, ignore=_ignored)
         (vagrant.checkout / ".venv").symlink_to(ROOT / ".venv")  # `./labroom` has been run in it
         inside.run("sh", "-ec", _PREPARE, "sh", str(folder))
         _, libvirtd = [inside.start(name, log=f"{name}.log") for name in ("virtlogd", "libvirtd")]

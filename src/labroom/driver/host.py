@@ -212,7 +212,10 @@ class Program:
             raise self._failed(otherwise, f"{self} {self.ending}, not with status {status}")
 
     def kill(self) -> None:
-        """Kill its whole tree (SIGKILL), also processes that have forked twice and left its session."""
+        """Kill its whole tree (SIGKILL), also processes that have forked twice and left its session.
+
+        One that has emptied its environment besides can't be told from those of others; it goes at the check's end.
+        """
         self._event("signal", "SIGKILL to all its processes")
         self.host.kill(self)
 
