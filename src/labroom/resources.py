@@ -1,7 +1,7 @@
 """Where the files that labroom works with lie: roles, playbooks, labs, their checks, the default room file.
 
-In a checkout they lie in it. An installed package has them in its folder `share`, which is laid out as Ansible wants a
-collection to be. Nothing is ever written there.
+In a checkout, and in a collection that Ansible installed, they lie in it. An installed package has them in its folder
+`share`, which is laid out as Ansible wants a collection to be. Nothing is ever written there.
 """
 
 import re
@@ -9,13 +9,15 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
+#: What Ansible calls the collection, as folders.
+_COLLECTION = Path("ansible_collections", "labroom", "labroom")
 
-#: Whether this is a checkout, and not an installed package.
-IN_CHECKOUT = (_CHECKOUT / "galaxy.yml").is_file()
-#: Where Ansible finds the collection labroom.labroom (COLLECTIONS_PATHS).
-COLLECTIONS = _CHECKOUT / "collections" if IN_CHECKOUT else _PACKAGE / "share"
+#: Whether this is a checkout, or a collection, which is one without its tests, and not an installed package.
+IN_CHECKOUT = (_CHECKOUT / "room.yml").is_file()
 #: The folder that holds the files.
-ROOT = _CHECKOUT if IN_CHECKOUT else COLLECTIONS / "ansible_collections" / "labroom" / "labroom"
+ROOT = _CHECKOUT if IN_CHECKOUT else _PACKAGE / "share" / _COLLECTION
+#: Where Ansible finds the collection labroom.labroom (COLLECTIONS_PATHS): a checkout has a link to itself there.
+COLLECTIONS = ROOT.parents[2] if ROOT.parts[-3:] == _COLLECTION.parts else ROOT / "collections"
 
 LABS = ROOT / "labs"
 ROLES = ROOT / "roles"
@@ -27,6 +29,8 @@ REPORTS = (ROOT if IN_CHECKOUT else Path.cwd()) / "reports"
 
 
 def version() -> str:
-    """Labroom's version, which galaxy.yml alone says."""
-    found = re.search(r"^version: (\S+)$", (ROOT / "galaxy.yml").read_text(), re.MULTILINE)
-    return found[1] if found else "unknown"
+    """Labroom's version, which galaxy.yml alone says; an installed collection has MANIFEST.json instead, made of it."""
+    for file in (ROOT / "galaxy.yml", ROOT / "MANIFEST.json"):
+        if file.is_file() and (found := re.search(r'^ *"?version"?: "?([^\s",]+)', file.read_text(), re.MULTILINE)):
+            return found[1]
+    return "unknown"

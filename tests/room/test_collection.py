@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labroom.resources import ROOT
+from labroom.resources import ROOT, version
 from tests.room.trial import Trial
 
 # A bare guest where it reaches its package mirror.
@@ -101,6 +101,16 @@ def test_holds_what_labroom_runs_with_and_nothing_else(elsewhere: Elsewhere) -> 
     wanted = {file for file in tracked.splitlines() if file.startswith("tests/labs/") or not file.startswith(folders)}
     found = {str(path.relative_to(elsewhere.collection)) for path in elsewhere.collection.rglob("*") if path.is_file()}
     assert found - {"FILES.json", "MANIFEST.json"} == wanted
+
+
+def test_the_command_works_there(elsewhere: Elsewhere) -> None:
+    """With the version, which galaxy.yml says here, and Ansible's manifest there."""
+    here = f"import sys; sys.path.insert(0, {str(elsewhere.collection / 'src')!r})"
+    code = f"{here}; from labroom.cli import main; sys.exit(main())"
+    assert elsewhere.run("python", "-c", code, "--version") == f"labroom {version()}\n"
+    assert len(elsewhere.run("python", "-c", code, "list").splitlines()) == len(list(ROOT.glob("labs/*/README.md")))
+    asked = f"{here}; from labroom.resources import COLLECTIONS; print(COLLECTIONS)"
+    assert elsewhere.run("python", "-c", asked) == f"{elsewhere.folder / 'collections'}\n"
 
 
 def test_galaxy_takes_it(elsewhere: Elsewhere) -> None:

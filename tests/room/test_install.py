@@ -70,6 +70,17 @@ def test_the_wheel_is_the_same_from_the_checkout_as_from_the_source_distribution
     assert content(direct) == content(wheel)
 
 
+def test_the_wheel_has_what_the_docker_provider_builds_images_of(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.partition("/ansible_collections/labroom/labroom/")[2] for name in archive.namelist()}
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied += re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied.remove(".")
+    missing = [path for path in copied if not any(f"{name}/".startswith(f"{path}/") for name in names)]
+    assert len(copied) > 10
+    assert missing == []
+
+
 def test_an_installed_labroom_needs_no_checkout(installed: Path, trial: Trial) -> None:
     labroom = installed / "venv/bin/labroom"
     (share,) = installed.glob("venv/lib/python3*/site-packages/labroom/share")
@@ -126,6 +137,8 @@ def test_a_checkout_that_is_copied_or_moved_runs_its_own_code(checkout: Path) ->
         galaxy.unlink()
         galaxy.write_text(text)
         assert run(place / "labroom", "--version", cwd=place.parent) == f"labroom 9.9.{len(place.name)}\n"
+        activated = run("sh", "-c", '. "$0"; command -v molecule', place / ".venv/bin/activate", cwd=place.parent)
+        assert activated == f"{place}/.venv/bin/molecule\n"
         said = run(place / ".venv/bin/ansible-playbook", "--version", cwd=place.parent)
         assert f"ansible python module location = {place}/.venv/" in said
         assert "passed" in run(place / "labroom", "test", "tests/unit/test_machine.py", cwd=place.parent)

@@ -27,7 +27,8 @@ class _Version(argparse.Action):
     """--version, which alone reads it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"labroom {version()}\n")
+        Console(sys.stdout).line(f"labroom {version()}")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
