@@ -164,11 +164,11 @@ def test_where_no_file_can_be_written_the_line_is_all(tmp_path: Path) -> None:
     assert _one_line(done, 3) == "labroom: unexpected KeyError: 1\n  help: please report it\n"
 
 
-def test_a_full_disk_behind_the_output_is_one_line() -> None:
+def test_a_full_disk_behind_the_output_is_one_line(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = subprocess.run(
-            [tool("python"), "-m", "labroom", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+        command = [tool("python"), "-m", "labroom", "list"]
+        env = os.environ | {"TMPDIR": str(tmp_path)}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False)
     assert "No space left on device" in _one_line(done, 3)
 
 
