@@ -158,7 +158,7 @@ class Sandbox:
     def _clear(self) -> None:
         """End every process of a sandbox of this name and remove what no namespace took with it."""
         deadline = time.monotonic() + _PATIENCE
-        for group in self._groups():
+        for group in (mount / self.group for mount in hierarchies()):  # a daemon may make groups where we didn't join
             while group.is_dir():
                 with contextlib.suppress(OSError):  # it is gone, or of version 1, or Linux is older than 5.14
                     (group / "cgroup.kill").write_text("1")
