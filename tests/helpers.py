@@ -9,6 +9,17 @@ from pathlib import Path
 from labroom.machine import tool
 from labroom.resources import ROOT
 
+#: A Python program that forks until it can't, says why, and stays.
+FORK_BOMB = """
+import os, signal
+try:
+    while os.fork():
+        pass
+except OSError as error:
+    print(error, flush=True)
+signal.pause()
+"""
+
 
 def wait_for(look: Callable[[], object], what: str, seconds: float = 60, every: float = 0.005) -> None:
     """Wait until `look` returns something true; the test fails where it doesn't in time.

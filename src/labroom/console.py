@@ -131,7 +131,7 @@ class Progress:
 
 
 class ConsoleProgress(Progress):
-    """Shows a line a phase.
+    """Shows one line per phase.
 
     On a terminal the line of the running phase is redrawn every half second; elsewhere a line is shown now and then.
 

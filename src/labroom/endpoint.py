@@ -19,7 +19,7 @@ class Endpoint:
         bind_address: the machine's own address in the room's network. Connecting from it fails at once when the
             room is down, so that nothing meant for a guest can leave by the machine's default route. None: any.
         proxy_command: what leads to its sshd in place of a TCP connection (ProxyCommand in ssh_config(5)), run by sh.
-        remedy: the command or the change that mends it when it can't be reached.
+        remedy: the command or the change that repairs it when it can't be reached.
     """
 
     name: str

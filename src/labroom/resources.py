@@ -22,7 +22,7 @@ COLLECTIONS = ROOT.parents[2] if ROOT.parts[-3:] == _COLLECTION.parts else ROOT 
 LABS = ROOT / "labs"
 ROLES = ROOT / "roles"
 PLAYBOOKS = ROOT / "playbooks"
-#: The checks of the labs, a file a lab, and their conftest.py.
+#: The checks of the labs, one file per lab, and their conftest.py.
 CHECKS = ROOT / "tests" / "labs"
 #: Where reports go: in the checkout, or in the folder where an installed labroom was called.
 REPORTS = (ROOT if IN_CHECKOUT else Path.cwd()) / "reports"

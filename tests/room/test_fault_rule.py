@@ -28,19 +28,11 @@ CONFTEST = """
 import pytest
 from labroom.driver import Driver
 
-BOMB = '''
-import os, signal
-try:
-    while os.fork():
-        pass
-except OSError as error:
-    print(error, flush=True)
-signal.pause()
-'''
+from tests.helpers import FORK_BOMB
 
 @pytest.fixture
 def bomb():
-    return ["python3", "-c", BOMB]
+    return ["python3", "-c", FORK_BOMB]
 
 @pytest.fixture
 def other(driver):

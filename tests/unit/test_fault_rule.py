@@ -17,19 +17,10 @@ import pytest
 from labroom.driver import CheckFailed, Driver, Host, agent
 from labroom.driver.connection import LINE_BYTES
 from labroom.errors import RoomFault, fault_of
-from tests.helpers import parent_of
+from tests.helpers import FORK_BOMB, parent_of
 from tests.unit.conftest import Sshd
 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to confine the agent")
-BOMB = """
-import os, signal
-try:
-    while os.fork():
-        pass
-except OSError as error:
-    print(error, flush=True)
-signal.pause()
-"""
 USER = 64000 + os.getpid() % 1000  # nobody else's
 REMEDY = "switch it off and on"
 
@@ -222,7 +213,7 @@ def test_processes_that_somebody_else_has(confined: Confined) -> None:
 @AS_ROOT
 def test_a_fork_bomb_is_the_programs(confined: Confined) -> None:
     alfa = of_few_processes(confined)
-    bomb = alfa.start_command(["python3", "-c", BOMB])
+    bomb = alfa.start_command(["python3", "-c", FORK_BOMB])
     bomb.expect("Resource temporarily unavailable")
     with pytest.raises(CheckFailed, match="true can't be started: Resource temporarily unavailable"):
         alfa.start_command(["true"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from labroom.driver import Host, Program
 
-# What is raced: design -> the program and its options. Each prints a line a message, so that all do the same work.
+# What is raced: design -> the program and its options. Each prints one line per message, so that all do the same work.
 DESIGNS: dict[str, tuple[str, ...]] = {
     "iterative": ("../tcp_echo/iterative_server",),
     "fork": ("../fork_server/fork_server",),
@@ -196,7 +196,7 @@ def _draw(results: Sequence[Result], folder: Path) -> None:
 
 
 def _plot(axes: Axes, results: Sequence[Result], value: Callable[[Result], float]) -> None:
-    """Draw a line a design, with its name at its end."""
+    """Draw one line per design, with its name at its end."""
     axes.set_xlabel("clients connected at the same time")
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted({result.clients for result in results}), minor=False)

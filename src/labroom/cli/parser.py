@@ -11,7 +11,7 @@ from labroom.errors import UsageError
 from labroom.resources import version
 
 _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3 the room or the machine;
-130 interrupted. Each error is one line that says what is wrong, and one that says what mends it."""
+130 interrupted. Each error is one line that says what is wrong, and one that says what repairs it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,14 +53,14 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=f"labroom.cli.{run}")
         return sub
 
-    up = verb("up", "room:up", "make the room, or mend it where something is missing")
+    up = verb("up", "room:up", "create the room, or repair it where something is missing")
     up.add_argument("--check", action="store_true", help="then drive the labs across it")
     up.add_argument("--provider", choices=providers.NAMES, help="what makes the guests (nspawn)")
     down = verb("down", "room:down", "take the room down; nothing of it stays but its image and keys")
     down.add_argument("--purge", action="store_true", help="remove the image and the keys too")
     check = verb("check", "labs:check", "drive the labs across the room and say what happened", machines)
     check.add_argument("labs", nargs="*", metavar="LAB", help="which (labroom list); all if none is named")
-    play = verb("play", "labs:play", "run a lab for an audience, at lecture pace, a column a host", machines)
+    play = verb("play", "labs:play", "run a lab for an audience, at lecture pace, one column per host", machines)
     play.add_argument("lab", metavar="LAB", help="which (labroom list)")
     verb("status", "room:status", "show the guests, their addresses and the forwarded ports")
     verb("list", "labs:show", "show the labs")
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     ssh.add_argument("guest", metavar="GUEST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     verb("ssh-config", "login:ssh_config", "print what `ssh -F` and VS Code need to reach the guests", machines)
-    verb("doctor", "room:doctor", "show what this machine lacks, and the command that mends it")
+    verb("doctor", "room:doctor", "show what this machine lacks, and the command that brings it")
     test = verb("test", "project:test", "run the project's own tests")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="…", help="suites, or what is for pytest")
     return parser

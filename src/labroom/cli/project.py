@@ -6,12 +6,12 @@ import sys
 
 from labroom import machine
 from labroom.errors import UsageError
-from labroom.resources import IN_CHECKOUT, ROOT
+from labroom.resources import ROOT
 
 
 def test(options: argparse.Namespace) -> int:
     """Become the runner of the project's tests."""
-    if not IN_CHECKOUT:
+    if not (ROOT / "tests" / "run.py").is_file():  # a wheel and a collection have none
         raise UsageError("labroom test needs a checkout", "git clone labroom, and ./labroom test there")
     if not options.pytest:
         machine.require_root("test")

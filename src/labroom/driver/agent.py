@@ -1,8 +1,8 @@
 """The agent: the driver's hands on a guest. It starts programs, relays what they print, and looks into /proc.
 
-One agent runs on a guest for one driver. The driver sends this file over SSH and runs it as the lab's own user, so
-nothing of it is installed, and it needs no more than Python 3.8 and its standard library. It speaks one JSON object a
-line. On its standard input, requests:
+One agent runs on a guest for one driver. The driver sends this file over SSH, which is why it is one file, and runs it
+as the lab's own user, so nothing of it is installed, and it needs no more than Python 3.8 and its standard library. It
+speaks one JSON object per line. On its standard input, requests:
 
     {"id": 7, "do": "start", "program": 1, "argv": ["./echo_server.py", "9090"], ...}
 

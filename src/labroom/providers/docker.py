@@ -74,7 +74,7 @@ def _docker(*arguments: str, stdin: str | None = None, timeout: float = 60) -> s
 
 
 def _explained(text: str) -> MachineError:
-    """What a failed command of Docker's said, in one line, with what mends it."""
+    """What a failed command of Docker's said, in one line, with what repairs it."""
     last = text.strip().splitlines()[-1] if text.strip() else "Docker failed and said nothing"
     if re.search(r"Cannot connect to the Docker daemon|Couldn't connect to Docker daemon", text):
         return MachineError("no Docker engine answers", "start it: systemctl start docker, or Docker Desktop")

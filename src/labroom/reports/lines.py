@@ -1,4 +1,4 @@
-"""What the terminal shows of a run of the checks: a line a lab, then what did not pass, and the sum."""
+"""What the terminal shows of a run of the checks: one line per lab, then what did not pass, and the sum."""
 
 from __future__ import annotations
 
@@ -128,8 +128,7 @@ def run(
         what was found; its `status` is the exit status.
 
     Raises:
-        UsageError: there is no such lab.
-        MachineError: pytest could not do its work.
+        LabroomError: of `checks.run`.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
     lines = Lines(console)
