@@ -13,9 +13,9 @@ _CHECKOUT = _PACKAGE.parents[1]
 _COLLECTION = Path("ansible_collections", "labroom", "labroom")
 
 #: Whether this is a checkout, or a collection, which is one without its tests, and not an installed package.
-IN_CHECKOUT = (_CHECKOUT / "room.yml").is_file()
+_IN_CHECKOUT = (_CHECKOUT / "room.yml").is_file()
 #: The folder that holds the files.
-ROOT = _CHECKOUT if IN_CHECKOUT else _PACKAGE / "share" / _COLLECTION
+ROOT = _CHECKOUT if _IN_CHECKOUT else _PACKAGE / "share" / _COLLECTION
 #: Where Ansible finds the collection labroom.labroom (COLLECTIONS_PATHS): a checkout has a link to itself there.
 COLLECTIONS = ROOT.parents[2] if ROOT.parts[-3:] == _COLLECTION.parts else ROOT / "collections"
 
@@ -25,7 +25,7 @@ PLAYBOOKS = ROOT / "playbooks"
 #: The checks of the labs, one file per lab, and their conftest.py.
 CHECKS = ROOT / "tests" / "labs"
 #: Where reports go: in the checkout, or in the folder where an installed labroom was called.
-REPORTS = (ROOT if IN_CHECKOUT else Path.cwd()) / "reports"
+REPORTS = (ROOT if _IN_CHECKOUT else Path.cwd()) / "reports"
 
 
 def version() -> str:
