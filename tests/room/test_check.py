@@ -68,7 +68,7 @@ def test_control_c_ends_a_play_and_what_it_started() -> None:
             break
     assert any("staged_server" in line for line in _commands_on("server"))
     playing.send_signal(signal.SIGINT)
-    _, errors = playing.communicate(timeout=30)
+    _, errors = playing.communicate(timeout=120)
     assert playing.returncode == 130
     assert errors.splitlines()[-1] == "labroom: interrupted"
     assert not any("staged_server" in line for line in _commands_on("server"))
@@ -85,7 +85,7 @@ def test_control_c_ends_labs_that_are_checked_side_by_side() -> None:
     )
     _wait_for_command(checking, "server", "staged_")
     os.killpg(checking.pid, signal.SIGINT)  # as a terminal does
-    _, errors = checking.communicate(timeout=30)
+    _, errors = checking.communicate(timeout=120)
     assert checking.returncode == 130, errors
     assert errors.splitlines()[-1] == "labroom: interrupted"
     left = [line for guest in ("server", "alfa", "bravo", "charlie") for line in _commands_on(guest) if ".py" in line]
@@ -99,7 +99,7 @@ def test_a_guest_killed_while_a_check_runs_is_the_rooms_fault() -> None:
     for pid in Cgroup("lab", "bravo").processes():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    output, error = checking.communicate(timeout=60)
+    output, error = checking.communicate(timeout=120)
     output += error
     assert checking.returncode == 3, output
     assert "bravo" in output

@@ -5,14 +5,14 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from labroom.endpoint import Endpoint
+from tests.helpers import wait_for
 
 
 class Sshd:
@@ -43,15 +43,7 @@ class Sshd:
             self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
         own_keys = (folder / "key",), (folder / "known_hosts",)
         self.endpoint = Endpoint("alfa", "127.0.0.1", "127.0.0.1", port, getpass.getuser(), *own_keys)
-        wait_until(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")
-
-
-def wait_until(look: Callable[[], object], what: str, seconds: float = 5) -> None:
-    """Wait until `look` answers something true."""
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)  # between two looks at a state, never instead of one
+        wait_for(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +53,3 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     yield sshd
     sshd.process.terminate()
     sshd.process.wait()
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., None]:
-    """Wait until a state is seen: `eventually(look, what)`."""
-    return wait_until

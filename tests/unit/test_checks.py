@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -231,7 +230,7 @@ def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     assert error.value.remedy == "labs with checks: broken, fault, greeting, long"
 
 
-def test_control_c(folder: Path, endpoints: dict[str, Endpoint], eventually: Callable[..., None]) -> None:
+def test_control_c(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     source = f"""
 from pathlib import Path, PosixPath
 from labroom.checks import run as checks
@@ -247,7 +246,7 @@ except KeyboardInterrupt:
         pid = int(running.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=10)
+        _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors == ""
     assert not Path(f"/proc/{pid}").exists(), "the interrupted check left its program behind"
@@ -262,7 +261,7 @@ def test_control_c_in_a_weak_reference_s_callback_is_not_lost(folder: Path) -> N
         "    thing = Thing()\n"
         "    called_back = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
         "    del thing\n"
-        "    time.sleep(20)\n"
+        "    time.sleep(600)\n"
     )
     source = f"""
 from pathlib import Path
@@ -272,7 +271,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=15, check=False)
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 

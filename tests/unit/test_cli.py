@@ -3,33 +3,22 @@
 import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from labroom.machine import tool
 from labroom.resources import ROOT
+from tests.helpers import labroom
 
-LABROOM = str(ROOT / "labroom")
+_labroom = partial(labroom, status=None)  # each test says which status it expects
 
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What rooms this machine has is of no concern here."""
     monkeypatch.setenv("LABROOM_STATE_DIR", str(tmp_path / "state"))
-
-
-def _labroom(
-    *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*before, tool("python"), "-m", "labroom", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | (env or {}),
-        cwd=ROOT,
-    )
 
 
 def _one_line(done: subprocess.CompletedProcess[str], status: int) -> str:

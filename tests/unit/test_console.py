@@ -1,6 +1,7 @@
 """What reaches a terminal: nothing that it would take for a command, nothing that looks like a line of ours."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -81,12 +82,13 @@ def test_progress_shows_a_line_a_phase_and_how_it_ended(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     with pytest.raises(ValueError, match="no"), progress.phase("guests"):
         raise ValueError("no")
-    assert [" ".join(line.split()) for line in out.getvalue().splitlines()] == [
-        "links 0.0 s",
+    shown = re.sub(r" +\d+\.\d s", " N s", out.getvalue())  # how long it took is the machine's affair
+    assert [" ".join(line.split()) for line in shown.splitlines()] == [
+        "links N s",
         "by the way:",
         "this",
-        "guests interrupted after 0.0 s",
-        "guests failed after 0.0 s",
+        "guests interrupted after N s",
+        "guests failed after N s",
     ]
     assert errors.getvalue() == "waiting for somebody\n"
     assert [name for name, _ in progress.phases] == ["links", "guests", "guests"]
@@ -96,5 +98,5 @@ def test_progress_of_callers_from_python_is_silent(capsys: pytest.CaptureFixture
     progress = Progress()
     with progress.phase("links"):
         progress.note("by the way")
-    assert progress.longest() == "0 s in all; longest: links, 0 s"
+    assert re.fullmatch(r"\d+ s in all; longest: links, \d+ s", progress.longest())
     assert capsys.readouterr() == ("", "")
