@@ -2,13 +2,13 @@
 
     ./labroom test                 every suite
     ./labroom test unit room       these suites
+    ./labroom test unit --coverage and which lines of the package they come by, by any process that they start
     ./labroom test tests/unit -x   pytest, on what is named, with its own options
     ./labroom test docker --kept   the file that a suite keeps between runs and its digest, for a cache of GitHub's
 
 What a suite prints is in reports/tests/SUITE.log, its verdicts are in SUITE.xml there (JUnit), and how long each step
-took is in reports/tests/times.tsv: suite, step, second of its start, seconds it took. coverage.txt says which lines of
-the package the tests came by, those of the processes that they started included. The first suite that fails ends the
-others.
+took is in reports/tests/times.tsv: suite, step, second of its start, seconds it took. Coverage, which takes a third more
+of processor time, is in coverage.txt there. The first suite that fails ends the others.
 """
 
 import os
@@ -52,7 +52,6 @@ class Suite:
         packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
         at_once: how many of its steps run at a time.
         kept: returns the file that is kept between runs, being expensive; its name has a digest of what is in it.
-        covered: whether coverage is measured, which takes a third more of processor time: where most code is come by.
     """
 
     name: str
@@ -60,7 +59,6 @@ class Suite:
     after: tuple[str, ...] = ()
     last: Step = ()
     packages: tuple[str, ...] = ()
-    covered: bool = True
     at_once: int = 1
     kept: Callable[[], Path] | None = None
 
@@ -73,19 +71,16 @@ def _pytest(name: str, *arguments: str) -> Step:
     return (sys.executable, "-m", "pytest", f"--junit-xml={REPORTS / name}.xml", "--durations=5", *arguments)
 
 
-#: The suites, but for what depends on whether a room is up. What comes first tells most in the shortest time.
-NAMES = ("linters", "unit", "room", "lab_room", "molecule", "docker", "vagrant")
-
-
 def suites() -> list[Suite]:
-    """Every suite, as this machine runs it now."""
+    """Every suite, as this machine runs it now. What comes first tells most in the shortest time."""
     status = subprocess.run([*_LABROOM, "status"], capture_output=True, text=True, cwd=ROOT, check=False)
     own_room = "is not up" in status.stdout  # else it is somebody's: brought to what the checkout says, and left up
     provision: list[Step] = [] if own_room else [(_tool("ansible-playbook"), "-i", "room.yml", "playbooks/room.yml")]
     scenarios = sorted(file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml"))
+    scenarios.remove("default")  # the room's playbook, which lab_room runs on bare machines, too; GitHub runs it
     room_tests = _pytest("room", "tests/guests", "tests/room", "--ansible-inventory=room.yml")
     return [
-        Suite("linters", ((_tool("pre-commit"), "run", "--all-files"),), covered=False),
+        Suite("linters", ((_tool("pre-commit"), "run", "--all-files"),)),
         Suite(
             "unit",
             (_pytest("unit", "tests/unit", "-n3", "--dist=loadfile"),),
@@ -98,12 +93,11 @@ def suites() -> list[Suite]:
             after=("unit",),
             last=(*_LABROOM, "down") if own_room else (),
         ),
-        Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",), covered=False),
+        Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),
         Suite(
             "molecule",
             tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),
             after=("docker",),
-            covered=False,
             at_once=2,
         ),
         Suite(
@@ -111,14 +105,12 @@ def suites() -> list[Suite]:
             (_pytest("docker", "tests/docker"),),
             after=("unit",),
             packages=engine.PACKAGES,
-            covered=False,
             kept=engine.base_file,
         ),
         Suite(  # from the beginning: it takes longest, and waits for its machines for most of its time
             "vagrant",
             (_pytest("vagrant", "tests/vagrant"),),
             packages=libvirt.PACKAGES,
-            covered=False,
             kept=lambda: box.file(libvirt.RELEASE),
         ),
     ]
@@ -127,8 +119,9 @@ def suites() -> list[Suite]:
 class Run:
     """Suites that run, each in a thread of its own which waits for those it comes after."""
 
-    def __init__(self, chosen: Sequence[Suite]) -> None:
+    def __init__(self, chosen: Sequence[Suite], *, covered: bool) -> None:
         self.suites = chosen
+        self.environment = os.environ | (_COVERAGE if covered else {})
         self.failed: list[str] = []
         self._over = {suite.name: threading.Event() for suite in chosen}
         self._stopped = threading.Event()
@@ -209,7 +202,7 @@ class Run:
                     stderr=output,
                     cwd=ROOT,
                     start_new_session=True,  # Ctrl+C is for us, who pass it on
-                    env=os.environ | (_COVERAGE if suite.covered else {}),
+                    env=self.environment,
                 )
                 self._running[words] = process
             status = process.wait()
@@ -288,13 +281,12 @@ def _coverage() -> str:
     return f"{total.split()[-1]} of the lines and branches of the package covered"
 
 
-def _tell_kept(name: str) -> int:
+def _tell_kept(suite: Suite) -> int:
     """Print what a suite keeps as outputs of a step of GitHub's: path and key, or nothing."""
-    for suite in suites():
-        if suite.name == name and suite.kept:
-            packages.install(*suite.packages)
-            file = suite.kept()
-            print(f"path={file}\nkey={file.name}")
+    if suite.kept:
+        packages.install(*suite.packages)
+        file = suite.kept()
+        print(f"path={file}\nkey={file.name}")
     return 0
 
 
@@ -307,17 +299,19 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     os.environ |= {"ANSIBLE_HOME": str(ROOT / ".ansible"), "PRE_COMMIT_HOME": str(ROOT / ".pre-commit_cache")}
     os.chdir(ROOT)
-    if arguments[1:] == ["--kept"]:
-        return _tell_kept(arguments[0])
-    if not set(arguments) <= set(NAMES):
+    known = {suite.name: suite for suite in suites()}
+    names = [word for word in arguments if word not in ("--kept", "--coverage")]
+    if not set(names) <= known.keys():
         os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is meant)
+    if "--kept" in arguments:
+        return _tell_kept(known[names[0]])
     signal.signal(signal.SIGTERM, _interrupted)
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
-    chosen = [suite for suite in suites() if not arguments or suite.name in arguments]
+    chosen = [suite for suite in known.values() if not names or suite.name in names]
     packages.install(*{name for suite in chosen for name in suite.packages})
     began = time.monotonic()
-    run = Run(chosen)
+    run = Run(chosen, covered="--coverage" in arguments)
     try:
         run.wait()
     except KeyboardInterrupt:

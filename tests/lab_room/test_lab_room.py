@@ -54,9 +54,9 @@ def test_the_playbook_does_all_but_the_pc_that_is_off(lab_room: LabRoom) -> None
 
 
 def test_again_it_changes_nothing(lab_room: LabRoom) -> None:
-    printed, recap = lab_room.playbook("--limit", f"!{OFF}")
-    assert recap.keys() == PRESENT.keys()
-    assert {host: counts["changed"] for host, counts in recap.items()} == dict.fromkeys(PRESENT, 0), printed
+    one_of_a_kind = ("gate", "far", "pc01")
+    printed, recap = lab_room.playbook("--limit", ",".join(one_of_a_kind))
+    assert {host: counts["changed"] for host, counts in recap.items()} == dict.fromkeys(one_of_a_kind, 0), printed
     assert "not reached" not in printed
 
 
@@ -83,12 +83,12 @@ def test_the_password_from_the_vault_logs_in(lab_room: LabRoom, name: str) -> No
 
 def test_labs_are_checked_in_every_seat_but_for_the_pc_that_is_off(lab_room: LabRoom) -> None:
     seats = ("--provider", "ssh", "-i", str(lab_room.inventory))
-    said = lab_room.labroom("check", *seats, "tcp_hello", "outside_access", status=3)
+    said = lab_room.labroom("check", *seats, "byte_order", "outside_access", status=3)
     parts = ", ".join(f"{part} {name}" for name, part in SEAT1.items())
     assert f"\nseat1: {parts}\nseat2: server pc05, alfa pc06\n" in said
     for seat, skipped in ("seat1", "bravo"), ("seat2", "gateway"):
         shown = said[said.index(f"\n{seat}\n") :].partition("\nreport: ")[0]
-        for lab in "tcp_hello", "outside_access":
+        for lab in "byte_order", "outside_access":
             assert re.search(rf"^{lab} +passed", shown, re.MULTILINE), said
         assert f"this room has no {skipped}" in shown
         assert re.search(rf"^{seat}: 2 labs: 2 passed", said, re.MULTILINE)
@@ -100,7 +100,7 @@ def test_labs_are_checked_in_every_seat_but_for_the_pc_that_is_off(lab_room: Lab
 
 def test_a_limit_leaves_the_pc_that_is_off_out(lab_room: LabRoom) -> None:
     inventory = ("--provider", "ssh", "-i", str(lab_room.inventory), "--limit", "seat2")
-    said = lab_room.labroom("check", *inventory, "tcp_hello")
+    said = lab_room.labroom("check", *inventory, "signals")
     assert "seat1" not in said
     assert lab_room.labroom("ssh", *inventory, "pc06", "hostname") == "pc06\n"
 

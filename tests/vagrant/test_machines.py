@@ -12,7 +12,7 @@ from labroom.resources import ROOT
 from tests.vagrant.libvirt import Vagrant
 
 NAMES = ("server", "alfa")
-LABS = ("byte_order", "descriptors", "tcp_hello", "processes", "signals", "pipes")  # all 18 would take ten minutes
+LABS = ("descriptors", "tcp_hello")  # of one machine and of both; all 18 would take ten minutes
 SLOWNESS = "10"  # under emulation all takes longer: what deadlines are multiplied by
 
 
@@ -53,12 +53,8 @@ def test_run_the_labs(up: Vagrant) -> None:
     assert f"{len(LABS)} labs: {len(LABS)} passed;" in said
 
 
-def test_second_provision_changes_nothing(up: Vagrant) -> None:
-    said = up.run("provision", "server", timeout=900)
-    assert changes(said) == {"server": 0}
-
-
 def test_provision_themselves_where_the_host_has_no_ansible(up: Vagrant) -> None:
+    """And find nothing to change where the host's Ansible was before."""
     venv = up.checkout / ".venv"
     hidden = venv.rename(up.sandbox.folder / "venv")
     path = "/usr/sbin:/usr/bin:/sbin:/bin"
