@@ -7,8 +7,8 @@
     ./labroom test docker --kept   the file that a suite keeps between runs and its digest, for a cache of GitHub's
 
 What a suite prints is in reports/tests/SUITE.log, its verdicts are in SUITE.xml there (JUnit), and how long each step
-took is in reports/tests/times.tsv: suite, step, second of its start, seconds it took. Coverage is in coverage.txt there;
-to measure it takes a third more of processor time. The first suite that fails ends the others.
+took is in reports/tests/times.tsv: suite, step, second of its start, seconds it took. Coverage is in coverage.txt; it
+takes a third more of processor time. The first suite that fails ends the others.
 """
 
 import os
