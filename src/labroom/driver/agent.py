@@ -13,6 +13,7 @@ on its standard output, an answer to each (`result` or `error`), and between the
     {"program": 1, "stream": "stdout", "text": "..."}       bytes, as the characters U+0000 to U+00FF; "": its end
     {"program": 1, "exit": 0}                               status; -9 if killed by signal 9
     {"program": 1, "exit": -9, "memory": 0.8}               killed since the guest ran out of memory: its share of that
+    {"peer": "1", "event": "data", "text": "..."}           what became of a socket of our own: see `Peer`
 
 The agent is the *subreaper* (prctl(2), PR_SET_CHILD_SUBREAPER) of all that it starts: a process that forks twice and
 calls setsid becomes the agent's child, not init's. So the processes of a driver are exactly the agent's descendants,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 PIECE = 65536  # bytes read at once
 FULL = 1 << 20  # bytes free; with less, a disk counts as full
+PEER_LIMIT = 64 << 20  # bytes that a peer receives; then it reads no more
 FILE_PIECE = 2 << 20  # bytes of a file in one answer; the files of /proc/sys refuse to be read by 4 MiB (ENOMEM)
 COMMAND = 1000  # characters of a command line; there may be two million (execve(2))
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
@@ -60,6 +62,21 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 # Index: the number in column `st` of /proc/net/tcp (<net/tcp_states.h>).
 STATES = ["?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]
 STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
+
+SOMAXCONN = 4096  # listen(2)
+# Calls that wait, and which argument (1 to 6) is their time-out, 0 if they have none: <asm/unistd.h>.
+_CALLS = {
+    "x86_64": "read 0 0;readv 19 0;write 1 0;accept 43 0;accept4 288 0;recvfrom 45 0;recvmsg 47 0;sendto 44 0;"
+    "sendmsg 46 0;poll 7 3;ppoll 271 3;select 23 5;pselect6 270 5;epoll_wait 232 4;epoll_pwait 281 4;"
+    "epoll_pwait2 441 4;wait4 61 0;waitid 247 0;futex 202 4;pause 34 0;rt_sigsuspend 130 0",
+    "aarch64": "read 63 0;readv 65 0;write 64 0;accept 202 0;accept4 242 0;recvfrom 207 0;recvmsg 212 0;sendto 206 0;"
+    "sendmsg 211 0;ppoll 73 3;pselect6 72 5;epoll_pwait 22 4;epoll_pwait2 441 4;wait4 260 0;waitid 95 0;futex 98 4;"
+    "rt_sigsuspend 133 0",
+}
+ENDLESS = {
+    int(number): (name, int(timeout))
+    for name, number, timeout in map(str.split, filter(None, _CALLS.get(os.uname().machine, "").split(";")))
+}
 
 prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -89,6 +106,34 @@ class Program:
         return self.popen.returncode is None
 
 
+class Peer:
+    """A socket of ours that speaks to a program under check, as a client or as a server ("raw peer").
+
+    Its events: `connected`; `accepted`, by a listening one, `text` being the new peer's name; `data`, of UDP one a
+    datagram; `end` (the other side has closed its direction); `error`, `text` being the errno's name. Those of UDP,
+    and `accepted`, have the other end's address as `at`.
+    """
+
+    def __init__(self, name: str, own: socket.socket, state: str, to: tuple[str, int] = ("", 0)) -> None:
+        self.name = name
+        self.socket = own
+        self.to = to  # where it is to connect
+        self.state = state  # connecting, listening, open, datagrams
+        self.unsent = b""
+        self.shutting = False  # its direction is to end once that is sent
+        self.reading = True
+        self.taken = 0  # bytes received
+        self.accepted = 0  # connections so far
+
+    @property
+    def events(self) -> int:
+        """What it waits for."""
+        if self.state == "connecting":
+            return selectors.EVENT_WRITE
+        reads = selectors.EVENT_READ if self.reading and self.taken < PEER_LIMIT else 0
+        return reads | (selectors.EVENT_WRITE if self.unsent else 0)
+
+
 class Agent:
     """Serves one driver: reads requests on `requests`, writes answers and events to `replies` (descriptors)."""
 
@@ -98,6 +143,7 @@ class Agent:
         self.unparsed = b""
         self.over = False
         self.programs: dict[int, Program] = {}
+        self.peers: dict[str, Peer] = {}
         self.scratch: list[str] = []  # folders for the programs' files
         self.free: dict[object, int] = {}  # filesystem -> bytes free when the check began
         self.killed: set[int] = set()  # programs' first processes that were sent SIGKILL from here
@@ -136,6 +182,9 @@ class Agent:
         """Relay what the descriptors in `ready` hold, apart from requests."""
         for key, events in ready:
             program = key.data
+            if isinstance(program, Peer):
+                self.turn_of_peer(program, events)
+                continue
             if program is not None and events & selectors.EVENT_READ and key.fd in program.outputs:
                 self.relay(program, key.fd)
             if program is not None and events & selectors.EVENT_WRITE:
@@ -308,6 +357,8 @@ class Agent:
         """Kill the whole tree of one program, or (None) of all, as a check's end; answers what could not be killed."""
         if program is None:
             self.free = {}
+            for name in list(self.peers):
+                self.do_peer_close(name, reset=True)
         return self.kill(program)
 
     def do_processes(self, program: int | None) -> list[dict[str, Any]]:
@@ -360,6 +411,162 @@ class Agent:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((to, 9))
             return str(probe.getsockname()[0])
+
+    # -- peers --------------------------------------------------------------------------------------------------
+
+    def do_peer(self, peer: str, kind: str, to: Any, port: int, receive_buffer: int) -> list[Any]:
+        """Create a socket of ours; answers its own address. Nothing is waited for.
+
+        Args:
+            peer: its name.
+            kind: `connect` (to `to`), `listen` (on `port`; 0: any) or `udp` (bound to `port`).
+            to: address and port.
+            port: of our own; 0: any.
+            receive_buffer: SO_RCVBUF, socket(7), in bytes; 0: the system's.
+        """
+        kinds = {"connect": socket.SOCK_STREAM, "listen": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+        own = socket.socket(socket.AF_INET, kinds[kind])
+        to = (to[0], to[1]) if to else ("", 0)
+        try:
+            own.setblocking(False)
+            if receive_buffer:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            state = {"connect": "connecting", "listen": "listening", "udp": "datagrams"}[kind]
+            if kind == "listen":
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if port or kind != "connect":
+                own.bind(("", port))
+            if kind == "listen":
+                own.listen(SOMAXCONN)
+            if kind == "connect":
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with contextlib.suppress(BlockingIOError):
+                    own.connect(to)
+        except OSError:
+            own.close()
+            raise
+        self.add_peer(Peer(peer, own, state, to))
+        return list(own.getsockname())
+
+    def add_peer(self, peer: Peer) -> None:
+        """Have the main loop serve a peer."""
+        self.peers[peer.name] = peer
+        self.selector.register(peer.socket, peer.events, peer)
+
+    def do_peer_send(self, peer: str, text: str, to: list[Any] | None) -> None:
+        """Send bytes (U+0000 to U+00FF) as soon as the other side takes them; by UDP one datagram, at once."""
+        data = text.encode("latin-1")
+        if to:
+            self.peers[peer].socket.sendto(data, (to[0], to[1]))
+        else:
+            self.peers[peer].unsent += data
+            self.turn_of_peer(self.peers[peer], selectors.EVENT_WRITE)
+
+    def do_peer_shut(self, peer: str) -> None:
+        """End our direction (shutdown(2), SHUT_WR), after what was to be sent before."""
+        self.peers[peer].shutting = True
+        self.turn_of_peer(self.peers[peer], selectors.EVENT_WRITE)
+
+    def do_peer_read(self, peer: str, on: bool) -> None:
+        """Read from now on, or read nothing from now on."""
+        self.peers[peer].reading = on
+        self.watch(self.peers[peer])
+
+    def do_peer_close(self, peer: str, reset: bool) -> None:
+        """Close a peer; with `reset` by RST (SO_LINGER, socket(7)), which also throws away what was not sent."""
+        found = self.peers.pop(peer)
+        if found.socket.fileno() in self.selector.get_map():
+            self.selector.unregister(found.socket)
+        if reset and found.state == "open":
+            found.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        found.socket.close()
+
+    def turn_of_peer(self, peer: Peer, events: int) -> None:
+        """Do what a peer's socket is ready for, and say what came of it."""
+        try:
+            if peer.state == "connecting":
+                peer.socket.connect(peer.to)  # connect(2), once more: in progress, done, or why it failed
+                peer.state = "open"
+                self.tell_of_peer(peer, "connected")
+            elif peer.state == "listening":
+                self.accept(peer)
+            elif peer.state == "datagrams" and events & selectors.EVENT_READ:
+                data, at = peer.socket.recvfrom(PIECE)
+                self.tell_of_peer(peer, "data", data.decode("latin-1"), at)
+            elif peer.state == "open":
+                self.turn_of_connection(peer, events)
+            self.watch(peer)
+        except BlockingIOError:
+            self.watch(peer)
+        except OSError as error:
+            peer.unsent, peer.reading = b"", False
+            self.watch(peer)
+            self.tell_of_peer(peer, "error", errno.errorcode.get(error.errno or 0, ""))
+
+    def accept(self, listening: Peer) -> None:
+        """Take a connection that has come; it is a peer of its own."""
+        own, at = listening.socket.accept()
+        own.setblocking(False)
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening.accepted += 1
+        peer = Peer(f"{listening.name}.{listening.accepted}", own, "open")
+        self.add_peer(peer)
+        self.tell_of_peer(listening, "accepted", peer.name, at)
+
+    def turn_of_connection(self, peer: Peer, events: int) -> None:
+        """Send and receive what goes now."""
+        if peer.unsent and events & selectors.EVENT_WRITE:
+            peer.unsent = peer.unsent[peer.socket.send(peer.unsent) :]
+        if peer.shutting and not peer.unsent:
+            peer.shutting = False
+            peer.socket.shutdown(socket.SHUT_WR)
+        if events & selectors.EVENT_READ and peer.reading:
+            data = peer.socket.recv(PIECE)
+            peer.taken += len(data)
+            peer.reading = bool(data)
+            self.tell_of_peer(peer, "data" if data else "end", data.decode("latin-1"))
+
+    def watch(self, peer: Peer) -> None:
+        """Have the main loop wait for what a peer waits for."""
+        known = peer.socket.fileno() in self.selector.get_map()
+        if not peer.events:
+            if known:
+                self.selector.unregister(peer.socket)
+        elif known:
+            self.selector.modify(peer.socket, peer.events, peer)
+        else:
+            self.selector.register(peer.socket, peer.events, peer)
+
+    def tell_of_peer(self, peer: Peer, event: str, text: str = "", at: Any = None) -> None:
+        """Tell the driver what became of a peer."""
+        self.tell({"peer": peer.name, "event": event, "text": text, **({"at": list(at)} if at else {})})
+
+    # -- is anything going to happen? ---------------------------------------------------------------------------
+
+    def do_blocked(self) -> dict[str, Any]:
+        """Whether the programs here wait for something that only others can bring about.
+
+        Answers:
+            waits: program -> the system calls without a time-out in which its threads are blocked
+                (proc_pid_syscall(5)); none if one of them runs, has a time-out, or can't be looked at.
+            busy: bytes are on their way: to a program's standard input, from a peer, or unacknowledged.
+        """
+        self.reap()
+        waits: dict[int, list[str]] = {}
+        pids = []
+        for process in self.descendants(None):
+            pids.append(process["pid"])
+            number = process["program"]
+            calls = blocked_in(process["pid"]) if process["state"] != "Z" else set()
+            if calls is None or waits.get(number) == [] or number == 0:
+                waits[number] = []
+            elif calls:
+                waits[number] = sorted({*waits.get(number, []), *calls})
+        busy = any(program.unwritten for program in self.programs.values() if program.running)
+        busy = busy or any(peer.unsent or peer.state == "connecting" for peer in self.peers.values())
+        ours = {inode for pid in (os.getpid(), *pids) for inode in socket_inodes(pid)}
+        busy = busy or any(s["inode"] in ours and (s["unsent"] or s["state"] == "SYN_SENT") for s in sockets())
+        return {"waits": {str(number): calls for number, calls in waits.items()}, "busy": busy}
 
     # -- who has used up what ran out -----------------------------------------------------------------------------
 
@@ -549,6 +756,39 @@ def send_signal(pid: int, number: int) -> None:
             stderr=subprocess.DEVNULL,
             check=False,
         )
+
+
+def socket_inodes(pid: int) -> set[int]:
+    """The inodes of a process's sockets; none if it can't be looked at."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"/proc/{pid}/fd/{name}")
+                if target.startswith("socket:["):
+                    found.add(int(target[8:-1]))
+    return found
+
+
+def blocked_in(pid: int) -> set[str] | None:
+    """The calls in which the threads of a process wait for ever; None if one does not, or can't be looked at."""
+    found = set()
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/syscall") as file:
+                words = file.read().split()
+            if not words[0].isdigit():  # "running"; -1: not in a call
+                return None
+            name, timeout = ENDLESS.get(int(words[0]), ("", 0))
+            argument = int(words[timeout], 16) if timeout else 0
+            if not name or (
+                argument and argument & 0xFFFFFFFF != 0xFFFFFFFF
+            ):  # a pointer, or milliseconds: -1 is for ever
+                return None
+            found.add(name)
+    except (OSError, IndexError, ValueError):
+        return None
+    return found
 
 
 def temporary() -> str:

@@ -60,6 +60,13 @@ class Driver(Shared):
             host.captures = []
         super().begin(lab)
 
+    def idle(self) -> str:
+        """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
+        hosts = self.hosts_in_use
+        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
+            found = list(pool.map(Host.idle, hosts))
+        return "" if None in found else ", ".join(filter(None, found))
+
     def connect(self, names: Sequence[str]) -> None:
         """Connect to several hosts side by side; raises as `Host.connect` does."""
         with ThreadPoolExecutor(max(len(names), 1)) as pool:

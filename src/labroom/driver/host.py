@@ -17,6 +17,7 @@ from typing import Any, cast
 from labroom.driver.capture import Capture
 from labroom.driver.connection import quoted
 from labroom.driver.output import Output
+from labroom.driver.peer import Peer
 from labroom.driver.sockets import SocketHost
 from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, in_words, short
 from labroom.driver.waiting import Shared
@@ -40,6 +41,7 @@ class Program:
         self.status: int | None = None
         self.fault: RoomFault | None = None  # of the room, which has ended it
         self.pid = 0
+        self.settles = False  # no timer wakes it: what it waits for without a time-out, others must bring about
         self._driver = host.driver
         self._number = number
         self._tty = tty
@@ -102,6 +104,7 @@ class Program:
             f"{self} to print '{pattern}'",
             timeout,
             lambda within: in_words(otherwise, f"{self} did not print '{pattern}'{within}{self._output.seen()}"),
+            by_programs=self.settles,
         )
 
     def _failed(self, otherwise: str, detail: str) -> CheckFailed | RoomFault:
@@ -200,6 +203,7 @@ class Program:
             f"{self} to end",
             timeout,
             lambda within: in_words(otherwise, f"{self} did not end{within}{self._output.seen()}"),
+            by_programs=self.settles,
         )
         if self.fault:
             raise self.fault
@@ -338,6 +342,7 @@ class Host(SocketHost):
         super().__init__(driver, endpoint)
         self.programs: dict[int, Program] = {}  # of the check that runs
         self.captures: list[Capture] = []  # of the check that runs
+        self.peers: dict[str, Peer] = {}  # of the check that runs
         self._resolve = resolve
         self._last_number = 0  # of a program here
 
@@ -440,6 +445,48 @@ class Host(SocketHost):
         if left := self.ask("kill", read=_processes, program=program and program._number):
             raise RoomFault(f"on {self.name} these can't be killed: {', '.join(quoted(p.command) for p in left)}")
 
+    # -- raw peers ----------------------------------------------------------------------------------------------
+
+    def peer(self, address: str, port: int, *, receive_buffer: int = 0) -> Peer:
+        """A client on this host, which connects; see `Peer.wait_connected`. `receive_buffer`: SO_RCVBUF, in bytes."""
+        return self._peer("connect", "client", (address, port), receive_buffer=receive_buffer)
+
+    def listen(self, port: int = 0, *, receive_buffer: int = 0) -> Peer:
+        """A server on this host, whose clients are accepted as they come; port 0: any."""
+        return self._peer("listen", "server", None, port, receive_buffer)
+
+    def datagrams(self, port: int = 0) -> Peer:
+        """A UDP socket on this host."""
+        return self._peer("udp", "socket", None, port)
+
+    def _peer(self, kind: str, title: str, to: tuple[str, int] | None, port: int = 0, receive_buffer: int = 0) -> Peer:
+        name = str(next(self.driver.numbers))
+        same = sum(1 for peer in self.peers.values() if peer.title.partition("#")[0] == title)
+        peer = self.peers[name] = Peer(self, name, f"{title}#{same + 1}" if same else title, to)
+        peer.address = self.ask(
+            "peer",
+            read=lambda found: (str(found[0]), int(found[1])),
+            named=True,
+            peer=name,
+            kind=kind,
+            to=to,
+            port=port,
+            receive_buffer=receive_buffer,
+        )
+        return peer
+
+    def idle(self) -> str | None:
+        """What the programs here wait for, if each waits for ever, in words; None while something may still happen."""
+
+        def read(answer: dict[str, Any]) -> tuple[dict[int, list[str]], bool]:
+            return {int(n): [str(c) for c in calls] for n, calls in answer["waits"].items()}, bool(answer["busy"])
+
+        waits, busy = self.ask("blocked", read=read)
+        running = [number for number, program in self.programs.items() if program.status is None]
+        if busy or not all(waits.get(number) for number in {*running, *waits}):
+            return None
+        return ", ".join(f"{self.programs[number]} waits in {', '.join(waits[number])}" for number in running)
+
     def capture(self, expression: str) -> Capture:
         """Capture packets on all of this host's interfaces while the body of a `with` runs.
 
@@ -461,7 +508,7 @@ class Host(SocketHost):
     @property
     def in_use(self) -> bool:
         """Whether the check has started a program here, or has files here."""
-        return bool(self.programs) or super().in_use
+        return bool(self.programs or self.peers) or super().in_use
 
     @property
     def all_ended(self) -> str:
@@ -507,6 +554,7 @@ class Host(SocketHost):
             command lines of the processes that outlived the program they came from.
         """
         started, self.programs = self.programs, {}
+        self.peers = {}
         scratch, self._scratch = self._scratch, ""
         if self._lost:
             self._lost = False  # the next check may try again
@@ -524,6 +572,10 @@ class Host(SocketHost):
 
     def hear(self, message: dict[str, Any]) -> None:
         """Take in what a program did; of one of an earlier check, nothing."""
+        if "peer" in message:
+            if peer := self.peers.get(message["peer"]):
+                peer.hear(message)
+            return
         number = message["program"]
         if not 0 < number <= self._last_number:
             raise ValueError(f"no program has number {number}")

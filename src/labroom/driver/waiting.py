@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from labroom.driver.values import PACE, PATIENCE, POLL_SECONDS, PORTS, WHEN_SLOW, Event, slowness
+from labroom.driver.values import IDLE_SECONDS, PACE, PATIENCE, POLL_SECONDS, PORTS, WHEN_SLOW, Event, slowness
 from labroom.errors import CheckFailed, RoomFault
 
 T = TypeVar("T")
@@ -109,7 +109,13 @@ class Shared:
         self.changed.notify_all()
 
     def wait_until(
-        self, look: Callable[[], T | None], what: str, timeout: float | None, missed: Callable[[str], str]
+        self,
+        look: Callable[[], T | None],
+        what: str,
+        timeout: float | None,
+        missed: Callable[[str], str],
+        *,
+        by_programs: bool = False,
     ) -> T:
         """Look again and again until `look` returns something (not None, not False), and return that.
 
@@ -118,14 +124,18 @@ class Shared:
             what: the state in words, as in "waiting for …".
             timeout: seconds; the patience by default.
             missed: the words to fail with, given " within 5 s".
+            by_programs: only the programs under check can bring the state about; so the wait is given up as soon as
+                all of them wait for ever themselves, and nothing is on its way to them (`idle`).
 
         Raises:
             CheckFailed: the deadline was missed and all hosts in use answer.
             RoomFault: a host in use does not.
         """
         patience = timeout or self.patience
-        deadline = time.monotonic() + patience
+        began = time.monotonic()
+        deadline = began + patience
         self.waiting = f"waiting for {what}"
+        idle_since: tuple[float, int, str] | None = None
         while True:
             seen = self._happenings
             found = look()
@@ -134,6 +144,11 @@ class Shared:
                 return found
             for check in (*self.conditions, *(host.check for host in self.hosts_in_use)):
                 check()
+            if by_programs and time.monotonic() - began > IDLE_SECONDS:
+                idle_since = self._still_idle(idle_since, seen)
+                if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
+                    self.waiting = ""
+                    raise CheckFailed(missed(f", and never will: {idle_since[2]}"))
             with self.changed:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -142,6 +157,22 @@ class Shared:
         self.check_hosts(patience)
         self.waiting = ""
         raise CheckFailed(missed(f" within {patience:g} s"))
+
+    def _still_idle(self, since: tuple[float, int, str] | None, seen: int) -> tuple[float, int, str] | None:
+        """Since when nothing can happen any more, at how many happenings, and why; None if something can.
+
+        Args:
+            since: what the last look found.
+            seen: how much had happened before this look.
+        """
+        words = self.idle()
+        if not words or self._happenings != seen:
+            return None
+        return since if since and since[1:] == (seen, words) else (time.monotonic(), seen, words)
+
+    def idle(self) -> str:
+        """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
+        return ""
 
     def check_hosts(self, patience: float) -> None:
         """Make sure that a missed deadline is not the room's fault, asking all hosts in use side by side.
