@@ -1,5 +1,7 @@
 """The labs of the checkout: a folder each below labs/, with a handout that says what it is about."""
 
+import re
+
 from labroom.resources import LABS
 
 
@@ -10,3 +12,11 @@ def titles() -> dict[str, str]:
         with handout.open(encoding="utf-8") as lines:
             found[handout.parent.name] = next(lines).removeprefix(f"# {handout.parent.name}: ").strip()
     return found
+
+
+def programs(lab: str) -> list[str]:
+    """The programs that a lab's contract, "A program of your own", names: the lab's own, else those of other labs."""
+    text = (LABS / lab / "README.md").read_text(encoding="utf-8").partition("\n## A program of your own\n")[2]
+    named = list(dict.fromkeys(re.findall(r"`(\w+)(?: [^`]*)?`", text)))
+    own = [name for name in named if (LABS / lab / f"{name}.py").exists()]
+    return own or [name for name in named if list(LABS.glob(f"*/{name}.py"))]

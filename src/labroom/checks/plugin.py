@@ -27,7 +27,9 @@ from typing import Any
 
 import pytest
 
+from labroom.checks.claims import ALL, Chosen, Ledger, claim_of, select, subjects
 from labroom.checks.programs import resolve
+from labroom.checks.subjects import Client, Server, Submission
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless
@@ -43,14 +45,17 @@ class Setting:
     Attributes:
         make_driver: creates the driver.
         results: folder in which each lab has a folder of its own for what its checks leave.
+        chosen: which checks, and on whose programs.
     """
 
     make_driver: Callable[[], Driver]
     results: Path
+    chosen: Chosen = ALL
 
 
 SETTING = pytest.StashKey[Setting]()
 _CHECK = pytest.StashKey[Check]()
+_LEDGER = pytest.StashKey[Ledger]()
 
 
 # -- where the checks run ---------------------------------------------------------------------------------------
@@ -70,13 +75,13 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
 
 
-def for_worker(endpoints: Mapping[str, Endpoint], results: Path) -> dict[str, object]:
-    """A setting as `workerinput["labroom"]`, by which xdist hands it to a worker."""
+def for_worker(endpoints: Mapping[str, Endpoint], results: Path, words: str) -> dict[str, object]:
+    """A setting as `workerinput["labroom"]`, by which xdist hands it to a worker; workers run our programs alone."""
     fields = [
         {name: [*map(str, value)] if isinstance(value, tuple) else value for name, value in vars(endpoint).items()}
         for endpoint in endpoints.values()
     ]
-    return {"endpoints": fields, "results": str(results)}
+    return {"endpoints": fields, "results": str(results), "words": words}
 
 
 def endpoints_of_room() -> dict[str, Endpoint]:
@@ -107,6 +112,46 @@ def _endpoints(fields: Sequence[Mapping[str, Any]]) -> dict[str, Endpoint]:
         )
         for found in fields
     }
+
+
+# -- which checks -----------------------------------------------------------------------------------------------
+
+
+def _chosen(config: pytest.Config) -> Chosen:
+    if given := getattr(config, "workerinput", {}).get("labroom"):
+        return Chosen(words=given["words"])
+    setting = config.stash.get(SETTING, None)
+    return setting.chosen if setting else ALL
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker of claims known."""
+    config.addinivalue_line("markers", "claim: what is asked of programs of any hand (labroom.checks.claims)")
+    config.stash[_LEDGER] = Ledger()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a claim on each of its programs."""
+    for marker in metafunc.definition.iter_markers("claim"):
+        names = subjects(marker.args[0], _chosen(metafunc.config))
+        metafunc.fixturenames += [] if "subject" in metafunc.fixturenames else ["subject"]
+        metafunc.parametrize("subject", names, ids=names, indirect=False)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what was not asked for."""
+    items[:] = select([item for item in items if not _is_empty(item)], _chosen(config), claim)
+
+
+def _is_empty(item: pytest.Item) -> bool:
+    """Whether it is a claim about programs that are not there."""
+    return getattr(getattr(item, "callspec", None), "id", "").startswith("NOTSET")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a claim for which another one is missing."""
+    if sentence := item.config.stash[_LEDGER].missing(item):
+        pytest.skip(f"needs: {sentence}")
 
 
 # -- what a check can use ---------------------------------------------------------------------------------------
@@ -186,7 +231,52 @@ def port(server: Host) -> int:
     return server.unused_port()
 
 
+@pytest.fixture(scope="session")
+def submission(setting: Setting) -> Submission | None:
+    """A person's own programs; None where ours are judged."""
+    return Submission(setting.chosen.own) if setting.chosen.own else None
+
+
+@pytest.fixture
+def idle(server: Host, subject: str, submission: Submission | None) -> Server:
+    """The server that a claim is about, not started yet."""
+    return Server(server, subject, submission)
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest, idle: Server, port: int) -> Server:
+    """The server that a claim is about; it listens."""
+    protocol = "udp" if lab_of(request.node.path) == "udp_chat" else "tcp"
+    try:
+        return idle.serve(port, protocol=protocol)
+    finally:
+        request.node.stash[_CHECK].remarks += idle.remarks
+
+
+@pytest.fixture
+def client(
+    request: pytest.FixtureRequest, alfa: Host, server: Host, subject: str, submission: Submission | None
+) -> Iterator[Client]:
+    """The client that a claim is about, on alfa; its peer is on the server."""
+    found = Client(alfa, subject, submission, server)
+    yield found
+    request.node.stash[_CHECK].remarks += found.remarks
+
+
 # -- how it is judged -------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Begin the record of a check."""
+    asked = claim_of(item)
+    item.stash[_CHECK] = Check(
+        item.name,
+        claim(item),
+        kind=asked.kind if asked else "",
+        program=getattr(getattr(item, "callspec", None), "params", {}).get("subject", ""),
+        counts=not asked or asked.kind == "lesson" or not _chosen(item.config).own,
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -195,11 +285,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Judge a check while its programs still run; its last report, that of its teardown, carries the verdict."""
     shown = yield
-    check = item.stash.setdefault(_CHECK, Check(item.name, claim(item)))
+    check = item.stash[_CHECK]
     check.seconds += call.duration
     if call.excinfo and check.verdict == "passed":
         driver = getattr(item, "funcargs", {}).get("driver")
         check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None)
+        if check.verdict != "passed":
+            item.config.stash[_LEDGER].note(item, check.claim)
         if check.transcript or check.sockets:
             shown.sections += [(f"{check.verdict}: {check.claim}", "\n".join(_evidence(check)))]
     if call.when == "teardown":

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from labroom.checks import plugin
+from labroom.checks.claims import ALL, Chosen
 from labroom.checks.programs import resolve
 from labroom.checks.verdicts import Check, CheckResult, LabResult, attached, lab_of
 from labroom.driver import Driver, slowness
@@ -89,6 +90,7 @@ def run(
     results: Path,
     listener: Listener | None = None,
     *,
+    chosen_checks: Chosen = ALL,
     folder: Path = CHECKS,
 ) -> CheckResult:
     """Check labs in a room.
@@ -99,6 +101,7 @@ def run(
         results: folder for junit.xml and, in a folder of each lab's name, for what its checks leave; created if need
             be. What an earlier run of these labs left there is removed.
         listener: is told how it goes.
+        chosen_checks: which of their checks, and on whose programs.
         folder: where the checks are.
 
     Returns:
@@ -112,7 +115,7 @@ def run(
     wanted = chosen(labs, folder)
     for lab in wanted:
         shutil.rmtree(results / lab, ignore_errors=True)
-    recorder = _Recorder(endpoints, results, listener or Listener())
+    recorder = _Recorder(endpoints, results, listener or Listener(), chosen_checks)
     began = datetime.now().astimezone().isoformat(" ", "seconds")
     started = time.monotonic()
     workers = min(WORKERS, len(wanted))
@@ -126,6 +129,8 @@ def run(
     )
     if recorder.was_interrupted:
         raise KeyboardInterrupt
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED and chosen_checks.words:
+        raise UsageError(f"no check of {', '.join(wanted)} says '{chosen_checks.words}'", "labroom list shows the labs")
     if recorder.broken or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise MachineError(f"the checks can't be run: {recorder.broken or status!r}", "pytest tests/labs says more")
     found = [recorder.labs[lab] for lab in wanted if lab in recorder.labs]
@@ -175,10 +180,13 @@ def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
 class _Recorder:
     """A pytest plug-in that collects the verdicts of a run and tells the listener."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], results: Path, listener: Listener) -> None:
+    def __init__(
+        self, endpoints: Mapping[str, Endpoint], results: Path, listener: Listener, chosen_checks: Chosen
+    ) -> None:
         self.endpoints = endpoints
         self.results = results
         self.listener = listener
+        self.chosen = chosen_checks
         self.was_interrupted = False
         self.broken = ""
         self.expected: Counter[str] = Counter()  # checks of each lab
@@ -187,12 +195,14 @@ class _Recorder:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Hand the setting to the fixtures, in this process ..."""
-        config.stash[plugin.SETTING] = plugin.Setting(lambda: Driver(self.endpoints, resolve=resolve), self.results)
+        config.stash[plugin.SETTING] = plugin.Setting(
+            lambda: Driver(self.endpoints, resolve=resolve, as_root=bool(self.chosen.own)), self.results, self.chosen
+        )
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """... and in a worker."""
-        node.workerinput["labroom"] = plugin.for_worker(self.endpoints, self.results)
+        node.workerinput["labroom"] = plugin.for_worker(self.endpoints, self.results, self.chosen.words)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a file of checks that can't be read."""

@@ -41,6 +41,10 @@ class Check:
         remedy: what helps, if that is known.
         transcript: for a failure or fault, all that happened on the hosts, in order.
         sockets: and the sockets of each host involved, at that moment.
+        kind: of claim: `lesson`, `robustness` or `interface`; empty for a demonstration.
+        program: the program that a claim was about, by its name in the lab.
+        counts: whether the lab fails with it; where a person's programs are judged, lessons alone count.
+        remarks: what a person should know of how the program was started.
         left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
     """
 
@@ -53,6 +57,15 @@ class Check:
     transcript: list[Event] = field(default_factory=list)
     sockets: dict[str, list[str]] = field(default_factory=dict)
     left_behind: dict[str, list[str]] = field(default_factory=dict)
+    kind: str = ""
+    program: str = ""
+    counts: bool = True
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The claim, and the program that it is about."""
+        return f"{self.program}: {self.claim}" if self.program else self.claim
 
     def judge(self, error: BaseException, driver: Driver | None) -> None:
         """Judge the check by the error that ended it, while its programs still run.
@@ -89,7 +102,7 @@ class LabResult:
     @property
     def verdict(self) -> Verdict:
         """`failed` if one check failed, else `fault` if one met a fault of the room, else `passed` if one passed."""
-        found = {check.verdict for check in self.checks}
+        found = {"passed" if check.verdict == "failed" and not check.counts else check.verdict for check in self.checks}
         order: tuple[Verdict, ...] = ("failed", "fault", "passed", "skipped")
         return next((verdict for verdict in order if verdict in found), "passed")
 

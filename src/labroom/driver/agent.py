@@ -23,7 +23,7 @@ One file, however long: it is sent as it is.
 """
 
 # os and open, as in the labs: pathlib would only make the agent start later.
-# ruff: noqa: PTH111, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH101, PTH111, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
 from __future__ import annotations
 
 import contextlib
@@ -33,6 +33,7 @@ import fcntl
 import json
 import os
 import pty
+import pwd
 import resource
 import selectors
 import shutil
@@ -63,6 +64,8 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 STATES = ["?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]
 STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
 
+USER = int(os.environ.get("SUDO_UID", os.getuid()))  # who has logged in
+CONFINED = 61843  # a user that nobody is: above those of people, below those of services (systemd's UIDS-GIDS.md)
 SOMAXCONN = 4096  # listen(2)
 # Calls that wait, and which argument (1 to 6) is their time-out, 0 if they have none: <asm/unistd.h>.
 _CALLS = {
@@ -145,6 +148,7 @@ class Agent:
         self.programs: dict[int, Program] = {}
         self.peers: dict[str, Peer] = {}
         self.scratch: list[str] = []  # folders for the programs' files
+        self.kept: list[str] = []  # folders that stay until the agent ends
         self.free: dict[object, int] = {}  # filesystem -> bytes free when the check began
         self.killed: set[int] = set()  # programs' first processes that were sent SIGKILL from here
         self.out_of_memory = kills_for_memory()  # when a program was started last
@@ -176,6 +180,7 @@ class Agent:
         finally:
             self.over = True
             self.kill(None)
+            self.scratch += self.kept
             self.do_clear()
 
     def take_turn(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
@@ -283,15 +288,33 @@ class Agent:
         directory: str | None,
         environment: dict[str, str],
         tty: bool,
+        confined: bool,
+        limits: dict[str, int],
     ) -> int:
-        """Start a program (`~` is the home folder) in a session of its own; answers its process id."""
+        """Start a program (`~` is the home folder) in a session of its own; answers its process id.
+
+        Args:
+            program: its number.
+            argv: its command.
+            directory: where it runs.
+            environment: more variables.
+            tty: give it a terminal.
+            confined: as a user of its own (`CONFINED`), if we are root; else as the user that logged in.
+            limits: name of the resource, as in RLIMIT_NAME of getrlimit(2) -> the most of it.
+        """
         self.note_beginning()
         terminal, end = self.open_terminal() if tty else (None, None)
+        user = USER if not confined else CONFINED
+        if terminal is not None and end is not None and os.getuid() == 0:
+            os.fchown(end, user, -1)
 
         def in_child() -> None:
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should the agent itself be killed
             if end is not None:
                 fcntl.ioctl(end, termios.TIOCSCTTY, 0)
+            for name, most in limits.items():
+                resource.setrlimit(getattr(resource, "RLIMIT_" + name), (most, most))
+            become(user)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should the agent itself be killed; setuid(2) clears it
 
         channel = subprocess.PIPE if end is None else end
         try:
@@ -353,6 +376,11 @@ class Agent:
                 self.killed.add(self.programs[program].popen.pid)
             send_signal(self.programs[program].popen.pid, number)
 
+    def do_signal_process(self, pid: int, number: int) -> None:
+        """Send a signal to a process of a program's; none if it has ended."""
+        if any(process["pid"] == pid for process in self.descendants(None)):
+            send_signal(pid, number)
+
     def do_kill(self, program: int | None) -> list[dict[str, Any]]:
         """Kill the whole tree of one program, or (None) of all, as a check's end; answers what could not be killed."""
         if program is None:
@@ -375,11 +403,25 @@ class Agent:
                 targets[name] = os.readlink(folder + "/" + name)
         return targets
 
-    def do_scratch(self) -> str:
-        """Answers a new, empty folder, which goes with `do_clear`, or with the agent."""
+    def do_scratch(self, keep: bool = False, confined: bool = False) -> str:
+        """Answers a new, empty folder, which goes with `do_clear`, or (`keep`) with the agent."""
         self.note_beginning()
-        self.scratch.append(tempfile.mkdtemp(prefix="labroom-", dir=temporary()))
-        return self.scratch[-1]
+        folder = tempfile.mkdtemp(prefix="labroom-", dir=temporary())
+        (self.kept if keep else self.scratch).append(folder)
+        if os.getuid() == 0:
+            os.chown(folder, CONFINED if confined else USER, -1)
+            os.chmod(folder, 0o755)  # noqa: S103
+        return folder
+
+    def do_root(self) -> bool:
+        """Whether we are root, so that programs can be confined."""
+        return os.getuid() == 0
+
+    def do_listening(self, program: int) -> list[dict[str, Any]]:
+        """The sockets of a program in LISTEN, and its UDP sockets without a peer."""
+        own = {inode for process in self.descendants(program) for inode in socket_inodes(process["pid"])}
+        states = {"tcp": "LISTEN", "udp": "CLOSE"}
+        return [s for s in sockets() if s["inode"] in own and s["state"] == states[s["protocol"]]]
 
     def do_clear(self) -> None:
         """Remove the folders that `do_scratch` has made."""
@@ -392,12 +434,16 @@ class Agent:
             file.seek(start)
             return file.read(FILE_PIECE).decode("latin-1")
 
-    def do_save(self, path: str, text: str) -> None:
-        """Write bytes (U+0000 to U+00FF) to a file, in place of what it held."""
+    def do_save(self, path: str, text: str, mode: int = 0) -> None:
+        """Write bytes (U+0000 to U+00FF) to a file, in place of what it held; it gets the owner of its folder."""
         data = text.encode("latin-1")
         try:
             with open(path, "wb") as file:
                 file.write(data)
+            if mode:
+                os.chmod(path, mode)
+            if os.getuid() == 0:
+                os.chown(path, os.stat(os.path.dirname(path)).st_uid, -1)
         except OSError as error:  # write(2) knows no name
             raise OSError(error.errno, error.strerror, path) from error
 
@@ -756,6 +802,20 @@ def send_signal(pid: int, number: int) -> None:
             stderr=subprocess.DEVNULL,
             check=False,
         )
+
+
+def become(user: int) -> None:
+    """In a child of ours: be this user, if we are root."""
+    if os.getuid() != 0 or user == 0:
+        return
+    try:
+        entry = pwd.getpwuid(user)
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    except KeyError:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
 
 def socket_inodes(pid: int) -> set[int]:

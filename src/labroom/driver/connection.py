@@ -104,6 +104,15 @@ class Connection:
             self._scratch = self.ask("scratch", read=str)
         return self._scratch
 
+    @property
+    def is_root(self) -> bool:
+        """Whether the agent is root, and so can confine programs."""
+        return self.ask("root", read=bool)
+
+    def folder(self, *, confined: bool) -> str:
+        """A new folder on this host, which stays until the driver parts from it; `confined`: for confined programs."""
+        return self.ask("scratch", read=str, keep=True, confined=confined)
+
     def read_file(self, path: str, start: int = 0) -> bytes:
         """The bytes of a file, from byte `start` on.
 
@@ -118,14 +127,14 @@ class Connection:
                 return data
             data += piece
 
-    def write_file(self, path: str, data: bytes) -> None:
-        """Make a file hold these bytes, and no others.
+    def write_file(self, path: str, data: bytes, mode: int = 0) -> None:
+        """Make a file hold these bytes, and no others. `mode`: its permissions, if not those that a new file has.
 
         Raises:
             CheckFailed: it can't be written.
             RoomFault: the guest can't write any file, or does not answer.
         """
-        self.ask("save", named=True, path=path, text=data.decode("latin-1"))
+        self.ask("save", named=True, path=path, text=data.decode("latin-1"), mode=mode)
 
     # -- connection ---------------------------------------------------------------------------------------------
 
@@ -184,7 +193,8 @@ class Connection:
             transport.set_keepalive(1)
             source = resources.files("labroom.driver").joinpath("agent.py").read_bytes()
             channel = transport.open_session(timeout=seconds)
-            channel.exec_command("exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source)))))
+            command = "exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source))))
+            channel.exec_command(AS_ROOT.format(shlex.quote(command), command) if self.driver.as_root else command)
             channel.sendall(source)
         except paramiko.BadHostKeyException as error:
             raise RoomFault(
@@ -386,6 +396,12 @@ class _NotKnown(paramiko.MissingHostKeyPolicy):
             f"ssh-keyscan {port}{at.ssh_host} >>{at.known_hosts[0]}, and compare it with the machine's own",
         )
 
+
+# Has the agent run as root where the user may use sudo without a password; else as the user.
+AS_ROOT = (
+    "if sudo -n true 2>/dev/null; "
+    'then exec sudo -n env SSH_CONNECTION="$SSH_CONNECTION" HOME="$HOME" sh -c {0}; else {1}; fi'
+)
 
 # Run by the guest's Python: read the agent's source, whose length is known, from standard input, and run it.
 BOOTSTRAP = """\

@@ -26,6 +26,7 @@ class Driver(Shared):
         pace: LAB_PACE of the programs: 1 as in the lecture.
         beat: seconds to wait before each thing done to a program, for an audience to follow.
         ports: what `Host.unused_port` chooses from; drivers that work side by side must not share any.
+        as_root: have the agents be root where they can, so that programs can be confined.
 
     Raises:
         UsageError: LABROOM_PATIENCE in the environment is no positive number.
@@ -40,8 +41,9 @@ class Driver(Shared):
         pace: float = PACE,
         beat: float = 0,
         ports: Sequence[int] = PORTS,
+        as_root: bool = False,
     ) -> None:
-        super().__init__(patience=patience, pace=pace, beat=beat, ports=ports)
+        super().__init__(patience=patience, pace=pace, beat=beat, ports=ports, as_root=as_root)
         self.hosts = {name: Host(self, endpoint, resolve) for name, endpoint in endpoints.items()}
 
     @property

@@ -18,8 +18,8 @@ from labroom.driver.capture import Capture
 from labroom.driver.connection import quoted
 from labroom.driver.output import Output
 from labroom.driver.peer import Peer
-from labroom.driver.sockets import SocketHost
-from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, in_words, short
+from labroom.driver.sockets import SocketHost, read_sockets
+from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, Socket, in_words, short
 from labroom.driver.waiting import Shared
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
@@ -397,10 +397,13 @@ class Host(SocketHost):
         env: Mapping[str, str] | None = None,
         tty: bool = False,
         quiet: bool = False,
+        confined: bool = False,
+        limits: Mapping[str, int] | None = None,
     ) -> Program:
         """Start any command, found on the host's PATH; see `start`. In the user's home unless told otherwise.
 
-        With `quiet`, nothing of it is in the transcript.
+        With `quiet`, nothing of it is in the transcript. `confined`: as a user of its own who may do nothing else here,
+        where the driver can be root (`Connection.is_root`). `limits`: by getrlimit(2), such as {"FSIZE": 1 << 20}.
         """
         number = next(self.driver.numbers)
         name = name or argv[0].rpartition("/")[2]
@@ -419,11 +422,37 @@ class Host(SocketHost):
                 directory=directory,
                 environment=dict(env or {}),
                 tty=tty,
+                confined=confined,
+                limits=dict(limits or {}),
             )
         except CheckFailed as error:
             del self.programs[number]
             raise CheckFailed(f"{program} can't be started: {error}") from None
         return program
+
+    def confined_scratch(self) -> str:
+        """A new folder for a confined program's files, removed at the check's end."""
+        return self.ask("scratch", read=str, confined=True)
+
+    def stop_processes(self, pids: Sequence[int]) -> None:
+        """Stop processes (SIGSTOP), and wait until they are."""
+        for pid in pids:
+            self.ask("signal_process", pid=pid, number=int(signals.SIGSTOP))
+        self.driver.wait_until(
+            lambda: all(p.state in "TZ" for p in self.processes() if p.pid in pids),
+            "processes to stop",
+            None,
+            lambda within: f"the processes did not stop{within}",
+        )
+
+    def resume_processes(self, pids: Sequence[int]) -> None:
+        """Let processes go on (SIGCONT)."""
+        for pid in pids:
+            self.ask("signal_process", pid=pid, number=int(signals.SIGCONT))
+
+    def listening(self, program: Program) -> list[Socket]:
+        """The sockets on which a program waits: in LISTEN, or of UDP without a peer."""
+        return self.ask("listening", read=read_sockets, program=program._number)
 
     def run(self, *argv: str, timeout: float | None = None) -> Completed:
         """Run a command to its end; its exit status is the caller's to judge."""

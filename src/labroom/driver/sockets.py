@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from labroom.driver.connection import Connection
 from labroom.driver.values import Socket, in_words
@@ -14,13 +15,7 @@ class SocketHost(Connection):
 
     def sockets(self) -> list[Socket]:
         """All TCP and UDP sockets of the host, but for sshd's own."""
-        return self.ask(
-            "sockets",
-            read=lambda sockets: [
-                Socket(**{**found, "local": tuple(found["local"]), "remote": tuple(found["remote"])})
-                for found in sockets
-            ],
-        )
+        return self.ask("sockets", read=read_sockets)
 
     def connections(self, port: int) -> list[Socket]:
         """The TCP connections here with this port at either end, in whatever state but LISTEN."""
@@ -121,3 +116,8 @@ class SocketHost(Connection):
     def _listed(self, sockets: Sequence[Socket]) -> str:
         listed = ", ".join(str(s) for s in sockets[:6]) + (f" and {len(sockets) - 6} more" if len(sockets) > 6 else "")
         return f"{self.name}'s sockets: {listed or 'none'}"
+
+
+def read_sockets(found: Sequence[dict[str, Any]]) -> list[Socket]:
+    """The sockets of an agent's answer."""
+    return [Socket(**{**each, "local": tuple(each["local"]), "remote": tuple(each["remote"])}) for each in found]

@@ -37,6 +37,7 @@ class Shared:
         pace: LAB_PACE of the programs: 1 as in the lecture.
         beat: seconds to wait before each thing done to a program, for an audience to follow.
         ports: what `Host.unused_port` chooses from; drivers that work side by side must not share any.
+        as_root: have the agents be root where they can, so that programs can be confined.
 
     Attributes:
         slowness: what multiplies every deadline, read from the environment (LABROOM_PATIENCE).
@@ -55,8 +56,15 @@ class Shared:
     """
 
     def __init__(
-        self, *, patience: float | None = None, pace: float = PACE, beat: float = 0, ports: Sequence[int] = PORTS
+        self,
+        *,
+        patience: float | None = None,
+        pace: float = PACE,
+        beat: float = 0,
+        ports: Sequence[int] = PORTS,
+        as_root: bool = False,
     ) -> None:
+        self.as_root = as_root
         self.slowness = slowness()
         self.patience = patience or PATIENCE * self.slowness
         self.pace = pace

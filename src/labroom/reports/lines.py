@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labroom.checks import run as checks
+from labroom.checks.claims import ALL, Chosen
+from labroom.checks.own import Source
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import VERDICTS, Check, CheckResult, LabResult, Verdict
 from labroom.console import Console, harmless
@@ -85,7 +88,7 @@ class Lines(checks.Listener):
         """Show one check that did not pass."""
         show = self.console.line
         show()
-        show((_STYLES[check.verdict], harmless(f"{lab.name}: {check.claim}")))
+        show((_STYLES[check.verdict], harmless(f"{lab.name}: {check.title}")))
         show(f"  {indented(check.words)}")
         lines = aligned(check.transcript)
         if len(lines) > SHOWN_LINES:
@@ -97,7 +100,35 @@ class Lines(checks.Listener):
                 show(harmless(f"    sockets of {host}: {socket}"))
         if check.remedy:
             show(harmless(f"  remedy: {check.remedy}"))
-        show(harmless(f"  run it again: {command} {lab.name}"))
+        again = shlex.join(["-k", check.claim.rstrip(".")])
+        show(harmless(f"  run it again: {command} {lab.name} {again}"))
+
+
+class OwnLines(Lines):
+    """Shows a run on a person's own programs: one line per claim."""
+
+    def __init__(self, console: Console, sources: Mapping[str, Source]) -> None:
+        super().__init__(console)
+        self._sources = sources
+
+    def done(self, lab: LabResult) -> None:
+        """Show each program's claims, and what is worth knowing of how it was started."""
+        for name, source in self._sources.items():
+            of_program = [check for check in lab.checks if check.program == name]
+            if not of_program:
+                continue
+            self.console.line(harmless(f"{name} ({source.main})"))
+            for remark in dict.fromkeys(remark for check in of_program for remark in check.remarks):
+                self.console.line(harmless(f"  note: {remark}"))
+            for check in of_program:
+                says = VERDICTS[check.verdict]
+                if check.verdict == "failed":
+                    says = "FAILED" if check.counts else "remark"
+                style = (
+                    _STYLES[check.verdict] if check.counts else _STYLES["fault" if says == "remark" else check.verdict]
+                )
+                why = f"  ({check.words})" if check.verdict == "skipped" else ""
+                self.console.line("  ", (style, f"{says:10}"), harmless(f"  {check.kind:10}  {check.claim}{why}"))
 
 
 def indented(words: str) -> str:
@@ -112,6 +143,7 @@ def run(
     console: Console,
     *,
     command: str = COMMAND,
+    chosen: Chosen = ALL,
     folder: Path = CHECKS,
 ) -> CheckResult:
     """Check labs in a room, show how it goes and what was found, and write the report.
@@ -122,6 +154,7 @@ def run(
         report_dir: folder of the report (`page.write`), of junit.xml and of what the checks leave; created if need be.
         console: where it is shown.
         command: the command that does this, to be named where something is to be checked again.
+        chosen: which of the checks, and on whose programs.
         folder: where the checks are.
 
     Returns:
@@ -131,7 +164,7 @@ def run(
         LabroomError: of `checks.run`.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
-    lines = Lines(console)
-    result = checks.run(endpoints, labs, report_dir, lines, folder=folder)
+    lines = OwnLines(console, chosen.own) if chosen.own else Lines(console)
+    result = checks.run(endpoints, labs, report_dir, lines, chosen_checks=chosen, folder=folder)
     lines.finish(result, page.write(result, report_dir, command), command)
     return result

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from labroom import state
 from labroom.checks import inventory_hosts
+from labroom.checks.claims import ALL, Chosen
 from labroom.checks.seats import side_by_side
 from labroom.checks.verdicts import CheckResult
 from labroom.console import Console, harmless
@@ -18,7 +19,9 @@ from labroom.errors import RoomFault, UsageError
 from labroom.reports import lines
 
 
-def check(inventory: str, limit: str | None, labs: Sequence[str], report_dir: Path, console: Console) -> int:
+def check(
+    inventory: str, limit: str | None, labs: Sequence[str], report_dir: Path, console: Console, chosen: Chosen = ALL
+) -> int:
     """Check labs in every seat, several seats side by side; show what was found, and who could not be asked.
 
     Args:
@@ -27,6 +30,7 @@ def check(inventory: str, limit: str | None, labs: Sequence[str], report_dir: Pa
         labs: names of labs.
         report_dir: the report of each seat is in the folder of its name.
         console: where it is shown.
+        chosen: which of the checks, and on whose programs.
 
     Returns:
         the exit status: 1 a lab failed, 3 none failed but a lab PC could not be reached or was at fault, else 0.
@@ -50,7 +54,7 @@ def check(inventory: str, limit: str | None, labs: Sequence[str], report_dir: Pa
     console.line()
     results = _run(
         {
-            seat: _Job(room.endpoints(cast), labs, report_dir / seat, _command(inventory, seat))
+            seat: _Job(room.endpoints(cast), labs, report_dir / seat, _command(inventory, seat), chosen)
             for seat, cast in casts.items()
             if cast
         },
@@ -106,11 +110,14 @@ class _Job:
     labs: Sequence[str]
     report_dir: Path
     command: str
+    chosen: Chosen
 
     def run(self, console: Console) -> CheckResult:
         lock, what = self.report_dir / "check.lock", f"runs labs on these machines: {self.command}"
         with state.locked(lock, what, tell=console.line):
-            return lines.run(self.endpoints, self.labs, self.report_dir, console, command=self.command)
+            return lines.run(
+                self.endpoints, self.labs, self.report_dir, console, command=self.command, chosen=self.chosen
+            )
 
     def __call__(self) -> tuple[CheckResult, str]:
         """What was found, and what was shown of it."""

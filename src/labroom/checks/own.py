@@ -1,0 +1,368 @@
+"""A person's own programs: which programs of a lab a folder or a file holds, how they are built on a guest and started.
+
+What is read here is data, never run on this machine; it is built and run on guests, confined.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labroom.driver import CheckFailed, Completed, Host
+from labroom.errors import RoomFault, UsageError
+from labroom.labs import programs
+
+#: What an own program may use: see getrlimit(2). Memory is not limited where a sanitizer needs all addresses.
+LIMITS = {"NPROC": 256, "FSIZE": 64 << 20, "CPU": 60, "CORE": 0}
+MEMORY = {"AS": 2 << 30}
+
+BUILD_SECONDS = 60.0
+_FILES, _BYTES = 500, 20 << 20  # of a folder
+_SOURCES = {".c": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".py": "python"}  # .C is C++ to g++, and C to people
+_WARNINGS = ("-Wall", "-Wextra")
+_PARTS = {"server": ("server", "serv", "svr", "srv"), "client": ("client", "clnt", "cli")}
+_OWN = "own.yml"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A program of a lab, as a person has written it.
+
+    Attributes:
+        program: the lab's name for it, such as `echo_server`.
+        main: the path, in `files`, of the file that it is.
+        kind: `c`, `c++`, `python`, `make` (a Makefile builds `main`) or `program` (it is run as it is).
+        files: all files of its folder: path -> content.
+        start: its arguments, such as `{host} {port}`; empty if that is not said.
+        build: the command that builds it; empty if that is not said.
+        typed: lines that it asks for before it serves, such as `{port}`.
+    """
+
+    program: str
+    main: str
+    kind: str
+    files: Mapping[str, bytes] = field(repr=False)
+    start: str = ""
+    build: str = ""
+    typed: Sequence[str] = ()
+
+    @property
+    def text(self) -> str:
+        """The source, as far as it is text."""
+        return decoded(self.files.get(self.main, b""))
+
+    def lines_with(self, pattern: str) -> Iterator[tuple[int, str]]:
+        """The lines of its source that match a pattern (regular expression), with their numbers."""
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if re.search(pattern, line):
+                yield number, line.strip()
+
+
+@dataclass
+class Built:
+    """A program that was built on a host.
+
+    Attributes:
+        argv: the command that starts it, before its arguments.
+        folder: where its files are.
+        warnings: what the compiler says of it, with the person's own file names.
+        sanitized: it was built with ASan and UBSan.
+    """
+
+    argv: tuple[str, ...]
+    folder: str
+    warnings: str = ""
+    sanitized: bool = False
+
+
+def decoded(data: bytes) -> str:
+    """Text in whatever encoding it may be."""
+    for encoding in ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "utf-8", "cp949"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+# -- finding ----------------------------------------------------------------------------------------------------
+
+
+def find(path: Path, lab: str, program: str = "") -> dict[str, Source]:
+    """The programs of a lab that a folder or a file holds.
+
+    Args:
+        path: the folder, or the file.
+        lab: the lab.
+        program: what the file is, if that is said (`--as`).
+
+    Raises:
+        UsageError: there is none, or it can't be told which; the message says what is looked for.
+    """
+    wanted = programs(lab)
+    if program and program not in wanted:
+        raise UsageError(f"{lab} has no program {program}", f"its programs: {', '.join(wanted)}")
+    if not path.exists():
+        raise UsageError(f"{path}: No such file or directory")
+    folder = path if path.is_dir() else path.parent
+    files = _read(folder) if path.is_dir() else _read_beside(path)
+    said = _said(files.pop(_OWN, b""), folder / _OWN, wanted)
+    found = _in_folder(files, wanted, program) if path.is_dir() else {_what(path.name, wanted, program): path.name}
+    for name, words in said.items():
+        if words.get("file"):
+            found[name] = str(words["file"])
+            if found[name] not in files and not words.get("build"):
+                raise UsageError(f"{folder / _OWN}: {name}: there is no file {found[name]}")
+    if not found:
+        looked_for = ", ".join(f"{name}.c or {name}.py" for name in wanted)
+        raise UsageError(f"{path} has no program of {lab}", f"looked for: {looked_for}; or name one: --as {wanted[0]}")
+    return {name: _source(name, main, files, said.get(name, {})) for name, main in found.items()}
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    size = 0
+    try:
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(folder)
+            if any(part.startswith(".") or part in ("__pycache__", "__MACOSX") for part in relative.parts):
+                continue
+            if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+                continue
+            size += path.stat().st_size
+            if len(files) >= _FILES or size > _BYTES:
+                raise UsageError(
+                    f"{folder} holds more than {_FILES} files, or {_BYTES >> 20} MiB", "name the folder of one lab"
+                )
+            files[str(relative)] = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: {error.strerror}") from error
+    return files
+
+
+def _read_beside(path: Path) -> dict[str, bytes]:
+    """A file, and what it may be built of: headers and own.yml beside it."""
+    try:
+        beside = [file for file in path.parent.iterdir() if file.suffix in (".h", ".hpp") or file.name == _OWN]
+        return {file.name: file.read_bytes() for file in [*beside, path] if file.is_file()}
+    except OSError as error:
+        raise UsageError(f"{error.filename or path}: {error.strerror}") from error
+
+
+def _said(data: bytes, file: Path, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What own.yml says of each program."""
+    try:
+        said = yaml.safe_load(decoded(data)) or {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file}: {str(error).splitlines()[0]}") from error
+    keys = {"file", "start", "build", "typed"}
+    if not isinstance(said, dict) or not all(isinstance(words, dict) for words in said.values()):
+        raise UsageError(f"{file}: it must say, for each program, {', '.join(sorted(keys))}")
+    for name, words in said.items():
+        if name not in wanted:
+            raise UsageError(f"{file}: the lab has no program {name}", f"its programs: {', '.join(wanted)}")
+        if unknown := words.keys() - keys:
+            raise UsageError(f"{file}: {name}: {', '.join(map(str, unknown))}: not known", f"known: {', '.join(keys)}")
+    return said
+
+
+def _stem(name: str) -> str:
+    """A file's name without folder, ending and what browsers add: `dir/Echo_Server (1).c` -> `echo_server`."""
+    return re.sub(r"\s*\(\d+\)$|-\d$", "", posixpath.splitext(posixpath.basename(name))[0]).lower()
+
+
+def _is_program(name: str, data: bytes) -> bool:
+    suffix = posixpath.splitext(name)[1].lower()
+    if suffix in (".c", ".cc", ".cpp", ".cxx"):
+        return bool(re.search(r"\bmain\s*\(", decoded(data)))
+    return suffix == ".py" or data.startswith((b"\x7fELF", b"#!"))
+
+
+def _part(name: str) -> str:
+    """Whether a name is a server's or a client's."""
+    words = name.lower()
+    return next((part for part, forms in _PARTS.items() if any(form in words for form in forms)), "")
+
+
+def _in_folder(files: Mapping[str, bytes], wanted: Sequence[str], program: str) -> dict[str, str]:
+    candidates = [name for name, data in files.items() if _is_program(name, data)]
+    found: dict[str, str] = {}
+    for name in wanted:
+        exact = [file for file in candidates if _stem(file) == name]
+        sources = [file for file in exact if posixpath.splitext(file)[1]] or exact
+        if len(sources) > 1:
+            raise UsageError(f"several files are {name}: {', '.join(sources)}", "name one of them: --own FILE")
+        if sources:
+            found[name] = sources[0]
+    left = [file for file in candidates if file not in found.values() and _stem(file) not in wanted]
+    if program and program not in found:
+        if len(left) != 1:
+            raise UsageError(
+                f"which of these is {program}: {', '.join(left) or 'no file'}?", f"--own FILE --as {program}"
+            )
+        return {program: left[0]}
+    for part in _PARTS:
+        of_part = [name for name in wanted if _part(name) == part]
+        own = [file for file in left if _part(_stem(file)) == part]
+        if len(of_part) == 1 and len(own) == 1 and of_part[0] not in found:
+            found[of_part[0]] = own[0]
+        elif own and not any(name in found for name in of_part):
+            raise UsageError(
+                f"which program of the lab is {', '.join(own)}: {' or '.join(of_part)}?",
+                f"--own {own[0]} --as {of_part[0]}" if of_part else "",
+            )
+    if not found and len(wanted) == len(left) == 1:
+        found[wanted[0]] = left[0]
+    return {program: found[program]} if program else found
+
+
+def _what(file: str, wanted: Sequence[str], program: str) -> str:
+    """Which program of the lab a file is."""
+    if program:
+        return program
+    if _stem(file) in wanted:
+        return _stem(file)
+    part = _part(_stem(file))
+    fitting = [name for name in wanted if not part or _part(name) == part]
+    if len(fitting) != 1:
+        raise UsageError(f"{file}: which program of the lab is it?", f"--as {' or --as '.join(fitting or wanted)}")
+    return fitting[0]
+
+
+def _source(program: str, main: str, files: Mapping[str, bytes], said: Mapping[str, Any]) -> Source:
+    kind = _SOURCES.get(posixpath.splitext(main)[1].lower(), "program")
+    folder = posixpath.dirname(main)
+    makefile = next(
+        (name for name in ("Makefile", "makefile", "GNUmakefile") if posixpath.join(folder, name) in files), ""
+    )
+    if kind in ("c", "c++") and makefile:
+        kind = "make"
+    typed = said.get("typed", ())
+    return Source(
+        program,
+        main,
+        kind,
+        files,
+        start=str(said.get("start", "")),
+        build=str(said.get("build", "")),
+        typed=[str(line) for line in ([typed] if isinstance(typed, str | int) else typed)],
+    )
+
+
+# -- building ---------------------------------------------------------------------------------------------------
+
+
+def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
+    """Put a program's files on a host and build it there, as its Makefile says, else by gcc or g++.
+
+    Raises:
+        CheckFailed: it can't be built, or is for another system; the message has the compiler's words.
+        RoomFault: the host has no compiler, or does not answer.
+    """
+    folder = host.folder(confined=True)
+    for directory in sorted({posixpath.dirname(path) for path in source.files} - {""}):
+        _run(host, folder, "mkdir", "-p", "--", directory)
+    for path, data in source.files.items():
+        script = data.startswith(b"#!")
+        if script and b"\r" in data.partition(b"\n")[0]:
+            data = data.replace(b"\r\n", b"\n")
+        host.write_file(f"{folder}/{path}", data, 0o755 if script or data.startswith(b"\x7fELF") else 0o644)
+    here = posixpath.join(folder, posixpath.dirname(source.main)).rstrip("/")
+    main = posixpath.basename(source.main)
+    if source.build:
+        _succeed(_run(host, here, "sh", "-c", source.build), source.build)
+        return Built((_built_file(host, here, source),), here)
+    if source.kind == "python":
+        _see_python(source)
+        return Built(("python3", f"{here}/{main}"), here)
+    if source.kind == "program":
+        return Built((f"{here}/{main}",), here)
+    if not source.text.strip():
+        raise CheckFailed(f"{source.main} is empty")
+    if windows := next(source.lines_with(r"#\s*include\s*<(winsock2?|windows|conio)\.h>"), None):
+        raise CheckFailed(f"{source.main} is written for Windows: line {windows[0]}, {windows[1]}")
+    if source.kind == "make" and not sanitized:
+        _succeed(_run(host, here, "make"), "make")
+        return Built((_built_file(host, here, source),), here)
+    return _compile(host, source, here, sanitized)
+
+
+def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Built:
+    compiler = "g++" if source.kind == "c++" or source.main.endswith((".cc", ".cpp", ".cxx")) else "gcc"
+    folder = posixpath.dirname(source.main)
+    parts = [
+        posixpath.basename(path)
+        for path, data in source.files.items()
+        if posixpath.dirname(path) == folder
+        and posixpath.splitext(path)[1].lower() in (".c", ".cc", ".cpp", ".cxx")
+        and (path == source.main or not _is_program(path, data))
+    ]
+    binary = f".{source.program}{'.sanitized' if sanitized else ''}"
+    options = ["-g", "-pthread", *_WARNINGS, "-o", binary]
+    if sanitized:
+        options += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    language = ["-x", "c++" if compiler == "g++" else "c"]
+    done = _run(host, here, compiler, *options, *language, *parts, "-lm")
+    if done.status == 127 or (done.status != 0 and "not found" in done.stderr and compiler in done.stderr):
+        raise RoomFault(f"{host.name} has no {compiler}", "playbooks/room.yml brings it")
+    _succeed(done, compiler)
+    return Built((f"{here}/{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
+
+
+def _see_python(source: Source) -> None:
+    if not source.text.strip():
+        raise CheckFailed(f"{source.main} is empty")
+    try:
+        ast.parse(source.text)
+    except (SyntaxError, ValueError) as error:
+        if old := next(source.lines_with(r"^\s*print\s+[^(=\s]|^\s*except\s+\w+\s*,\s*\w+\s*:|\braw_input\("), None):
+            raise CheckFailed(f"{source.main} is Python 2: line {old[0]}, {old[1]}") from error
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
+        raise CheckFailed(f"{source.main} is no Python: {line}{error.args[0]}") from error
+
+
+def _built_file(host: Host, here: str, source: Source) -> str:
+    """What a Makefile has made: the program's name, its source's, or the only new program."""
+    main = posixpath.splitext(posixpath.basename(source.main))[0]
+    found = _run(host, here, "find", ".", "-maxdepth", "2", "-type", "f", "-perm", "-u+x", "-printf", "%P\\n")
+    made = [
+        name
+        for name in found.stdout.splitlines()
+        if posixpath.join(posixpath.dirname(source.main), name) not in source.files
+    ]
+    for wanted in (source.program, main, f"{main}.out"):
+        if fitting := [name for name in made if posixpath.basename(name) == wanted]:
+            return f"{here}/{fitting[0]}"
+    if len(made) == 1:
+        return f"{here}/{made[0]}"
+    made_words = f"it made {', '.join(made)}" if made else "it made no program"
+    raise CheckFailed(f"the Makefile was to make {source.program} or {main}, and {made_words}")
+
+
+def _run(host: Host, folder: str, *argv: str) -> Completed:
+    program = host.start_command(
+        argv,
+        directory=folder,
+        name="build",
+        quiet=True,
+        confined=True,
+        limits=LIMITS,
+        env={"HOME": folder, "LC_ALL": "C.UTF-8"},
+    )
+    program.close_stdin()
+    status = program.wait(BUILD_SECONDS * host.driver.slowness, otherwise=f"{argv[0]} does not end")
+    return Completed(status, program.stdout, program.stderr)
+
+
+def _succeed(done: Completed, command: str) -> None:
+    if done.status != 0:
+        said = (done.stderr or done.stdout).strip()
+        first = re.search(r"^.*\b(?:error|Error|undefined reference)\b.*$", said, re.MULTILINE)
+        raise CheckFailed(f"{command} fails: {first[0] if first else said[-300:]}\n{said[:4000]}")

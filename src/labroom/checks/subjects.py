@@ -1,0 +1,326 @@
+"""The programs that claims are about: started, found where they listen or connect to, and spoken to by raw peers.
+
+A check gets a `Server` (fixture `running`), which listens already, or a `Client` (fixture `client`), which it has
+connect to a peer. Whose program it is, and what its start line is, a check does not see.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from labroom.checks import own
+from labroom.checks.own import Built, Source
+from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket, shown
+
+_LOOPBACK = "127.0.0.1"
+
+
+class Submission:
+    """A person's programs, as they are built on the hosts of one session."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self.sources = sources
+        self._built: dict[tuple[str, str], Built | CheckFailed] = {}
+        self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
+
+    def built(self, host: Host, name: str) -> Built:
+        """A program, built on a host the first time that it is asked for.
+
+        Raises:
+            CheckFailed: it can't be built; the same words each time.
+        """
+        key = host.name, name
+        if key not in self._built:
+            try:
+                self._built[key] = own.build(host, self.sources[name])
+            except CheckFailed as error:
+                self._built[key] = error
+        found = self._built[key]
+        if isinstance(found, CheckFailed):
+            raise found
+        return found
+
+
+class Subject:
+    """A program under a claim.
+
+    Attributes:
+        host: where it runs.
+        name: the lab's name of it; "echo_server.c" is our twin in C.
+        remarks: what a person should know of how it was started.
+    """
+
+    def __init__(self, host: Host, name: str, submission: Submission | None) -> None:
+        self.host = host
+        self.name = name
+        self.remarks: list[str] = []
+        self._submission = submission
+        self._program: Program | None = None
+
+    @property
+    def program(self) -> Program:
+        """The program, which has been started."""
+        if self._program is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._program
+
+    @property
+    def source(self) -> Source | None:
+        """The person's source; None of ours."""
+        return self._submission.sources[self.name] if self._submission else None
+
+    @property
+    def called(self) -> str:
+        """As messages name it."""
+        return self.source.main if self.source else self.name
+
+    def start(self, *arguments: object, settles: bool = True, **options: Any) -> Program:
+        """Start it, with a terminal: on a pipe most programs print nothing before they end.
+
+        Raises:
+            CheckFailed: it can't be built, or started.
+        """
+        options = {"tty": True, **options}
+        if self._submission is None:
+            program = self.host.start(self.name, *arguments, **options)
+        else:
+            built = self._submission.built(self.host, self.name)
+            folder = self.host.confined_scratch()
+            program = self.host.start_command(
+                [*built.argv, *map(str, arguments)],
+                name=self.called.rpartition("/")[2],
+                directory=folder,
+                env={"LAB_PACE": str(self.host.driver.pace), "HOME": folder, **options.pop("env", {})},
+                confined=True,
+                limits={**own.LIMITS, **({} if built.sanitized else own.MEMORY)},
+                **options,
+            )
+        program.settles = settles
+        self._program = program
+        return program
+
+    def processes(self) -> list[Process]:
+        """Its processes."""
+        return self.program.processes()
+
+
+class Server(Subject):
+    """A server that listens.
+
+    Attributes:
+        address: where clients reach it.
+        port: the port on which its process listens.
+    """
+
+    address = ""
+    port = 0
+
+    def serve(self, port: int, *options: str, protocol: str = "tcp") -> Server:
+        """Start it on a port, and wait until it listens: on that port, or on the one that it has chosen itself.
+
+        Raises:
+            CheckFailed: it does not.
+        """
+        last: CheckFailed | None = None
+        for words in self._start_lines(port):
+            self.start(*words, *options)
+            for line in self.source.typed if self.source else ():
+                self.program.send(line.format(port=port))
+            try:
+                self._found(self._wait_listening(protocol), port)
+            except CheckFailed as error:
+                last = last or error
+                self.program.kill()
+                continue
+            if self._submission:
+                self._submission.starts[self.name] = [word.replace(str(port), "{port}") for word in words]
+            return self
+        raise last or CheckFailed(f"{self.called} can't be started")
+
+    def _start_lines(self, port: int) -> list[list[str]]:
+        if self.source is None:
+            return [[str(port)]]
+        if self.source.start:
+            return [shlex.split(self.source.start.format(port=port, host="0.0.0.0"))]  # noqa: S104
+        if self._submission and (known := self._submission.starts.get(self.name)) is not None:
+            return [[word.replace("{port}", str(port)) for word in known]]
+        return [[str(port)], [], ["0.0.0.0", str(port)]]  # noqa: S104
+
+    def _wait_listening(self, protocol: str) -> Socket:
+        def look() -> Socket | None:
+            over = self.program.over
+            if found := [s for s in self.host.listening(self.program) if s.protocol == protocol]:
+                return found[0]
+            if over:
+                raise CheckFailed(f"{self.program.last_words}, and did not listen")
+            return None
+
+        return self.host.driver.wait_until(
+            look,
+            f"{self.program} to listen",
+            None,
+            lambda within: f"{self.program} does not listen on any port{within}",
+            by_programs=True,
+        )
+
+    def _found(self, listening: Socket, port: int) -> None:
+        self.port = listening.local[1]
+        self.host.driver.watched.add(self.port)
+        self.address = self.host.address
+        if self.port != port:
+            self.remarks.append(f"it listens on port {self.port}{self._line(str(self.port))}, whatever it is told")
+        if listening.local[0].startswith("127."):
+            self.address = _LOOPBACK
+            self.remarks.append(
+                f"it listens on {listening.local[0]} alone{self._line('127.0.0.1|localhost|INADDR_LOOPBACK')}: "
+                "no other guest can reach it"
+            )
+
+    def _line(self, pattern: str) -> str:
+        """Where its source says so."""
+        found = next(self.source.lines_with(pattern), None) if self.source else None
+        return f" ({self.source.main}, line {found[0]}: {found[1]})" if found and self.source else ""
+
+    def peer(self, host: Host, **options: Any) -> Peer:
+        """A client on a host that begins to connect; on the server's own where it listens on loopback alone."""
+        at = self.host if self.address == _LOOPBACK else host
+        return at.peer(self.address, self.port, **options)
+
+    def connect(self, host: Host, **options: Any) -> Peer:
+        """A client that is connected.
+
+        Raises:
+            CheckFailed: it is refused.
+        """
+        return self.peer(host, **options).wait_connected()
+
+    def reset_by(self, peer: Peer) -> None:
+        """Have a client reset its connection while the server has unread bytes of it: with the server stopped."""
+        processes = [process.pid for process in self.processes()]
+        self.host.stop_processes(processes)
+        peer.send(b"x" * 20_000)
+        with suppress(CheckFailed):
+            self.host.driver.wait_until(
+                lambda: any(s.remote[1] == peer.address[1] and s.unread for s in self.host.sockets()),
+                "the bytes to arrive", 1.0, "{}".format,
+            )  # fmt: skip
+        peer.reset()
+        self.host.resume_processes(processes)
+
+    def still_serves(self, host: Host, words: bytes = b"still there?", otherwise: str = "") -> None:
+        """See that a new client is served, by an echo.
+
+        Raises:
+            CheckFailed: it is not.
+        """
+        if self.program.over:
+            raise CheckFailed(f"{otherwise or 'the server ended'} ({self.program.last_words})")
+        try:
+            client = self.connect(host)
+            client.send(words)
+            client.expect(words)
+            client.end()
+            client.receive_to_end()
+            client.close()
+        except CheckFailed as error:
+            if self.program.over:
+                raise CheckFailed(f"{otherwise or 'the server ended'} ({self.program.last_words})") from error
+            raise CheckFailed(f"{otherwise}: {error}" if otherwise else str(error)) from error
+
+
+class Client(Subject):
+    """A client, which is started when a check has it connect.
+
+    Attributes:
+        peer_host: where the peer is that it connects to.
+    """
+
+    def __init__(self, host: Host, name: str, submission: Submission | None, peer_host: Host) -> None:
+        super().__init__(host, name, submission)
+        self.peer_host = peer_host
+        self._seen = 0
+
+    def connect(self, *options: str) -> Peer:
+        """Start it, and return the connection that it has made, to a peer of the driver's.
+
+        Raises:
+            CheckFailed: it does not connect; of several start lines, the words are those of the first.
+        """
+        last: CheckFailed | None = None
+        for at, port, words in self._ways():
+            listening = at.listen(port)
+            arguments = [
+                word.format(host=at.address if at is not self.host else _LOOPBACK, port=listening.address[1])
+                for word in words
+            ]
+            self.start(*arguments, *options)
+            for line in self.source.typed if self.source else ():
+                self.program.send(line.format(host=at.address, port=listening.address[1]))
+            try:
+                peer = self._accepted(listening)
+            except CheckFailed as error:
+                last = last or error
+                self.program.kill()
+                listening.close()
+                continue
+            if self._submission:
+                self._submission.starts[self.name] = [str(at is self.host), str(port), *words]
+                if port:
+                    self.remarks.append(f"it connects to port {port}, whatever it is told")
+                if at is self.host:
+                    self.remarks.append("it connects to its own host, whatever it is told")
+            return peer
+        raise last or CheckFailed(f"{self.called} can't be started")
+
+    def _ways(self) -> list[tuple[Host, int, list[str]]]:
+        """Where the peer listens (0: any port), and the arguments."""
+        if self.source is None:
+            return [(self.peer_host, 0, ["{host}", "{port}"])]
+        if self.source.start:
+            return [(self.peer_host, 0, shlex.split(self.source.start))]
+        if self._submission and (known := self._submission.starts.get(self.name)):
+            here, port, *words = known
+            return [(self.host if here == "True" else self.peer_host, int(port), words)]
+        ports = [int(n) for n in dict.fromkeys(re.findall(r"\b(\d{4,5})\b", self.source.text)) if 1024 < int(n) < 65536]
+        fixed = [
+            (at, port, words) for port in ports[:3] for at in (self.host, self.peer_host) for words in ([], ["{host}"])
+        ]
+        return [
+            (self.peer_host, 0, ["{host}", "{port}"]),
+            (self.peer_host, 0, ["{port}", "{host}"]),
+            (self.host, 0, ["{port}"]),
+            *fixed,
+        ]
+
+    def _accepted(self, listening: Peer) -> Peer:
+        def look() -> Peer | None:
+            over = self.program.over
+            if listening.peers:
+                return listening.peers[0]
+            if over:
+                raise CheckFailed(f"{self.program.last_words}, and did not connect")
+            return None
+
+        return self.host.driver.wait_until(
+            look,
+            f"{self.program} to connect",
+            None,
+            lambda within: f"{self.program} does not connect{within}",
+            by_programs=True,
+        )
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        self.program.send(line)
+
+    def shows(self, payload: str, otherwise: str = "") -> None:
+        """Wait until it prints this, whatever stands before and after it.
+
+        Raises:
+            CheckFailed: it does not.
+        """
+        self.program.expect(re.escape(payload), otherwise=otherwise or f"it did not print {shown(payload.encode())}")
