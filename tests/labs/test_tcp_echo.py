@@ -1,8 +1,12 @@
 """tcp_echo across hosts: echo, and that an iterative server leaves its second client without an answer."""
 
+import re
+
 import pytest
 
-from labroom.driver import Driver, Host, Program
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Client, Server
+from labroom.driver import Driver, Host, Peer, Program, difference, shown
 
 
 def start(server: Host, program: str, port: int) -> Program:
@@ -92,70 +96,293 @@ def test_backlog(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int
     assert waiting == 3, f"in the server's backlog {waiting} clients wait for accept, not 3"
 
 
-def test_echo(server: Host, alfa: Host, port: int) -> None:
-    """What the client sends comes back, line by line, and the server prints it."""
-    echo_server = start(server, "echo_server", port)
-    client = alfa.start("echo_client", server.address, port)
-    for words in ("hello", "two words", "grüße", "안녕"):
-        echoed(client, words)
-        echo_server.expect(f"^message from client : {words}\n")
+# -- claims: servers --------------------------------------------------------------------------------------------
+
+SERVERS = ("echo_server", "iterative_server")
+LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
 
 
-def test_q_leaves(server: Host, alfa: Host, port: int) -> None:
-    """Q and q leave the client, at its prompt, and the server ends with its one client."""
-    for letter in "Qq":
-        echo_server = start(server, "echo_server", port)
-        client = alfa.start("echo_client", server.address, port, tty=True)
-        client.expect("Q.*: ", otherwise="the client does not prompt on a terminal")
-        client.send(letter)
-        client.expect_exit(0, otherwise=f"{letter} did not leave the client")
-        echo_server.expect_exit(0, otherwise="the server did not end when its client left")
+@claim("lesson", *SERVERS)
+def test_listens(running: Server) -> None:
+    """A server listens on the port that it is given."""
 
 
-def leaves_with_end(client: Program, words: str) -> None:
-    """A line client sends what is no empty line and not `END`, at which it leaves."""
-    for line in ("", words, "END"):
-        client.send(line)
-    client.expect_exit(0, otherwise=f"END did not leave {client}")
-    assert client.lines == [f"Message from server : {words}"], f"{client} printed {client.lines}"
+@claim("lesson", *SERVERS, needs=["listens"])
+def test_answers(running: Server, alfa: Host) -> None:
+    """What a client sends comes back."""
+    client = running.connect(alfa)
+    for words in (b"hello\n", b"again\n"):
+        client.send(words)
+        client.expect(words)
 
 
-def test_line_client_leaves_with_end(server: Host, alfa: Host, port: int) -> None:
-    """END leaves the line client, an empty line is not sent, and the iterative server goes on to the next client."""
-    iterative_server = start(server, "iterative_server", port)
-    for words in ("one", "two"):
-        leaves_with_end(alfa.start("line_client", server.address, port), words)
-    assert iterative_server.status is None, "the iterative server ended with its client"
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_every_byte(running: Server, alfa: Host) -> None:
+    """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
+    client = running.connect(alfa)
+    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
+        client.send(data)
+        client.expect(data)
 
 
-def test_c_clients(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """C clients get their echo from the Python servers, and leave with Q and END."""
-    echo_server = start(server, "echo_server", port)
-    client = alfa.start("echo_client.c", server.address, port)
-    echoed(client, "안녕")
-    client.send("Q")
-    client.expect_exit(0, otherwise="Q did not leave the C client")
-    echo_server.expect_exit(0, otherwise="the server did not end when its C client left")
-    start(server, "iterative_server", port)
-    leaves_with_end(bravo.start("line_client.c", server.address, port), "안녕")
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_any_length(running: Server, alfa: Host) -> None:
+    """A message of any length comes back whole."""
+    client = running.connect(alfa)
+    for length in LENGTHS:
+        data = (b"0123456789" * (length // 10 + 1))[:length]
+        client.send(data)
+        client.expect(data, otherwise=f"of a message of {length} bytes")
 
 
-def test_c_servers(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """C servers echo to the Python clients; the iterative one, too, leaves its second client waiting."""
-    echo_server = server.start("echo_server.c", port)
-    server.wait_for_listening(port)
-    client = alfa.start("echo_client", server.address, port)
-    echoed(client, "안녕")
-    client.send("q")
-    echo_server.expect_exit(0, otherwise="the C server did not end when its client left")
-    server.start("iterative_server.c", port)
-    server.wait_for_listening(port)
-    first = alfa.start("line_client", server.address, port)
-    echoed(first, "first")
-    second = connect(bravo, server, port)
-    with second.silence("bravo was answered while alfa was connected: the C server is not iterative"):
-        second.send("second")
-        server.wait_for_connections(port, peer=bravo, unread=6)
-        echoed(first, "again")
-    first.send("END")
-    second.expect("Message from server : second", otherwise="bravo got no answer even after alfa had left")
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_pieces(running: Server, alfa: Host, server: Host) -> None:
+    """What a client sends in pieces goes back as it comes."""
+    client = running.connect(alfa)
+    client.send_in_pieces([b"in ", b"three ", b"pieces\n"], server)
+    client.expect(b"in three pieces\n")
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_closes(running: Server, alfa: Host) -> None:
+    """When its client closes, the server closes its end too."""
+    client = running.connect(alfa)
+    client.send(b"hello")
+    client.expect(b"hello")
+    client.end()
+    client.expect_end(otherwise="the client has closed its direction, and the server does not close its own")
+
+
+@claim("lesson", "iterative_server", needs=["answers"])
+def test_next_client(running: Server, alfa: Host) -> None:
+    """The iterative server serves one client after another: eight in a row."""
+    for number in range(1, 9):
+        running.still_serves(alfa, b"client %d" % number, otherwise=f"client {number} of eight was not served")
+
+
+@claim("lesson", "iterative_server", needs=["answers"])
+def test_one_at_a_time(running: Server, alfa: Host, bravo: Host) -> None:
+    """While the iterative server serves one client, the next one is connected and waits for its answer."""
+    first, second = running.connect(alfa), running.connect(bravo)
+    first.send(b"first")
+    first.expect(b"first")
+    second.send(b"second")
+    for words in (b"still", b"here"):
+        first.send(words)
+        first.expect(words)
+    second.has_nothing("the second client was answered while the first one was there")
+    first.close()
+    second.expect(b"second", otherwise="the second client got no answer even after the first one had left")
+
+
+@claim("lesson", "iterative_server", needs=["next_client"])
+def test_closes_descriptors(running: Server, alfa: Host) -> None:
+    """The iterative server closes each client's socket: it has no more descriptors after twelve clients than before."""
+    running.still_serves(alfa)
+    before = running.descriptors()
+    for _ in range(12):
+        running.still_serves(alfa)
+    after = running.wait_for_descriptors(len(before))
+    assert len(after) <= len(before), f"after twelve clients it has {len(after)} descriptors, before {len(before)}"
+
+
+@claim("robustness", "iterative_server", needs=["next_client"])
+def test_reset(running: Server, alfa: Host) -> None:
+    """A client that resets its connection doesn't end the iterative server."""
+    running.reset_by(running.connect(alfa))
+    running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
+
+
+@claim("robustness", "iterative_server", needs=["next_client"])
+def test_without_a_word(running: Server, alfa: Host) -> None:
+    """A client that leaves without a word doesn't end the iterative server."""
+    for _ in range(3):
+        running.connect(alfa).close()
+    running.still_serves(alfa, otherwise="after a client has left without a word, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["closes"])
+def test_half_closed(running: Server, alfa: Host) -> None:
+    """A client that has closed its direction still gets all that it has sent."""
+    client = running.connect(alfa)
+    data = b"0123456789" * 10_000
+    client.send(data)
+    client.end()
+    client.expect(data)
+    client.expect_end()
+
+
+@claim("robustness", "iterative_server", needs=["next_client"])
+def test_slow_reader(running: Server, alfa: Host) -> None:
+    """A client that reads late gets all that it has sent."""
+    client = running.peer(alfa, receive_buffer=4096).wait_connected()
+    client.stop_reading()
+    data = b"0123456789" * 30_000
+    client.send(data)
+    client.read_on()
+    client.expect(data)
+
+
+@claim("interface", *SERVERS, needs=["answers"])
+def test_prints_messages(running: Server, alfa: Host) -> None:
+    """A server prints `message from client : ` and what it has received."""
+    client = running.connect(alfa)
+    client.send("grüße, 안녕\n".encode())
+    running.program.expect("message from client : grüße, 안녕")
+
+
+@claim("interface", "iterative_server", needs=["next_client"])
+def test_prints_clients(running: Server, alfa: Host) -> None:
+    """The iterative server prints `connected client : ADDRESS:PORT` and `closed client : ADDRESS:PORT`."""
+    client = running.connect(alfa)
+    who = re.escape(f"{running.host.source_address(alfa) and alfa.source_address(running.host)}:{client.address[1]}")
+    running.program.expect(f"connected client : {who}")
+    client.close()
+    running.program.expect(f"closed client : {who}")
+
+
+@claim("interface", "echo_server", needs=["closes"])
+def test_ends_with_its_client(running: Server, alfa: Host) -> None:
+    """The echo server exits with 0 when its client has closed."""
+    running.connect(alfa).close()
+    running.program.expect_exit(0)
+
+
+@claim("interface", *SERVERS, needs=["listens"])
+def test_ctrl_c(running: Server) -> None:
+    """Ctrl+C ends a server with status 0."""
+    running.program.interrupt()
+    running.program.expect_exit(0)
+
+
+@claim("interface", *SERVERS, needs=["listens"])
+def test_port_is_taken(idle: Server, server: Host) -> None:
+    """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
+    taken = server.listen()
+    idle.start(taken.address[1], tty=False).expect_exit(1)
+    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+
+
+@claim("interface", *SERVERS)
+def test_server_s_arguments(idle: Server) -> None:
+    """Without a port, or with one that is none, a server exits with 2."""
+    for arguments in ([], ["0"], ["65536"], ["port"]):
+        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
+
+
+# -- claims: clients --------------------------------------------------------------------------------------------
+
+CLIENTS = ("echo_client", "line_client")
+LEAVE = {"echo_client": "Q", "line_client": "END"}
+
+
+def answer(peer: Peer, client: Client, line: str) -> bytes:
+    """Have the client send a line, and see that it is that line, with its newline or without; returns what it sent."""
+    client.type(line)
+    peer.expect(line.encode(), otherwise=f"{line!r} was typed")
+    return line.encode() + peer.rest()
+
+
+@claim("lesson", *CLIENTS)
+def test_connects(client: Client) -> None:
+    """A client connects to the host and the port that it is given."""
+    client.connect()
+
+
+@claim("lesson", *CLIENTS, needs=["connects"])
+def test_sends_lines(client: Client) -> None:
+    """A client sends each line that is typed, and nothing else: no zero byte after it, nothing of its buffer."""
+    peer = client.connect()
+    for line in ("hello", "two words", "안녕", "x"):
+        sent = answer(peer, client, line)
+        assert sent in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed; {difference(line.encode(), sent)}"
+        peer.send(sent)
+        client.shows(line)
+
+
+@claim("lesson", *CLIENTS, needs=["sends_lines"])
+def test_shows_answers(client: Client) -> None:
+    """A client prints what the server sends back."""
+    peer = client.connect()
+    sent = answer(peer, client, "question")
+    peer.send(b"ANSWER..\n"[: len(sent) - 1] + sent[-1:])
+    client.shows("ANSWER.")
+
+
+@claim("lesson", *CLIENTS, needs=["shows_answers"])
+def test_answer_in_pieces(client: Client) -> None:
+    """A client waits until all of the answer is back, in however many pieces it comes."""
+    peer = client.connect()
+    for line in ("one two three", "four five six"):
+        sent = answer(peer, client, line)
+        peer.send_in_pieces([sent[:4], sent[4:8], sent[8:]], client.host)
+        client.shows(
+            line.split()[2], otherwise=f"the answer to {line!r} came in three pieces, and it stopped too early"
+        )
+
+
+@claim("lesson", *CLIENTS, needs=["connects"])
+def test_leaves(client: Client, subject: str) -> None:
+    """`Q` leaves the echo client and `END` the line client: the connection is closed, and it is not sent."""
+    peer = client.connect()
+    client.type(LEAVE[subject.removesuffix(".c")])
+    peer.expect_end(otherwise=f"{LEAVE[subject.removesuffix('.c')]} was typed")
+
+
+@claim("robustness", *CLIENTS, needs=["connects"])
+def test_end_of_input(client: Client) -> None:
+    """The end of its input leaves a client, too."""
+    peer = client.connect()
+    client.program.close_stdin()
+    peer.expect_end(otherwise="its input has ended")
+
+
+@claim("robustness", *CLIENTS, needs=["sends_lines"])
+def test_server_leaves(client: Client) -> None:
+    """A client whose server closes doesn't wait for an answer for ever."""
+    peer = client.connect()
+    answer(peer, client, "hello")
+    peer.end()
+    client.program.wait(otherwise="the server has closed, and the client still waits for its answer")
+
+
+@claim("interface", *CLIENTS, needs=["sends_lines"])
+def test_newline(client: Client, subject: str) -> None:
+    """The echo client sends a line with its newline; the line client without, and an empty one not at all."""
+    peer = client.connect()
+    if subject.startswith("line_client"):
+        client.type("")
+    wanted = b"hello\n" if subject.startswith("echo_client") else b"hello"
+    client.type("hello")
+    peer.expect(wanted)
+    assert not (more := peer.rest()), f"after {shown(wanted)} it sent {shown(more)}"
+
+
+@claim("interface", *CLIENTS, needs=["shows_answers"])
+def test_message_from_server(client: Client) -> None:
+    """A client prints `Message from server : ` before the answer."""
+    peer = client.connect()
+    peer.send(answer(peer, client, "안녕"))
+    client.program.expect("Message from server : 안녕")
+
+
+@claim("interface", *CLIENTS, needs=["leaves"])
+def test_exits_with_0(client: Client, subject: str) -> None:
+    """A client that is left exits with 0."""
+    client.connect()
+    client.type(LEAVE[subject.removesuffix(".c")])
+    client.program.expect_exit(0)
+
+
+@claim("interface", *CLIENTS)
+def test_refused(client: Client, server: Host) -> None:
+    """Where nobody listens, a client says `connect: Connection refused` on stderr and exits with 1."""
+    client.start(server.address, server.unused_port(), tty=False).expect_exit(1)
+    assert "Connection refused" in client.program.stderr, f"on stderr: {shown(client.program.stderr.encode())}"
+
+
+@claim("interface", *CLIENTS)
+def test_client_s_arguments(client: Client, server: Host) -> None:
+    """Without a host and a port, or with a port that is none, a client exits with 2."""
+    for arguments in ([], [server.address], [server.address, "0"], [server.address, "port"]):
+        client.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import importlib
 import itertools
 import os
 import re
@@ -157,3 +158,53 @@ def test_each_exception_is_still_needed() -> None:
         assert name in IN_SEVERAL, f"{name} is in one program, or in none"
         assert len(DEFINITIONS[name]) > 1, f"{name} has one text by now"
     assert set(VARIANTS) <= set(IN_SEVERAL) - set(OWN)
+
+
+# Claims: what a lab asks of programs of any hand.
+
+KINDS = {"lesson": "핵심", "robustness": "견고성", "interface": "형식"}
+CLAIMS = {
+    lab: [
+        (marker.args[0], check.__doc__.strip().partition("\n")[0])
+        for check in vars(importlib.import_module(f"tests.labs.test_{lab}")).values()
+        for marker in getattr(check, "pytestmark", [])
+        if marker.name == "claim"
+    ]
+    for lab in LAB_FOLDERS
+}
+
+
+def listed(lab: Path, handout: str) -> list[tuple[str, str, str]]:
+    """The claims that a handout lists: kind, sentence, programs."""
+    section = (lab / handout).read_text().partition("\n### ")[2]
+    text = re.sub(r"\n  ", " ", section)
+    return re.findall(r"^- (\w+): (.*) \((`[^()]*`)\)$", text, re.MULTILINE)
+
+
+@labs
+def test_a_handout_lists_the_claims_that_are_checked(lab: Path) -> None:
+    expected = [
+        (claim.kind, sentence, ", ".join(f"`{name}`" for name in claim.programs))
+        for claim, sentence in CLAIMS[lab.name]
+    ]
+    assert listed(lab, "README.md") == expected
+    korean = [(KINDS[kind], programs) for kind, _, programs in expected]
+    assert [(kind, programs) for kind, _, programs in listed(lab, "README.ko.md")] == korean
+    sentences = zip(expected, listed(lab, "README.ko.md"), strict=True)
+    quoted = [(re.findall("`[^`]+`", one[1]), re.findall("`[^`]+`", other[1])) for one, other in sentences]
+    assert all(sorted(one) == sorted(other) for one, other in quoted), "they quote different words"
+
+
+@labs
+def test_what_a_claim_needs_is_a_claim_before_it(lab: Path) -> None:
+    names: list[str] = []
+    module = importlib.import_module(f"tests.labs.test_{lab.name}")
+    for name, check in vars(module).items():
+        for marker in getattr(check, "pytestmark", []):
+            if marker.name == "claim":
+                assert set(marker.args[0].needs) <= set(names), name
+                names.append(name.removeprefix("test_"))
+
+
+def test_each_lab_with_claims_has_lessons() -> None:
+    assert {lab for lab, claims in CLAIMS.items() if claims and all(c.kind != "lesson" for c, _ in claims)} == set()

@@ -103,6 +103,22 @@ class Subject:
         self._program = program
         return program
 
+    def descriptors(self) -> dict[int, str]:
+        """The open descriptors of its first process."""
+        return self.program.descriptors()
+
+    def wait_for_descriptors(self, count: int) -> dict[int, str]:
+        """Wait until it has no more descriptors than `count`, as long as it does something; returns what it has."""
+        with suppress(CheckFailed):
+            self.host.driver.wait_until(
+                lambda: len(self.descriptors()) <= count,
+                "descriptors to be closed",
+                None,
+                "{}".format,
+                by_programs=True,
+            )
+        return self.descriptors()
+
     def processes(self) -> list[Process]:
         """Its processes."""
         return self.program.processes()

@@ -194,6 +194,13 @@ class Peer:
             lambda within: f"{len(self.received) - self._taken} of {count} bytes came{within}",
         )
 
+    def rest(self) -> bytes:
+        """What has come beyond what was waited for, once the programs wait themselves."""
+        self._driver.settle()
+        self.host.ping()
+        got, self._taken = self.received[self._taken :], len(self.received)
+        return got
+
     def receive_to_end(self, otherwise: str = "") -> bytes:
         """Wait until the other side closes its direction; returns what came since the last wait.
 
@@ -238,11 +245,12 @@ class Peer:
         return self.datagrams[number]
 
     def has_nothing(self, otherwise: str) -> None:
-        """See that nothing has come that was not expected: after something that happens later than it would.
+        """See that nothing has come that was not expected, once the programs wait themselves.
 
         Raises:
             CheckFailed: something came.
         """
+        self._driver.settle()
         self.host.ping()
         left = self.datagrams[self._taken :] if self.datagrams else self.received[self._taken :]
         if left:

@@ -16,6 +16,7 @@ CONNECT_SECONDS = 15.0  # for each of: SSH banner, authentication, channel
 REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions; kernels answer soon, even on slow machines
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
 IDLE_SECONDS = 0.1  # programs that were seen to wait for ever twice, so far apart, do
+SETTLE_SECONDS = 1.0  # until programs that only ever wait with a time-out are taken as they are
 PEER_LIMIT = 256 << 20  # bytes that the driver takes of a raw peer
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it

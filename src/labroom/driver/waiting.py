@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from labroom.driver.values import IDLE_SECONDS, PACE, PATIENCE, POLL_SECONDS, PORTS, WHEN_SLOW, Event, slowness
+from labroom.driver.values import IDLE_SECONDS, PACE, PATIENCE, POLL_SECONDS, PORTS, SETTLE_SECONDS, WHEN_SLOW, Event, slowness
 from labroom.errors import CheckFailed, RoomFault
 
 T = TypeVar("T")
@@ -177,6 +178,11 @@ class Shared:
         if not words or self._happenings != seen:
             return None
         return since if since and since[1:] == (seen, words) else (time.monotonic(), seen, words)
+
+    def settle(self) -> None:
+        """Wait until all programs wait themselves, so that all that they were going to do now is done; not for long."""
+        with suppress(CheckFailed):
+            self.wait_until(lambda: self.idle() or None, "the programs to wait", SETTLE_SECONDS, "{}".format)
 
     def idle(self) -> str:
         """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
