@@ -17,8 +17,8 @@ from typing import Any, cast
 from labroom.driver.capture import Capture
 from labroom.driver.connection import quoted
 from labroom.driver.output import Output
-from labroom.driver.peer import Peer
-from labroom.driver.sockets import SocketHost, read_sockets
+from labroom.driver.peer import PeerHost
+from labroom.driver.sockets import read_sockets
 from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, Socket, in_words, short
 from labroom.driver.waiting import Shared
 from labroom.endpoint import Endpoint
@@ -329,7 +329,7 @@ class Program:
 Resolve = Callable[["Host", str], Launch]
 
 
-class Host(SocketHost):
+class Host(PeerHost):
     """A host of the room. Connects when it is first used.
 
     Args:
@@ -342,7 +342,6 @@ class Host(SocketHost):
         super().__init__(driver, endpoint)
         self.programs: dict[int, Program] = {}  # of the check that runs
         self.captures: list[Capture] = []  # of the check that runs
-        self.peers: dict[str, Peer] = {}  # of the check that runs
         self._resolve = resolve
         self._last_number = 0  # of a program here
 
@@ -473,36 +472,6 @@ class Host(SocketHost):
         """
         if left := self.ask("kill", read=_processes, program=program and program._number):
             raise RoomFault(f"on {self.name} these can't be killed: {', '.join(quoted(p.command) for p in left)}")
-
-    # -- raw peers ----------------------------------------------------------------------------------------------
-
-    def peer(self, address: str, port: int, *, receive_buffer: int = 0) -> Peer:
-        """A client on this host, which connects; see `Peer.wait_connected`. `receive_buffer`: SO_RCVBUF, in bytes."""
-        return self._peer("connect", "client", (address, port), receive_buffer=receive_buffer)
-
-    def listen(self, port: int = 0, *, receive_buffer: int = 0) -> Peer:
-        """A server on this host, whose clients are accepted as they come; port 0: any."""
-        return self._peer("listen", "server", None, port, receive_buffer)
-
-    def datagrams(self, port: int = 0) -> Peer:
-        """A UDP socket on this host."""
-        return self._peer("udp", "socket", None, port)
-
-    def _peer(self, kind: str, title: str, to: tuple[str, int] | None, port: int = 0, receive_buffer: int = 0) -> Peer:
-        name = str(next(self.driver.numbers))
-        same = sum(1 for peer in self.peers.values() if peer.title.partition("#")[0] == title)
-        peer = self.peers[name] = Peer(self, name, f"{title}#{same + 1}" if same else title, to)
-        peer.address = self.ask(
-            "peer",
-            read=lambda found: (str(found[0]), int(found[1])),
-            named=True,
-            peer=name,
-            kind=kind,
-            to=to,
-            port=port,
-            receive_buffer=receive_buffer,
-        )
-        return peer
 
     def idle(self) -> str | None:
         """What the programs here wait for, if each waits for ever, in words; None while something may still happen."""

@@ -7,14 +7,14 @@ sees, whatever they print. It never waits for mere time: each wait names what mu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from labroom.driver.sockets import SocketHost
 from labroom.driver.values import PEER_LIMIT, in_words, short
+from labroom.driver.waiting import Shared
 from labroom.driver.words import difference, shown
+from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed
-
-if TYPE_CHECKING:
-    from labroom.driver.host import Host
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _ERRORS = {
 
 
 class Peer:
-    """A socket on a host. Created by `Host.peer`, `Host.listen` and `Host.datagrams`.
+    """A socket on a host. Created by `PeerHost.peer`, `PeerHost.listen` and `PeerHost.datagrams`.
 
     Attributes:
         host: where it is.
@@ -40,7 +40,7 @@ class Peer:
         peers: of one that listens: those that have connected, in order.
     """
 
-    def __init__(self, host: Host, name: str, title: str, to: tuple[str, int] | None) -> None:
+    def __init__(self, host: PeerHost, name: str, title: str, to: tuple[str, int] | None) -> None:
         self.host = host
         self.name = name
         self.title = title
@@ -72,7 +72,7 @@ class Peer:
         self._event("stdin", shown(data))
         self.host.ask("peer_send", named=True, peer=self.name, text=data.decode("latin-1"), to=list(to))
 
-    def send_in_pieces(self, pieces: Sequence[bytes], reader: Host) -> None:
+    def send_in_pieces(self, pieces: Sequence[bytes], reader: SocketHost) -> None:
         """Send one piece after another, each when the program on `reader` has read the one before.
 
         Raises:
@@ -83,7 +83,7 @@ class Peer:
             self.wait_until_read(reader)
         self.send(pieces[-1])
 
-    def wait_until_read(self, reader: Host, otherwise: str = "") -> None:
+    def wait_until_read(self, reader: SocketHost, otherwise: str = "") -> None:
         """Wait until the program on `reader` has read all that this peer has sent.
 
         Raises:
@@ -305,3 +305,43 @@ class Peer:
 
     def _event(self, stream: str, text: str) -> None:
         self._driver.record(self.host.name, self.title, stream, text)
+
+
+class PeerHost(SocketHost):
+    """A host, as the peers on it see it."""
+
+    def __init__(self, driver: Shared, endpoint: Endpoint) -> None:
+        super().__init__(driver, endpoint)
+        self.peers: dict[str, Peer] = {}  # of the check that runs
+
+    def ping(self) -> object:
+        """Have the agent answer, after which all that happened here before is known."""
+        raise NotImplementedError
+
+    def peer(self, address: str, port: int, *, receive_buffer: int = 0) -> Peer:
+        """A client on this host, which connects; see `Peer.wait_connected`. `receive_buffer`: SO_RCVBUF, in bytes."""
+        return self._peer("connect", "client", (address, port), receive_buffer=receive_buffer)
+
+    def listen(self, port: int = 0, *, receive_buffer: int = 0) -> Peer:
+        """A server on this host, whose clients are accepted as they come; port 0: any."""
+        return self._peer("listen", "server", None, port, receive_buffer)
+
+    def datagrams(self, port: int = 0) -> Peer:
+        """A UDP socket on this host."""
+        return self._peer("udp", "socket", None, port)
+
+    def _peer(self, kind: str, title: str, to: tuple[str, int] | None, port: int = 0, receive_buffer: int = 0) -> Peer:
+        name = str(next(self.driver.numbers))
+        same = sum(1 for peer in self.peers.values() if peer.title.partition("#")[0] == title)
+        peer = self.peers[name] = Peer(self, name, f"{title}#{same + 1}" if same else title, to)
+        peer.address = self.ask(
+            "peer",
+            read=lambda found: (str(found[0]), int(found[1])),
+            named=True,
+            peer=name,
+            kind=kind,
+            to=to,
+            port=port,
+            receive_buffer=receive_buffer,
+        )
+        return peer

@@ -14,7 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from labroom.driver.values import IDLE_SECONDS, PACE, PATIENCE, POLL_SECONDS, PORTS, SETTLE_SECONDS, WHEN_SLOW, Event, slowness
+from labroom.driver.values import (
+    IDLE_SECONDS,
+    PACE,
+    PATIENCE,
+    POLL_SECONDS,
+    PORTS,
+    SETTLE_SECONDS,
+    WHEN_SLOW,
+    Event,
+    slowness,
+)
 from labroom.errors import CheckFailed, RoomFault
 
 T = TypeVar("T")
