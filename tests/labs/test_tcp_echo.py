@@ -155,7 +155,14 @@ def test_closes(running: Server, alfa: Host) -> None:
 
 @claim("lesson", "iterative_server", needs=["answers"])
 def test_next_client(running: Server, alfa: Host) -> None:
-    """The iterative server serves one client after another: eight in a row."""
+    """The iterative server serves the next client when one has left."""
+    for which in ("first", "second"):
+        running.still_serves(alfa, which.encode(), otherwise=f"the {which} client was not served")
+
+
+@claim("robustness", "iterative_server", needs=["next_client"])
+def test_for_ever(running: Server, alfa: Host) -> None:
+    """The iterative server goes on for ever: it serves eight clients in a row."""
     for number in range(1, 9):
         running.still_serves(alfa, b"client %d" % number, otherwise=f"client {number} of eight was not served")
 
@@ -175,7 +182,7 @@ def test_one_at_a_time(running: Server, alfa: Host, bravo: Host) -> None:
     second.expect(b"second", otherwise="the second client got no answer even after the first one had left")
 
 
-@claim("lesson", "iterative_server", needs=["next_client"])
+@claim("lesson", "iterative_server", needs=["for_ever"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """The iterative server closes each client's socket: it has no more descriptors after twelve clients than before."""
     running.still_serves(alfa)

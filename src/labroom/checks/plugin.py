@@ -29,7 +29,7 @@ import pytest
 
 from labroom.checks.claims import ALL, Chosen, Ledger, claim_of, select, subjects
 from labroom.checks.programs import resolve
-from labroom.checks.subjects import Client, Server, Submission
+from labroom.checks.subjects import Client, Server, Subject, Submission
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless
@@ -235,6 +235,12 @@ def port(server: Host) -> int:
 def submission(setting: Setting) -> Submission | None:
     """A person's own programs; None where ours are judged."""
     return Submission(setting.chosen.own) if setting.chosen.own else None
+
+
+@pytest.fixture
+def program(server: Host, subject: str, submission: Submission | None) -> Subject:
+    """The program that a claim is about, which is neither a server nor a client; not started yet."""
+    return Subject(server, subject, submission)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class Peer:
         self._event("stdin", shown(data))
         self.host.ask("peer_send", named=True, peer=self.name, text=data.decode("latin-1"), to=list(to))
 
-    def send_in_pieces(self, pieces: Sequence[bytes], reader: SocketHost) -> None:
+    def send_in_pieces(self, pieces: Sequence[bytes], reader: SocketHost, otherwise: str = "") -> None:
         """Send one piece after another, each when the program on `reader` has read the one before.
 
         Raises:
@@ -80,7 +80,7 @@ class Peer:
         """
         for piece in pieces[:-1]:
             self.send(piece)
-            self.wait_until_read(reader)
+            self.wait_until_read(reader, otherwise)
         self.send(pieces[-1])
 
     def wait_until_read(self, reader: SocketHost, otherwise: str = "") -> None:
@@ -270,7 +270,7 @@ class Peer:
         if event == "connected":
             self.connected = True
         elif event == "accepted":
-            peer = Peer(self.host, text, f"{self.title}'s connection {len(self.peers) + 1}", at)
+            peer = Peer(self.host, text, f"connection {len(self.peers) + 1}", at)
             peer.connected, peer.address = True, self.address
             self.peers.append(peer)
             self.host.peers[text] = peer

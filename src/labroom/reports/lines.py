@@ -90,6 +90,8 @@ class Lines(checks.Listener):
         show()
         show((_STYLES[check.verdict], harmless(f"{lab.name}: {check.title}")))
         show(f"  {indented(check.words)}")
+        if not check.counts:
+            return
         lines = aligned(check.transcript)
         if len(lines) > SHOWN_LINES:
             show(f"    … {len(lines) - SHOWN_LINES} lines before, in the report")
