@@ -71,7 +71,7 @@ class Built:
 
     Attributes:
         argv: the command that starts it, before its arguments.
-        folder: where its files are.
+        folder: where its files are, and where it runs, as at a student's hands.
         warnings: what the compiler says of it, with the person's own file names.
         sanitized: it was built with ASan and UBSan.
     """
@@ -281,9 +281,9 @@ def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
         return Built((_built_file(host, here, source),), here)
     if source.kind == "python":
         _see_python(source)
-        return Built(("python3", f"{here}/{main}"), here)
+        return Built(("python3", main), here)
     if source.kind == "program":
-        return Built((f"{here}/{main}",), here)
+        return Built((f"./{main}",), here)
     if not source.text.strip():
         raise CheckFailed(f"{source.main} is empty")
     if windows := next(source.lines_with(r"#\s*include\s*<(winsock2?|windows|conio)\.h>"), None):
@@ -304,7 +304,9 @@ def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Built:
         and posixpath.splitext(path)[1].lower() in (".c", ".cc", ".cpp", ".cxx")
         and (path == source.main or not _is_program(path, data))
     ]
-    binary = f".{source.program}{'.sanitized' if sanitized else ''}"
+    binary = posixpath.splitext(posixpath.basename(source.main))[0] + (".sanitized" if sanitized else "")
+    if posixpath.join(folder, binary) in source.files:
+        binary += ".out"
     options = ["-g", "-pthread", *_WARNINGS, "-o", binary]
     if sanitized:
         options += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -313,7 +315,7 @@ def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Built:
     if done.status == 127 or (done.status != 0 and "not found" in done.stderr and compiler in done.stderr):
         raise RoomFault(f"{host.name} has no {compiler}", "playbooks/room.yml brings it")
     _succeed(done, compiler)
-    return Built((f"{here}/{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
+    return Built((f"./{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
 
 
 def _see_python(source: Source) -> None:
@@ -339,9 +341,9 @@ def _built_file(host: Host, here: str, source: Source) -> str:
     ]
     for wanted in (source.program, main, f"{main}.out"):
         if fitting := [name for name in made if posixpath.basename(name) == wanted]:
-            return f"{here}/{fitting[0]}"
+            return f"./{fitting[0]}"
     if len(made) == 1:
-        return f"{here}/{made[0]}"
+        return f"./{made[0]}"
     made_words = f"it made {', '.join(made)}" if made else "it made no program"
     raise CheckFailed(f"the Makefile was to make {source.program} or {main}, and {made_words}")
 

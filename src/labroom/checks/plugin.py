@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -296,6 +296,10 @@ def pytest_runtest_makereport(
     if call.excinfo and check.verdict == "passed":
         driver = getattr(item, "funcargs", {}).get("driver")
         check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None)
+        submission = getattr(item, "funcargs", {}).get("submission")
+        if isinstance(submission, Submission):
+            check.words = submission.without_folders(check.words)
+            check.transcript = [replace(e, text=submission.without_folders(e.text)) for e in check.transcript]
         if check.verdict != "passed":
             item.config.stash[_LEDGER].note(item, check.claim)
         if check.transcript or check.sockets:

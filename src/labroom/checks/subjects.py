@@ -14,7 +14,7 @@ from typing import Any
 
 from labroom.checks import own
 from labroom.checks.own import Built, Source
-from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket, shown
+from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
 
 _LOOPBACK = "127.0.0.1"
 
@@ -26,6 +26,13 @@ class Submission:
         self.sources = sources
         self._built: dict[tuple[str, str], Built | CheckFailed] = {}
         self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
+
+    def without_folders(self, text: str) -> str:
+        """Text in which the programs' files have the names that they have at home."""
+        for built in self._built.values():
+            if isinstance(built, Built):
+                text = text.replace(f"{built.folder}/", "")
+        return text
 
     def built(self, host: Host, name: str) -> Built:
         """A program, built on a host the first time that it is asked for.
@@ -89,16 +96,17 @@ class Subject:
             program = self.host.start(self.name, *arguments, **options)
         else:
             built = self._submission.built(self.host, self.name)
-            folder = self.host.confined_scratch()
             program = self.host.start_command(
                 [*built.argv, *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
-                directory=folder,
-                env={"LAB_PACE": str(self.host.driver.pace), "HOME": folder, **options.pop("env", {})},
+                directory=built.folder,
+                env={"LAB_PACE": str(self.host.driver.pace), "HOME": built.folder, **options.pop("env", {})},
                 confined=True,
                 limits={**own.LIMITS, **({} if built.sanitized else own.MEMORY)},
                 **options,
             )
+            if built.warnings:
+                self.remarks += [f"compiler: {line}" for line in built.warnings.splitlines() if ": warning: " in line]
         program.settles = settles
         self._program = program
         return program
@@ -187,6 +195,10 @@ class Server(Subject):
         self.port = listening.local[1]
         self.host.driver.watched.add(self.port)
         self.address = self.host.address
+        if self.port == int.from_bytes(port.to_bytes(2, "big"), "little") != port:
+            raise CheckFailed(
+                f"it listens on port {self.port}, which is {port} with its two bytes exchanged: htons() is missing"
+            )
         if self.port != port:
             self.remarks.append(f"it listens on port {self.port}{self._line(str(self.port))}, whatever it is told")
         if listening.local[0].startswith("127."):
@@ -339,4 +351,4 @@ class Client(Subject):
         Raises:
             CheckFailed: it does not.
         """
-        self.program.expect(re.escape(payload), otherwise=otherwise or f"it did not print {shown(payload.encode())}")
+        self.program.expect_text(payload, otherwise=otherwise)

@@ -114,7 +114,7 @@ class Peer:
 
     Its events: `connected`; `accepted`, by a listening one, `text` being the new peer's name; `data`, of UDP one a
     datagram; `end` (the other side has closed its direction); `error`, `text` being the errno's name. Those of UDP,
-    and `accepted`, have the other end's address as `at`.
+    and `accepted`, have the other end's address as `at`, `connected` has our own.
     """
 
     def __init__(self, name: str, own: socket.socket, state: str, to: tuple[str, int] = ("", 0)) -> None:
@@ -533,7 +533,7 @@ class Agent:
             if peer.state == "connecting":
                 peer.socket.connect(peer.to)  # connect(2), once more: in progress, done, or why it failed
                 peer.state = "open"
-                self.tell_of_peer(peer, "connected")
+                self.tell_of_peer(peer, "connected", at=peer.socket.getsockname())
             elif peer.state == "listening":
                 self.accept(peer)
             elif peer.state == "datagrams" and events & selectors.EVENT_READ:

@@ -62,6 +62,10 @@ class Driver(Shared):
             host.captures = []
         super().begin(lab)
 
+    def endings(self) -> str:
+        """In words, how the programs of this check that have ended did so, and what they said at last."""
+        return ", ".join(words for host in self.hosts_in_use for words in host.endings())
+
     def idle(self) -> str:
         """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
         hosts = self.hosts_in_use

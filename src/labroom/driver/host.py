@@ -21,6 +21,7 @@ from labroom.driver.peer import PeerHost
 from labroom.driver.sockets import read_sockets
 from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, Socket, in_words, short
 from labroom.driver.waiting import Shared
+from labroom.driver.words import shown
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
 
@@ -41,11 +42,12 @@ class Program:
         self.status: int | None = None
         self.fault: RoomFault | None = None  # of the room, which has ended it
         self.pid = 0
+        self.killed = False  # by the check
         self.settles = False  # no timer wakes it: what it waits for without a time-out, others must bring about
         self._driver = host.driver
         self._number = number
         self._tty = tty
-        self._quiet = quiet
+        self.quiet = quiet
         self._output = Output({"stdout"} if tty else {"stdout", "stderr"}, self._event)
 
     def __str__(self) -> str:
@@ -88,22 +90,28 @@ class Program:
             CheckFailed: it did not come in time, or the program ended without it.
             RoomFault: a host of the room does not answer.
         """
+        return self._expect(pattern, "'" + pattern.replace("\n", "\\n") + "'", timeout, otherwise)
+
+    def expect_text(self, text: str, timeout: float | None = None, *, otherwise: str = "") -> None:
+        """Wait until it prints this very text; as `expect` does."""
+        self._expect(re.escape(text), shown(text.encode()), timeout, otherwise)
+
+    def _expect(self, pattern: str, words: str, timeout: float | None, otherwise: str) -> re.Match[str]:
         expression = re.compile(pattern, re.MULTILINE)
-        pattern = pattern.replace("\n", "\\n")  # in messages
 
         def look() -> re.Match[str] | None:
             over = self.over  # before the text: what comes in between is seen at the next look
             if match := self._output.take(expression):
                 return match
             if over:
-                raise self._failed(otherwise, f"{self} {self.ending} and did not print '{pattern}'")
+                raise self._failed(otherwise, f"{self} {self.ending} and did not print {words}")
             return None
 
         return self._driver.wait_until(
             look,
-            f"{self} to print '{pattern}'",
+            f"{self} to print {words}",
             timeout,
-            lambda within: in_words(otherwise, f"{self} did not print '{pattern}'{within}{self._output.seen()}"),
+            lambda within: in_words(otherwise, f"{self} did not print {words}{within}{self._output.seen()}"),
             by_programs=self.settles,
         )
 
@@ -221,6 +229,7 @@ class Program:
         One that has emptied its environment besides can't be told from those of others; it goes at the check's end.
         """
         self._event("signal", "SIGKILL to all its processes")
+        self.killed = True
         self.host.kill(self)
 
     def processes(self) -> list[Process]:
@@ -316,12 +325,12 @@ class Program:
 
     def _act(self, stream: str, text: str) -> None:
         """What is done to it now."""
-        if not self._quiet:
+        if not self.quiet:
             self._driver.take_a_beat()
         self._event(stream, text)
 
     def _event(self, stream: str, text: str) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self._driver.record(self.host.name, self.name, stream, text)
 
 
@@ -429,10 +438,6 @@ class Host(PeerHost):
             raise CheckFailed(f"{program} can't be started: {error}") from None
         return program
 
-    def confined_scratch(self) -> str:
-        """A new folder for a confined program's files, removed at the check's end."""
-        return self.ask("scratch", read=str, confined=True)
-
     def stop_processes(self, pids: Sequence[int]) -> None:
         """Stop processes (SIGSTOP), and wait until they are."""
         for pid in pids:
@@ -472,6 +477,11 @@ class Host(PeerHost):
         """
         if left := self.ask("kill", read=_processes, program=program and program._number):
             raise RoomFault(f"on {self.name} these can't be killed: {', '.join(quoted(p.command) for p in left)}")
+
+    def endings(self) -> list[str]:
+        """How the programs here that have ended by themselves did so, and what they said at last, in words."""
+        ended = [program for program in self.programs.values() if program.status is not None]
+        return [program.last_words for program in ended if not program.quiet and not program.killed]
 
     def idle(self) -> str | None:
         """What the programs here wait for, if each waits for ever, in words; None while something may still happen."""

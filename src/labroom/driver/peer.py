@@ -269,6 +269,7 @@ class Peer:
         at = (str(message["at"][0]), int(message["at"][1])) if "at" in message else ("", 0)
         if event == "connected":
             self.connected = True
+            self.address = at
         elif event == "accepted":
             peer = Peer(self.host, text, f"connection {len(self.peers) + 1}", at)
             peer.connected, peer.address = True, self.address
@@ -301,7 +302,9 @@ class Peer:
         return self._why if self.error else "the other side closed the connection"
 
     def _failed(self, otherwise: str, detail: str) -> CheckFailed:
-        return CheckFailed(in_words(otherwise, detail))
+        self._driver.settle()  # a connection ends before the program does that ends
+        endings = self._driver.endings()
+        return CheckFailed(in_words(otherwise, f"{detail}; {endings}" if endings else detail))
 
     def _event(self, stream: str, text: str) -> None:
         self._driver.record(self.host.name, self.title, stream, text)

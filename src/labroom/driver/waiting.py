@@ -194,6 +194,10 @@ class Shared:
         with suppress(CheckFailed):
             self.wait_until(lambda: self.idle() or None, "the programs to wait", SETTLE_SECONDS, "{}".format)
 
+    def endings(self) -> str:
+        """In words, how the programs of this check that have ended did so, and what they said at last."""
+        return ""
+
     def idle(self) -> str:
         """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
         return ""

@@ -1,0 +1,61 @@
+"""The judge, judged: programs as students write them, right ones and wrong ones, held against the claims of their lab.
+
+Each is a file of LAB/right or LAB/wrong, whose first lines say what it is: `as:` which program of the lab; for a wrong
+one `fails:` which claim must fail, by the name of its check, and `says:` words of the failure; `note:` what is remarked
+about how it was started.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from labroom import room, rooms
+from labroom.checks import own, run
+from labroom.checks.claims import Chosen
+from labroom.checks.verdicts import Check
+from labroom.endpoint import Endpoint
+
+HERE = Path(__file__).parent
+RIGHT, WRONG = (sorted(HERE.glob(f"*/{kind}/*")) for kind in ("right", "wrong"))
+
+
+def said(file: Path) -> dict[str, str]:
+    """What the first lines of a program say of it."""
+    return dict(re.findall(r"^(?://|#) (as|fails|says|note): (.*)$", file.read_text(), re.MULTILINE))
+
+
+def judged(endpoints: dict[str, Endpoint], file: Path, results: Path, words: str = "") -> list[Check]:
+    """What came of a program's claims."""
+    lab = file.parts[-3]
+    chosen = Chosen(own.find(file, lab, said(file)["as"]), words)
+    (found,) = run.run(endpoints, [lab], results, chosen_checks=chosen).labs
+    return found.checks
+
+
+@pytest.fixture(scope="module")
+def endpoints() -> dict[str, Endpoint]:
+    """The default room, which has to be up."""
+    return rooms.endpoints(room.load(room.default_file()))
+
+
+@pytest.mark.parametrize("file", RIGHT, ids=lambda file: f"{file.parts[-3]}-{file.stem}")
+def test_a_right_program_passes_every_lesson(endpoints: dict[str, Endpoint], file: Path, tmp_path: Path) -> None:
+    checks = judged(endpoints, file, tmp_path)
+    lessons = [check for check in checks if check.kind == "lesson"]
+    assert lessons
+    assert {check.claim: check.words for check in lessons if check.verdict not in ("passed", "skipped")} == {}
+    assert "passed" in {check.verdict for check in lessons}
+    assert said(file).get("note", "") in "\n".join(remark for check in checks for remark in check.remarks)
+
+
+@pytest.mark.parametrize("file", WRONG, ids=lambda file: f"{file.parts[-3]}-{file.stem}")
+def test_a_wrong_program_fails_the_right_claim(endpoints: dict[str, Endpoint], file: Path, tmp_path: Path) -> None:
+    expected = said(file)
+    checks = judged(endpoints, file, tmp_path)
+    failed = {
+        check.name.partition("[")[0].removeprefix("test_"): check.words for check in checks if check.verdict == "failed"
+    }
+    assert expected["fails"] in failed, failed
+    assert expected["says"] in failed[expected["fails"]]
+    assert "labroom-" not in "\n".join(failed.values()), "a path of ours is shown"
