@@ -78,7 +78,7 @@ def suites() -> list[Suite]:
     provision: list[Step] = [] if own_room else [(_tool("ansible-playbook"), "-i", "room.yml", "playbooks/room.yml")]
     scenarios = sorted(file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml"))
     scenarios.remove("default")  # the room's playbook, which lab_room runs on bare machines, too; GitHub runs it
-    room_tests = _pytest("room", "tests/guests", "tests/room", "--ansible-inventory=room.yml")
+    room_tests = _pytest("room", "tests/guests", "tests/room", "tests/own", "--ansible-inventory=room.yml")
     return [
         Suite("linters", ((_tool("pre-commit"), "run", "--all-files"),)),
         Suite(

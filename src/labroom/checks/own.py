@@ -9,13 +9,15 @@ import ast
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from labroom.driver import CheckFailed, Completed, Host
+from labroom.driver import CheckFailed, Completed, Driver, Host
+from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
 from labroom.labs import programs
 
@@ -124,6 +126,34 @@ def find(path: Path, lab: str, program: str = "") -> dict[str, Source]:
         looked_for = ", ".join(f"{name}.c or {name}.py" for name in wanted)
         raise UsageError(f"{path} has no program of {lab}", f"looked for: {looked_for}; or name one: --as {wanted[0]}")
     return {name: _source(name, main, files, said.get(name, {})) for name, main in found.items()}
+
+
+def fetch(endpoint: Endpoint, path: str, folder: Path) -> Path:
+    """Copy a folder or a file from a guest, from its user's home, into a folder here; returns where it is.
+
+    Raises:
+        UsageError: it isn't there.
+        RoomFault: the guest does not answer.
+    """
+    with closing(Driver({endpoint.name: endpoint})) as driver:
+        host = driver.hosts[endpoint.name]
+        look = ("find", "-L", path, "-type", "f", "-not", "-path", "*/.*", "-size", f"-{_BYTES}c", "-printf", "%P\\0")
+        found = host.run(*look)
+        if found.status != 0 and not found.stdout:
+            raise UsageError(
+                f"{endpoint.name}:{path}: {found.stderr.strip().rpartition(': ')[2] or 'nothing is there'}"
+            )
+        names = found.stdout.split("\0")[:-1]
+        if len(names) > _FILES:
+            raise UsageError(f"{endpoint.name}:{path} holds more than {_FILES} files", "name the folder of one lab")
+        home = host.run("pwd").stdout.strip()
+        for name in names:
+            target = folder / (name or posixpath.basename(path))
+            if not target.resolve().is_relative_to(folder.resolve()):
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(host.read_file(posixpath.join(home, path, name) if name else posixpath.join(home, path)))
+    return folder if names != [""] else folder / posixpath.basename(path)
 
 
 def _read(folder: Path) -> dict[str, bytes]:
@@ -286,6 +316,8 @@ def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
         return Built((f"./{main}",), here)
     if not source.text.strip():
         raise CheckFailed(f"{source.main} is empty")
+    if source.files[source.main][:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise CheckFailed(f"{source.main} is saved as UTF-16, and compilers read UTF-8")
     if windows := next(source.lines_with(r"#\s*include\s*<(winsock2?|windows|conio)\.h>"), None):
         raise CheckFailed(f"{source.main} is written for Windows: line {windows[0]}, {windows[1]}")
     if source.kind == "make" and not sanitized:

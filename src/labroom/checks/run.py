@@ -129,6 +129,8 @@ def run(
     )
     if recorder.was_interrupted:
         raise KeyboardInterrupt
+    if recorder.unheard:
+        raise recorder.unheard
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and chosen_checks.words:
         raise UsageError(f"no check of {', '.join(wanted)} says '{chosen_checks.words}'", "labroom list shows the labs")
     if recorder.broken or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -189,6 +191,7 @@ class _Recorder:
         self.chosen = chosen_checks
         self.was_interrupted = False
         self.broken = ""
+        self.unheard: BrokenPipeError | None = None
         self.expected: Counter[str] = Counter()  # checks of each lab
         self.running: dict[str, str] = {}  # lab -> its check that runs, in words
         self.labs: dict[str, LabResult] = {}
@@ -222,7 +225,7 @@ class _Recorder:
         """Note how many checks each lab has; each worker says the same."""
         if ids and not self.expected:
             self.expected = Counter(map(_lab, ids))
-            self.listener.begin(list(self.expected))
+            self.tell("begin", list(self.expected))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Tell which checks run."""
@@ -241,20 +244,28 @@ class _Recorder:
         lab.checks.append(check)
         if len(lab.checks) == self.expected[name]:
             self.running.pop(name, None)
-            self.listener.done(lab)
+            self.tell("done", lab)
             self.tell_running()
+
+    def tell(self, what: str, *arguments: object) -> None:
+        """Tell the listener, as long as it listens: whoever reads what it writes may have left."""
+        try:
+            getattr(self.listener, what)(*arguments)
+        except BrokenPipeError as error:
+            self.unheard = error
+            self.listener = Listener()
 
     def tell_running(self) -> None:
         """Tell which checks run."""
         done = {lab: len(self.labs[lab].checks) if lab in self.labs else 0 for lab in self.running}
-        self.listener.running(
-            [Running(lab, done[lab], self.expected[lab], check) for lab, check in self.running.items()]
+        self.tell(
+            "running", [Running(lab, done[lab], self.expected[lab], check) for lab, check in self.running.items()]
         )
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note Ctrl+C (pytest also calls here when files of checks can't be read)."""
         self.was_interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
-        self.listener.interrupted()
+        self.tell("interrupted")
 
 
 def _lab(nodeid: str) -> str:

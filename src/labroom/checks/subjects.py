@@ -111,6 +111,17 @@ class Subject:
         self._program = program
         return program
 
+    def _give_up_unless_decided(self, error: CheckFailed) -> None:
+        """After a start that failed: end it, and go on to the next start line only if this one is certainly wrong.
+
+        Raises:
+            CheckFailed: the program goes on doing something.
+        """
+        decided = self.program.over or (self.program.status is None and self.host.driver.idle())
+        self.program.kill()
+        if not decided:
+            raise error
+
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""
         return self.program.descriptors()
@@ -158,7 +169,7 @@ class Server(Subject):
                 self._found(self._wait_listening(protocol), port)
             except CheckFailed as error:
                 last = last or error
-                self.program.kill()
+                self._give_up_unless_decided(last)
                 continue
             if self._submission:
                 self._submission.starts[self.name] = [word.replace(str(port), "{port}") for word in words]
@@ -292,7 +303,7 @@ class Client(Subject):
                 peer = self._accepted(listening)
             except CheckFailed as error:
                 last = last or error
-                self.program.kill()
+                self._give_up_unless_decided(last)
                 listening.close()
                 continue
             if self._submission:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labroom import labs
 from labroom.cli.parser import inventory, room_file
-from labroom.console import Console, ConsoleProgress
+from labroom.console import Console, ConsoleProgress, harmless
 from labroom.errors import UsageError
 from labroom.resources import REPORTS
 
@@ -31,29 +34,73 @@ def show(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Drive labs across the room, or across machines that exist already."""
+    """Drive labs across the room, or across machines that exist already; a person's own programs, if they are named."""
+    from labroom.checks import run
+
+    run.chosen(options.labs)
+    if not options.own and (options.program or options.watch):
+        raise UsageError("--as and --watch are about your own programs: they need --own PATH")
+    if options.own and len(options.labs) != 1:
+        raise UsageError("--own judges the programs of one lab: name it", "labroom check LAB --own FOLDER")
+    return _watch(options) if options.watch else _check(options)
+
+
+def _check(options: argparse.Namespace) -> int:
     from labroom.checks import run
     from labroom.checks.claims import Chosen
     from labroom.reports import seats
 
-    run.chosen(options.labs)
     chosen = Chosen(_own(options), options.words)
     if not (machines := inventory(options)):
         return check_room(room_file(options), options.labs, chosen, _command(options))
     return seats.check(machines, options.limit, run.chosen(options.labs), REPORTS, Console(sys.stdout), chosen)
 
 
+def _watch(options: argparse.Namespace) -> int:
+    """Check again whenever something is saved; Ctrl+C ends it."""
+    path, console = Path(options.own), Console(sys.stdout)
+    if not path.exists():
+        raise UsageError(f"{path}: No such file or directory", "--watch watches files of this machine")
+    while True:
+        seen = _saved(path)
+        try:
+            _check(options)
+        except UsageError as error:  # it may be repaired by the next save
+            console.line(harmless(f"labroom: {error}"))
+        console.line(harmless(f"watching {path} (Ctrl+C ends)"))
+        while _saved(path) == seen:
+            time.sleep(0.1)  # between two looks
+        console.line()
+
+
+def _saved(path: Path) -> dict[Path, tuple[int, int]]:
+    """The files at a path, when each was saved last (ns), and its size."""
+    found = {}
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with suppress(OSError):  # an editor is about to replace it
+            status = file.stat()
+            found[file] = status.st_mtime_ns, status.st_size
+    return found
+
+
 def _own(options: argparse.Namespace) -> Mapping[str, Source]:
     """The person's programs that were named; none: ours are meant."""
     if not options.own:
-        if options.program:
-            raise UsageError("--as says which program a file is: it needs --own FILE")
         return {}
-    if len(options.labs) != 1:
-        raise UsageError("--own judges the programs of one lab: name it", "labroom check LAB --own FOLDER")
     from labroom.checks import own
 
-    return own.find(Path(options.own), options.labs[0], options.program)
+    guest, colon, path = options.own.partition(":")
+    if not colon or Path(options.own).exists() or "/" in guest:
+        return own.find(Path(options.own), options.labs[0], options.program)
+    if inventory(options):
+        raise UsageError(f"{options.own}: on machines of an inventory, files are taken from this machine alone")
+    from labroom import rooms
+
+    endpoints = rooms.endpoints(rooms.running(room_file(options)))
+    if guest not in endpoints:
+        raise UsageError(f"there is no guest {guest!r}", f"the guests: {', '.join(endpoints)}")
+    with tempfile.TemporaryDirectory() as folder:
+        return own.find(own.fetch(endpoints[guest], path, Path(folder)), options.labs[0], options.program)
 
 
 def _command(options: argparse.Namespace) -> str:

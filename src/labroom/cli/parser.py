@@ -61,8 +61,11 @@ def parser() -> argparse.ArgumentParser:
     check = verb("check", "labs:check", "drive the labs across the room and say what happened", machines)
     check.add_argument("labs", nargs="*", metavar="LAB", help="which (labroom list); all if none is named")
     check.add_argument("-k", dest="words", default="", metavar="WORDS", help="only the checks that say this")
-    check.add_argument("--own", metavar="PATH", help="judge your own programs of LAB: a folder, or one file")
+    check.add_argument(
+        "--own", metavar="[GUEST:]PATH", help="judge your own programs of LAB: a folder or a file, here or on a guest"
+    )
     check.add_argument("--as", dest="program", default="", metavar="PROGRAM", help="which program of LAB the file is")
+    check.add_argument("--watch", action="store_true", help="again whenever a file there is saved")
     play = verb("play", "labs:play", "run a lab for an audience, at lecture pace, one column per host", machines)
     play.add_argument("lab", metavar="LAB", help="which (labroom list)")
     verb("status", "room:status", "show the guests, their addresses and the forwarded ports")

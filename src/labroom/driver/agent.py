@@ -23,7 +23,7 @@ One file, however long: it is sent as it is.
 """
 
 # os and open, as in the labs: pathlib would only make the agent start later.
-# ruff: noqa: PTH101, PTH111, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH101, PTH108, PTH111, PTH112, PTH113, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
 from __future__ import annotations
 
 import contextlib
@@ -66,6 +66,15 @@ STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
 
 USER = int(os.environ.get("SUDO_UID", os.getuid()))  # who has logged in
 CONFINED = 61843  # a user that nobody is: above those of people, below those of services (systemd's UIDS-GIDS.md)
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
+TEMPORARY_OPTIONS = b"size=256m,nr_inodes=20000,mode=1777"  # of each, tmpfs(5)
+CLONE_NEWNS, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = (
+    0x20000,
+    2,
+    4,
+    0x4000,
+    1 << 18,
+)  # <linux/sched.h>, <linux/mount.h>
 SOMAXCONN = 4096  # listen(2)
 # Calls that wait, and which argument (1 to 6) is their time-out, 0 if they have none: <asm/unistd.h>.
 _CALLS = {
@@ -164,6 +173,8 @@ class Agent:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.end)  # a handler, not SIG_IGN, which programs would inherit
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if os.getuid() == 0:
+            own_temporary_folders()
 
     def end(self, *_: object) -> None:
         """Let the main loop end (also a signal handler)."""
@@ -424,9 +435,13 @@ class Agent:
         return [s for s in sockets() if s["inode"] in own and s["state"] == states[s["protocol"]]]
 
     def do_clear(self) -> None:
-        """Remove the folders that `do_scratch` has made."""
+        """Remove the folders that `do_scratch` has made, and what confined programs have left elsewhere."""
         while self.scratch:
             shutil.rmtree(self.scratch.pop(), ignore_errors=True)
+        for path in left_by_confined():
+            if path not in self.kept:
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
 
     def do_read(self, path: str, start: int) -> str:
         """At most FILE_PIECE bytes of a file, as U+0000 to U+00FF, from byte `start` on."""
@@ -660,7 +675,9 @@ class Agent:
 
     def bytes_of_files(self, disks: set[object]) -> int:
         """What the scratch folders, and other files that our programs hold open, take on these filesystems."""
-        paths = [os.path.join(at, name) for top in self.scratch for at, _, names in os.walk(top) for name in names]
+        tops = [*self.scratch, *self.kept, *left_by_confined()]
+        paths = [path for path in tops if os.path.isfile(path)]
+        paths += [os.path.join(at, name) for top in tops for at, _, names in os.walk(top) for name in names]
         for process in self.descendants(None):
             with contextlib.suppress(OSError):
                 folder = f"/proc/{process['pid']}/fd"
@@ -802,6 +819,26 @@ def send_signal(pid: int, number: int) -> None:
             stderr=subprocess.DEVNULL,
             check=False,
         )
+
+
+def own_temporary_folders() -> None:
+    """Have folders for temporary files that are nobody else's, of bounded size, and that go with us (unshare(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        return  # a container without that right
+    for folder in TEMPORARY:
+        if os.path.isdir(folder):
+            libc.mount(b"tmpfs", folder.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, TEMPORARY_OPTIONS)
+
+
+def left_by_confined() -> list[str]:
+    """What confined programs have in the folders for temporary files; nothing where they can't be told from others."""
+    found = []
+    for folder in TEMPORARY if os.getuid() == 0 else ():
+        with contextlib.suppress(OSError):
+            paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+            found += [path for path in paths if os.lstat(path).st_uid == CONFINED]
+    return found
 
 
 def become(user: int) -> None:

@@ -19,7 +19,17 @@ from labroom.driver.connection import quoted
 from labroom.driver.output import Output
 from labroom.driver.peer import PeerHost
 from labroom.driver.sockets import read_sockets
-from labroom.driver.values import OUTPUT_LIMIT, PING_SECONDS, Completed, Launch, Process, Socket, in_words, short
+from labroom.driver.values import (
+    BUSY_PROCESSES,
+    OUTPUT_LIMIT,
+    PING_SECONDS,
+    Completed,
+    Launch,
+    Process,
+    Socket,
+    in_words,
+    short,
+)
 from labroom.driver.waiting import Shared
 from labroom.driver.words import shown
 from labroom.endpoint import Endpoint
@@ -42,6 +52,7 @@ class Program:
         self.status: int | None = None
         self.fault: RoomFault | None = None  # of the room, which has ended it
         self.pid = 0
+        self._lacked = ""
         self.killed = False  # by the check
         self.settles = False  # no timer wakes it: what it waits for without a time-out, others must bring about
         self._driver = host.driver
@@ -232,6 +243,12 @@ class Program:
         self.killed = True
         self.host.kill(self)
 
+    @property
+    def busy(self) -> str:
+        """In words, how many of its processes want a processor, if they are more than one program's should be."""
+        running = sum(process.state == "R" for process in self.processes())
+        return f"{running} of its processes run" if running > BUSY_PROCESSES else ""
+
     def processes(self) -> list[Process]:
         """Its processes: the first one and all that descend from it."""
         return self.host.processes(self)
@@ -292,6 +309,7 @@ class Program:
         if memory is not None:
             words = f"guest {self.host.name} ran out of memory, and its kernel killed {self}"
             self._event("note", words)
+            self._lacked = ": the guest has no more memory for it"
             if fault_of("ENOMEM", share=memory) is RoomFault:
                 self.fault = RoomFault(
                     f"{words}, which held {memory:.0%} of it: the room's fault, not the lab's",
@@ -314,7 +332,7 @@ class Program:
         if self.status is None or self.status >= 0:
             return f"ended with status {self.status}"
         try:
-            return f"was killed by {signals.Signals(-self.status).name}"
+            return f"was killed by {signals.Signals(-self.status).name}{self._lacked}"
         except ValueError:
             return f"was killed by signal {-self.status}"
 
@@ -574,7 +592,7 @@ class Host(PeerHost):
             program=None,
         )
         self.kill()
-        if scratch:
+        if scratch or self.driver.as_root:
             self.ask("clear")
         return orphans
 

@@ -19,6 +19,7 @@ IDLE_SECONDS = 0.1  # programs that were seen to wait for ever twice, so far apa
 SETTLE_SECONDS = 1.0  # until programs that only ever wait with a time-out are taken as they are
 PEER_LIMIT = 256 << 20  # bytes that the driver takes of a raw peer
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
+BUSY_PROCESSES = 16  # of one program that run: more, and it is the program itself that takes the processors
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
 PORTS = range(20000, 32000)  # below the ephemeral ports, 32768 and up (ip(7))
 PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms

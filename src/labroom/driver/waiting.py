@@ -213,6 +213,8 @@ class Shared:
             for done in [pool.submit(host.ping) for host in hosts]:
                 for program, seconds in done.result().items():
                     if seconds > patience / 2:
+                        if program.busy:
+                            raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
                         raise RoomFault(
                             f"this machine is overloaded: {program} waited {seconds:.1f} s for a processor "
                             f"while {self.waiting}",
