@@ -48,6 +48,9 @@ class Chosen:
     words: str = ""
 
 
+#: What a program's name ends with where its second build is meant, with ASan and UBSan: lessons are run on it again.
+SANITIZED = "@sanitized"
+
 #: All checks, on our own programs.
 ALL = Chosen()
 
@@ -72,7 +75,9 @@ def claim_of(item: pytest.Item) -> Claim | None:
 def subjects(claim: Claim, chosen: Chosen) -> list[str]:
     """On which programs a claim is run: names for `programs.resolve`."""
     if chosen.own:
-        return [name for name in claim.programs if name in chosen.own]
+        own = [name for name in claim.programs if name in chosen.own]
+        compiled = [name for name in own if chosen.own[name].kind in ("c", "c++")]
+        return own + [name + SANITIZED for name in compiled if claim.kind == "lesson"]
     twins = [f"{name}.c" for name in claim.programs if (TWINS / f"{name}.c").exists()]
     return [*claim.programs, *twins]
 

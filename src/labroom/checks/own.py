@@ -25,6 +25,9 @@ from labroom.labs import programs
 LIMITS = {"NPROC": 256, "FSIZE": 64 << 20, "CPU": 60, "CORE": 0}
 MEMORY = {"AS": 2 << 30}
 
+#: What the sanitizers are told: servers are killed, which is no leak.
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:color=never", "UBSAN_OPTIONS": "color=never"}
+
 BUILD_SECONDS = 60.0
 _FILES, _BYTES = 500, 20 << 20  # of a folder
 _SOURCES = {".c": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".py": "python"}  # .C is C++ to g++, and C to people
@@ -400,3 +403,14 @@ def _succeed(done: Completed, command: str) -> None:
         said = (done.stderr or done.stdout).strip()
         first = re.search(r"^.*\b(?:error|Error|undefined reference)\b.*$", said, re.MULTILINE)
         raise CheckFailed(f"{command} fails: {first[0] if first else said[-300:]}\n{said[:4000]}")
+
+
+def finding(output: str, main: str) -> str:
+    """What a sanitizer says in a program's output, in one line: what was done wrong, and where in the source."""
+    if found := re.search(r"^(\S+:\d+):\d+: runtime error: (.*)$", output, re.MULTILINE):
+        return f"{found[1]}: {found[2].strip()} (found by UBSan)"
+    if found := re.search(r"ERROR: AddressSanitizer: (\S+)", output):
+        where = re.search(rf" ([^ ]*{re.escape(posixpath.basename(main))}:\d+)", output[found.end() :])
+        how = re.search(r"^(READ|WRITE) of size \d+", output, re.MULTILINE)
+        return f"{where[1] if where else main}: {found[1]}{f', {how[0]}' if how else ''} (found by ASan)"
+    return ""

@@ -27,15 +27,15 @@ from typing import Any
 
 import pytest
 
-from labroom.checks.claims import ALL, Chosen, Ledger, claim_of, select, subjects
+from labroom.checks.claims import ALL, SANITIZED, Chosen, Ledger, claim_of, select, subjects
 from labroom.checks.programs import resolve
 from labroom.checks.subjects import Client, Server, Subject, Submission
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless
-from labroom.driver import PORTS, Driver, Host
+from labroom.driver import PORTS, CheckFailed, Driver, Host
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault, UsageError
+from labroom.errors import LabroomError, RoomFault, UsageError
 
 
 @dataclass(frozen=True)
@@ -286,6 +286,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Have what a sanitizer has found end the check, whatever else would have."""
+    try:
+        yield
+    finally:
+        for subject in getattr(item, "funcargs", {}).values():
+            if isinstance(subject, Subject) and subject.name.endswith(SANITIZED) and (found := subject.finding):
+                raise Finding(found)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -296,6 +307,8 @@ def pytest_runtest_makereport(
     if call.excinfo and check.verdict == "passed":
         driver = getattr(item, "funcargs", {}).get("driver")
         check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None)
+        if check.program.endswith(SANITIZED) and not isinstance(call.excinfo.value, Finding | LabroomError):
+            check.verdict, check.words = "skipped", "judged without sanitizers"
         submission = getattr(item, "funcargs", {}).get("submission")
         if isinstance(submission, Submission):
             check.words = submission.without_folders(check.words)
@@ -307,6 +320,10 @@ def pytest_runtest_makereport(
     if call.when == "teardown":
         attach(check, shown)
     return shown
+
+
+class Finding(CheckFailed):
+    """What a sanitizer has found."""
 
 
 def _evidence(check: Check) -> Iterator[str]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from labroom.checks import own
+from labroom.checks.claims import SANITIZED
 from labroom.checks.own import Built, Source
 from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
 
@@ -43,7 +44,8 @@ class Submission:
         key = host.name, name
         if key not in self._built:
             try:
-                self._built[key] = own.build(host, self.sources[name])
+                source = self.sources[name.removesuffix(SANITIZED)]
+                self._built[key] = own.build(host, source, sanitized=name.endswith(SANITIZED))
             except CheckFailed as error:
                 self._built[key] = error
         found = self._built[key]
@@ -78,12 +80,20 @@ class Subject:
     @property
     def source(self) -> Source | None:
         """The person's source; None of ours."""
-        return self._submission.sources[self.name] if self._submission else None
+        return self._submission.sources[self.name.removesuffix(SANITIZED)] if self._submission else None
 
     @property
     def called(self) -> str:
         """As messages name it."""
         return self.source.main if self.source else self.name
+
+    @property
+    def finding(self) -> str:
+        """What ASan or UBSan has found in it, with file and line; nothing if that is nothing."""
+        if self._program is None:
+            return ""
+        self.host.driver.settle()
+        return own.finding(self._program.stdout + self._program.stderr, self.called)
 
     def start(self, *arguments: object, settles: bool = True, **options: Any) -> Program:
         """Start it, with a terminal: on a pipe most programs print nothing before they end.
@@ -100,7 +110,12 @@ class Subject:
                 [*built.argv, *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
                 directory=built.folder,
-                env={"LAB_PACE": str(self.host.driver.pace), "HOME": built.folder, **options.pop("env", {})},
+                env={
+                    "LAB_PACE": str(self.host.driver.pace),
+                    "HOME": built.folder,
+                    **own.SANITIZERS,
+                    **options.pop("env", {}),
+                },
                 confined=True,
                 limits={**own.LIMITS, **({} if built.sanitized else own.MEMORY)},
                 **options,

@@ -64,6 +64,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 STATES = ["?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]
 STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
 
+CONFINES = os.getuid() == 0 and "SUDO_UID" in os.environ  # the driver has had us become root
 USER = int(os.environ.get("SUDO_UID", os.getuid()))  # who has logged in
 CONFINED = 61843  # a user that nobody is: above those of people, below those of services (systemd's UIDS-GIDS.md)
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
@@ -173,7 +174,7 @@ class Agent:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.end)  # a handler, not SIG_IGN, which programs would inherit
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        if os.getuid() == 0:
+        if CONFINES:
             own_temporary_folders()
 
     def end(self, *_: object) -> None:
@@ -316,7 +317,7 @@ class Agent:
         self.note_beginning()
         terminal, end = self.open_terminal() if tty else (None, None)
         user = USER if not confined else CONFINED
-        if terminal is not None and end is not None and os.getuid() == 0:
+        if terminal is not None and end is not None and CONFINES:
             os.fchown(end, user, -1)
 
         def in_child() -> None:
@@ -419,14 +420,14 @@ class Agent:
         self.note_beginning()
         folder = tempfile.mkdtemp(prefix="labroom-", dir=temporary())
         (self.kept if keep else self.scratch).append(folder)
-        if os.getuid() == 0:
+        if CONFINES:
             os.chown(folder, CONFINED if confined else USER, -1)
             os.chmod(folder, 0o755)  # noqa: S103
         return folder
 
     def do_root(self) -> bool:
         """Whether we are root, so that programs can be confined."""
-        return os.getuid() == 0
+        return CONFINES
 
     def do_listening(self, program: int) -> list[dict[str, Any]]:
         """The sockets of a program in LISTEN, and its UDP sockets without a peer."""
@@ -457,7 +458,7 @@ class Agent:
                 file.write(data)
             if mode:
                 os.chmod(path, mode)
-            if os.getuid() == 0:
+            if CONFINES:
                 os.chown(path, os.stat(os.path.dirname(path)).st_uid, -1)
         except OSError as error:  # write(2) knows no name
             raise OSError(error.errno, error.strerror, path) from error
@@ -834,7 +835,7 @@ def own_temporary_folders() -> None:
 def left_by_confined() -> list[str]:
     """What confined programs have in the folders for temporary files; nothing where they can't be told from others."""
     found = []
-    for folder in TEMPORARY if os.getuid() == 0 else ():
+    for folder in TEMPORARY if CONFINES else ():
         with contextlib.suppress(OSError):
             paths = [os.path.join(folder, name) for name in os.listdir(folder)]
             found += [path for path in paths if os.lstat(path).st_uid == CONFINED]
@@ -843,7 +844,7 @@ def left_by_confined() -> list[str]:
 
 def become(user: int) -> None:
     """In a child of ours: be this user, if we are root."""
-    if os.getuid() != 0 or user == 0:
+    if not CONFINES or user == 0:
         return
     try:
         entry = pwd.getpwuid(user)

@@ -71,7 +71,7 @@ class Driver(Shared):
         hosts = self.hosts_in_use
         with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
             found = list(pool.map(Host.idle, hosts))
-        return "" if None in found else ", ".join(filter(None, found))
+        return "" if None in found else ", ".join(filter(None, found)) or "no program of this check runs any more"
 
     def connect(self, names: Sequence[str]) -> None:
         """Connect to several hosts side by side; raises as `Host.connect` does."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labroom.checks import run as checks
-from labroom.checks.claims import ALL, Chosen
+from labroom.checks.claims import ALL, SANITIZED, Chosen
 from labroom.checks.own import Source
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import VERDICTS, Check, CheckResult, LabResult, Verdict
@@ -116,7 +116,9 @@ class OwnLines(Lines):
     def done(self, lab: LabResult) -> None:
         """Show each program's claims, and what is worth knowing of how it was started."""
         for name, source in self._sources.items():
-            of_program = [check for check in lab.checks if check.program == name]
+            # Of the second build, with sanitizers, only what was found.
+            second = [c for c in lab.checks if c.program == name + SANITIZED and c.verdict in ("failed", "fault")]
+            of_program = [check for check in lab.checks if check.program == name] + second
             if not of_program:
                 continue
             self.console.line(harmless(f"{name} ({source.main})"))
@@ -129,8 +131,11 @@ class OwnLines(Lines):
                 style = (
                     _STYLES[check.verdict] if check.counts else _STYLES["fault" if says == "remark" else check.verdict]
                 )
+                sanitized = " (built with sanitizers)" if check.program.endswith(SANITIZED) else ""
                 why = f"  ({check.words})" if check.verdict == "skipped" else ""
-                self.console.line("  ", (style, f"{says:10}"), harmless(f"  {check.kind:10}  {check.claim}{why}"))
+                self.console.line(
+                    "  ", (style, f"{says:10}"), harmless(f"  {check.kind:10}  {check.claim}{why}{sanitized}")
+                )
 
 
 def indented(words: str) -> str:
