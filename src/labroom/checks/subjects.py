@@ -26,7 +26,14 @@ class Submission:
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self.sources = sources
         self._built: dict[tuple[str, str], Built | CheckFailed] = {}
+        self._confined: dict[str, bool] = {}
         self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
+
+    def is_confined(self, host: Host) -> bool:
+        """Whether programs are confined on a host."""
+        if host.name not in self._confined:
+            self._confined[host.name] = host.is_root
+        return self._confined[host.name]
 
     def without_folders(self, text: str) -> str:
         """Text in which the programs' files have the names that they have at home."""
@@ -106,6 +113,8 @@ class Subject:
             program = self.host.start(self.name, *arguments, **options)
         else:
             built = self._submission.built(self.host, self.name)
+            if not self._submission.is_confined(self.host):
+                self.remarks.append(f"it ran unconfined, as {self.host.endpoint.user}, who may not use sudo here")
             program = self.host.start_command(
                 [*built.argv, *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
