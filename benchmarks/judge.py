@@ -35,7 +35,7 @@ def verdicts(endpoints: dict[str, Endpoint], file: Path) -> tuple[dict[str, str]
         checks = judged(endpoints, file, Path(folder))
     seconds = time.monotonic() - began
     failed = {check.name.partition("[")[0].removeprefix("test_") for check in checks if check.verdict == "failed"}
-    lessons = {check.name: check.verdict for check in checks if check.kind == "lesson"}
+    lessons: dict[str, str] = {check.name: check.verdict for check in checks if check.kind == "lesson"}
     right = said(file)["fails"] in failed if file in WRONG else "failed" not in lessons.values()
     return lessons, right, seconds
 
@@ -63,9 +63,8 @@ def main() -> int:
             changed = [file for file, several in found.items() if any(one[0] != several[0][0] for one in several)]
             wrong = [file for file, several in found.items() if not all(right for _, right, _ in several)]
             seconds = statistics.median(one[2] for several in found.values() for one in several)
-            print(
-                f"{load:8} {len(found)} programs, {times} times: {len(changed)} changed, {len(wrong)} wrong, {seconds:.1f} s"
-            )
+            sums = f"{len(changed)} changed, {len(wrong)} wrong, {seconds:.1f} s a program"
+            print(f"{load:8} {len(found)} programs, {times} times: {sums}")
             for file in {*changed, *wrong}:
                 print(f"         {file.relative_to(ROOT)}")
             bad += len(changed) + len(wrong)
