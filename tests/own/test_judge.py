@@ -1,8 +1,8 @@
 """The judge, judged: programs as students write them, right ones and wrong ones, held against the claims of their lab.
 
-Each is a file of LAB/right or LAB/wrong, whose first lines say what it is: `as:` which program of the lab; for a wrong
-one `fails:` which claim must fail, by the name of its check, and `says:` words of the failure; `note:` what is remarked
-about how it was started.
+Each is a file, or a folder with about.txt, of LAB/right or LAB/wrong. The first lines say what it is: `as:` which
+program of the lab; for a wrong one `fails:` which claim must fail, by the name of its check, and `says:` words of the
+failure; `note:` what is remarked about how it was started.
 """
 
 import re
@@ -22,7 +22,8 @@ RIGHT, WRONG = (sorted(HERE.glob(f"*/{kind}/*")) for kind in ("right", "wrong"))
 
 def said(file: Path) -> dict[str, str]:
     """What the first lines of a program say of it."""
-    return dict(re.findall(r"^(?://|#) (as|fails|says|note): (.*)$", file.read_text(), re.MULTILINE))
+    text = (file / "about.txt" if file.is_dir() else file).read_text()
+    return dict(re.findall(r"^(?://|#) (as|fails|says|note): (.*)$", text, re.MULTILINE))
 
 
 def judged(endpoints: dict[str, Endpoint], file: Path, results: Path, words: str = "") -> list[Check]:
