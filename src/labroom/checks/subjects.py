@@ -348,8 +348,10 @@ class Client(Subject):
         """
         return self._reach(Host.listen, self._accepted, options)
 
-    def speak(self, line: str, *options: str) -> Peer:
+    def speak(self, line: str, *options: str, tty: bool = True) -> Peer:
         """Start one that sends datagrams, type a line, and return the driver's socket, to which one has come.
+
+        Without a terminal (`tty`), what it leaves behind is not ended by the hang-up of that.
 
         Raises:
             CheckFailed: it sends none.
@@ -359,10 +361,14 @@ class Client(Subject):
             self.type(line)
             return self._spoken(peer)
 
-        return self._reach(Host.datagrams, spoken, options)
+        return self._reach(Host.datagrams, spoken, options, tty)
 
     def _reach(
-        self, listen: Callable[[Host, int], Peer], found: Callable[[Peer], Peer], options: Sequence[str]
+        self,
+        listen: Callable[[Host, int], Peer],
+        found: Callable[[Peer], Peer],
+        options: Sequence[str],
+        tty: bool = True,
     ) -> Peer:
         """Start it in each way that there is, until it reaches a peer."""
         last: CheckFailed | None = None
@@ -372,7 +378,7 @@ class Client(Subject):
                 word.format(host=at.address if at is not self.host else _LOOPBACK, port=listening.address[1])
                 for word in words
             ]
-            self.start(*arguments, *options)
+            self.start(*arguments, *options, tty=tty)
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(host=at.address, port=listening.address[1]))
             try:
