@@ -4,11 +4,14 @@ Every capture is taken on the server.
 """
 
 import random
+from contextlib import suppress
 
 import pytest
 
+from labroom.checks.claims import claim
 from labroom.checks.programs import argv
-from labroom.driver import Driver, Host, Packet, Program
+from labroom.checks.subjects import Client, Server, Subject
+from labroom.driver import CheckFailed, Driver, Host, Packet, Peer, Program, difference, shown
 
 
 def start_server(server: Host, port: int, *arguments: object) -> Program:
@@ -158,21 +161,232 @@ def test_the_wrong_direction(server: Host, bravo: Host, charlie: Host) -> None:
         waiting.expect_exit(0)
 
 
-# -- C and Python -----------------------------------------------------------------------------------------------
+# -- claims: the server -----------------------------------------------------------------------------------------
+
+# Nobody can mistake where in it a byte belongs; 1234 bytes are no multiple of the 30 of a piece.
+TEXT = b"".join(b"line %d of the file\n" % number for number in range(100))[:1234]
 
 
-def test_in_c(server: Host, alfa: Host, bravo: Host) -> None:
-    """A client in C receives from the server in Python and thanks it, and the reverse."""
-    original = random.Random(7).randbytes(1000)  # noqa: S311
-    server.write_file(f"{server.scratch}/original", original)
-    for of_server, of_client, guest in (("", ".c", alfa), (".c", "", bravo)):
-        port = server.unused_port()
-        file_server = server.start(f"file_server{of_server}", port, f"{server.scratch}/original")
-        server.wait_for_listening(port)
-        client = guest.start(f"file_client{of_client}", server.address, port, directory=guest.scratch)
-        client.expect("^Receive file data\n")
-        client.expect_exit(0)
-        file_server.expect("^message from client: Thank you\n", otherwise=f"{client}'s thanks did not reach the server")
-        file_server.expect_exit(0)
-        copy = guest.read_file(f"{guest.scratch}/receive.dat")
-        assert copy == original, f"{client} wrote {len(copy)} bytes, not the {len(original)} of the original"
+def serve_file(idle: Server, port: int, data: bytes = TEXT) -> list[bytes]:
+    """Start a server with a file, or without one if it takes none; returns what it may send: the file, or its own."""
+    own = list(idle.source.files.values()) if idle.source else []
+    if own:
+        with suppress(CheckFailed):  # a FILE is required; otherwise it is known by now how the server is started
+            idle.serve(port)
+            idle.program.kill()
+    try:
+        idle.serve(port, idle.file("original", data))
+    except CheckFailed:
+        if not own:
+            raise
+        idle.serve(port)
+        return own
+    return [data, *own]
+
+
+def received(idle: Server, host: Host, port: int, data: bytes = TEXT) -> Peer:
+    """A client that has received the server's file and its end."""
+    allowed = serve_file(idle, port, data)
+    client = idle.connect(host)
+    got = client.receive_to_end(otherwise="the client has received the file and waits for its end")
+    assert got in allowed, f"the file was not sent as it is: {difference(allowed[0], got)}"
+    return client
+
+
+@claim("lesson", "file_server")
+def test_listens(idle: Server, port: int) -> None:
+    """The server listens on the port that it is given."""
+    serve_file(idle, port)
+
+
+@claim("lesson", "file_server", needs=["listens"])
+def test_says_the_end(idle: Server, alfa: Host, port: int) -> None:
+    """The server sends its file as it is, and then says that it is complete: it ends its direction (FIN)."""
+    received(idle, alfa, port)
+
+
+@claim("lesson", "file_server", needs=["says_the_end"])
+def test_receives_thanks(idle: Server, alfa: Host, port: int) -> None:
+    """After the end of its file the server still receives what the client sends, and prints it."""
+    client = received(idle, alfa, port)
+    client.send(b"Thank you")
+    client.end()
+    idle.program.expect_text("Thank you", otherwise="the client thanked after the end of the file")
+
+
+@claim("lesson", "file_server", needs=["says_the_end"])
+def test_any_byte(idle: Server, alfa: Host, port: int) -> None:
+    """A file may hold any byte: zero bytes and bytes that are no text are sent like others."""
+    received(idle, alfa, port, b"\0 in front" + bytes(range(256)) + b"\xff\xfe\0")
+
+
+@claim("lesson", "file_server", needs=["says_the_end"])
+def test_any_length(idle: Server, server: Host, alfa: Host) -> None:
+    """A file may have any length: none, just one piece of 30 bytes, one byte less or more, or many pieces."""
+    for length in (0, 29, 30, 31, 70_000):
+        data = (b"0123456789" * (length // 10 + 1))[:length]
+        client = received(idle, alfa, server.unused_port(), data)
+        client.close()
+        idle.program.kill()
+        if client.received != data:
+            break  # it takes no FILE, and has sent its own
+
+
+@claim("robustness", "file_server", needs=["receives_thanks"])
+def test_thanks_in_pieces(idle: Server, alfa: Host, server: Host, port: int) -> None:
+    """The server receives until the client closes, in however many pieces the thanks come."""
+    client = received(idle, alfa, port)
+    client.send_in_pieces([b"Th", b"ank ", b"you"], server, otherwise="the thanks came in three pieces")
+    client.end()
+    idle.program.expect_text("you", otherwise="the thanks came in three pieces")
+
+
+@claim("interface", "file_server", needs=["receives_thanks"])
+def test_prints_thanks(idle: Server, alfa: Host, port: int) -> None:
+    """The server prints `message from client: ` and what it has received, and exits with 0."""
+    client = received(idle, alfa, port)
+    client.send(b"Thank you")
+    client.end()
+    idle.program.expect_text("message from client: Thank you")
+    idle.program.expect_exit(0)
+
+
+@claim("interface", "file_server", needs=["says_the_end"])
+def test_no_thanks(idle: Server, alfa: Host, port: int) -> None:
+    """Where the client closes without a word, the server says `recv: end of file, no message` and exits with 1."""
+    received(idle, alfa, port).end()
+    idle.program.expect_text("recv: end of file, no message")
+    idle.program.expect_exit(1)
+
+
+@claim("interface", "file_server", needs=["says_the_end"])
+def test_ends_as_told(idle: Server, alfa: Host, port: int) -> None:
+    """With `--end close` the server can receive no thanks: `recv: Bad file descriptor`, status 1."""
+    idle.serve(port, idle.file("original", TEXT), "--end", "close")
+    client = idle.connect(alfa)
+    client.expect(TEXT)
+    client.expect_end()
+    idle.program.expect_text("recv: Bad file descriptor")
+    idle.program.expect_exit(1)
+
+
+# -- claims: the client -----------------------------------------------------------------------------------------
+
+
+def thanks(client: Client, peer: Peer, data: bytes) -> bytes:
+    """Send a client its file and the end, wait until it has ended, and return what it has sent."""
+    peer.send(data)
+    peer.end()
+    said = peer.receive_to_end(otherwise="the client has received the file and its end")
+    client.program.wait()
+    return said
+
+
+def connected(client: Client, *output: str) -> Peer:
+    client.use_scratch()
+    return client.connect(*output)
+
+
+def wrote(client: Client, data: bytes) -> str:
+    """See that a client has written its file; returns its name."""
+    name, copy = client.written()
+    assert copy == data, f"the file that it wrote last, {name or 'none'}, is no copy: {difference(data, copy)}"
+    return name
+
+
+@claim("lesson", "file_client")
+def test_connects(client: Client) -> None:
+    """The client connects to the host and the port that it is given."""
+    connected(client)
+
+
+@claim("lesson", "file_client", needs=["connects"])
+def test_thanks(client: Client) -> None:
+    """The client thanks when the file has come to its end, not before: it still sends after the server's FIN."""
+    peer = connected(client)
+    peer.send(TEXT)
+    peer.wait_until_read(client.host)
+    peer.has_nothing("the file has not come to its end, and the client has sent something already")
+    peer.end()
+    assert peer.receive_to_end(otherwise="the file has come to its end"), "the client closed without thanks"
+
+
+@claim("lesson", "file_client", needs=["thanks"])
+def test_no_zero_byte(client: Client) -> None:
+    """There is no zero byte after the thanks: in C, it ends a string in memory, and is no part of the text."""
+    said = thanks(client, connected(client), TEXT)
+    assert b"\0" not in said, f"the client sends a zero byte, too: {shown(said)}"
+
+
+@claim("lesson", "file_client", needs=["thanks"])
+def test_copies_whole(client: Client) -> None:
+    """The client writes all that it receives, as it is, whatever bytes these are and however many."""
+    for length in (0, 30, 1234, 70_000):
+        data = random.Random(length).randbytes(length)  # noqa: S311
+        thanks(client, connected(client), data)
+        wrote(client, data)
+
+
+@claim("lesson", "file_client", needs=["thanks"])
+def test_file_in_pieces(client: Client) -> None:
+    """In however many pieces a file comes, it is one copy, and the end of the stream alone ends it."""
+    peer = connected(client)
+    peer.send_in_pieces([b"one\n", b"\0two", b"three"], client.host, otherwise="the file came in three pieces")
+    thanks(client, peer, b"four")
+    wrote(client, b"one\n\0twothreefour")
+
+
+@claim("robustness", "file_client", needs=["copies_whole"])
+def test_empties_the_file(client: Client) -> None:
+    """A file that is there already is emptied first: nothing of it is left behind a shorter one."""
+    for data in (b"a longer file, which was there before\n", b"a shorter one\n"):
+        thanks(client, connected(client), data)
+        wrote(client, data)
+
+
+@claim("interface", "file_client", needs=["copies_whole"])
+def test_output(client: Client) -> None:
+    """The client writes OUTPUT, or `receive.dat` if that is not given."""
+    for output, wanted in (([], "receive.dat"), (["other.dat"], "other.dat")):
+        data = b"for " + wanted.encode()
+        thanks(client, connected(client, *output), data)
+        name = wrote(client, data)
+        assert name == wanted, f"it should write {wanted}; it wrote {name}"
+
+
+@claim("interface", "file_client", needs=["thanks"])
+def test_thank_you(client: Client) -> None:
+    """The client prints `Receive file data`, sends the 9 bytes of `Thank you`, and exits with 0."""
+    said = thanks(client, connected(client), TEXT)
+    client.program.expect_text("Receive file data")
+    assert said == b"Thank you", difference(b"Thank you", said)
+    client.program.expect_exit(0)
+
+
+# -- claims: both -----------------------------------------------------------------------------------------------
+
+
+@claim("interface", "file_server", "file_client")
+def test_names_the_call(program: Subject, server: Host) -> None:
+    """A call that fails is named on stderr, as in `connect: Connection refused`; the status is 1."""
+    arguments: list[object]
+    if program.name.startswith("file_server"):
+        arguments = [server.listen().address[1], program.file("original", TEXT)]
+        words = "bind: Address already in use"
+    else:
+        arguments, words = [server.address, server.unused_port()], "connect: Connection refused"
+    program.start(*arguments, tty=False).expect_exit(1)
+    said = program.program.stderr
+    assert words in said, f"it should say {words!r} on stderr; it says {shown(said.encode())}"
+
+
+@claim("interface", "file_server", "file_client")
+def test_wrong_arguments(program: Subject, server: Host, port: int) -> None:
+    """Wrong arguments, such as a port that is none or a FILE that can't be opened, give status 2."""
+    wrong: list[list[object]] = [[], ["0"], ["65536"], ["port"]]
+    if program.name.startswith("file_client"):
+        wrong = [[], *([server.address, *arguments] for arguments in wrong), ["1.2.3", "9090"]]
+    else:
+        wrong.append([port, "/no/such/file"])
+    for arguments in wrong:
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

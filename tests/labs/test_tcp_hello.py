@@ -2,7 +2,9 @@
 
 import pytest
 
-from labroom.driver import Driver, Host, Packet, Program
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Client, Server, Subject
+from labroom.driver import CheckFailed, Driver, Host, Packet, Peer, Program, difference, shown
 
 MESSAGE = "Message from server : Hello World~\n"
 IN_USE = "bind: Address already in use"
@@ -88,18 +90,176 @@ def test_one_listens_at_a_time(server: Host, port: int) -> None:
     second.expect_exit(1)
 
 
-def test_c_client(server: Host, alfa: Host, port: int) -> None:
-    """A C client prints the Python server's message."""
-    server.start("hello_server", port)
-    server.wait_for_listening(port)
-    greeted(alfa.start("hello_client.c", server.address, port))
+# -- claims: the server -----------------------------------------------------------------------------------------
 
 
-def test_c_server(server: Host, bravo: Host, port: int) -> None:
-    """A C server greets the Python client, ends, and has its port again at once."""
-    for _ in range(2):
-        c_server = server.start("hello_server.c", port)
-        server.wait_for_listening(port)
-        greeted(bravo.start("hello_client", server.address, port))
-        c_server.expect_exit(0, otherwise="the C server did not end after its one client")
-        server.wait_for_connections(port, "TIME_WAIT")
+def greeting(server: Server, host: Host) -> tuple[Peer, bytes]:
+    """A client that has received all that the server sends, and what that was."""
+    client = server.connect(host)
+    return client, client.receive_to_end(otherwise="the client waits for the end of the message")
+
+
+@claim("lesson", "hello_server")
+def test_listens(running: Server) -> None:
+    """The server listens on the port that it is given."""
+
+
+@claim("lesson", "hello_server", needs=["listens"])
+def test_greets(running: Server, alfa: Host) -> None:
+    """The server sends a message to the client that connects, which need not send anything first."""
+    running.connect(alfa).receive(1, otherwise="a client that sends nothing itself waits for the server's message")
+
+
+@claim("lesson", "hello_server", needs=["greets"])
+def test_closes_first(running: Server, alfa: Host) -> None:
+    """After its message the server closes the connection: it doesn't wait until the client does."""
+    greeting(running, alfa)
+
+
+@claim("lesson", "hello_server", needs=["closes_first"])
+def test_no_zero_byte(running: Server, alfa: Host) -> None:
+    """There is no zero byte in the server's message: in C, it ends a string in memory, and is no part of the text."""
+    _, message = greeting(running, alfa)
+    assert b"\0" not in message, f"the server sends a zero byte, too: {shown(message)}"
+
+
+@claim("lesson", "hello_server", needs=["closes_first"])
+def test_starts_again(running: Server, alfa: Host, server: Host) -> None:
+    """The server can be started again at once, while its port is still in TIME_WAIT."""
+    leave_in_time_wait(running, alfa, server)
+    try:
+        running.serve(running.port)
+    except CheckFailed as error:
+        raise CheckFailed(f"its port is in TIME_WAIT, and SO_REUSEADDR is missing: {error}") from error
+
+
+def leave_in_time_wait(running: Server, alfa: Host, server: Host) -> None:
+    """Have the server serve a client and end, by force where it would go on; its end of the connection is left."""
+    client, _ = greeting(running, alfa)
+    client.close()
+    server.wait_for_connections(
+        running.port, "TIME_WAIT", otherwise="the server's end is not in TIME_WAIT: it did not close first"
+    )
+    running.program.kill()
+    running.program.wait()
+
+
+@claim("interface", "hello_server", needs=["closes_first"])
+def test_hello_world(running: Server, alfa: Host) -> None:
+    """The message is the 13 bytes of `Hello World~` and a newline."""
+    _, message = greeting(running, alfa)
+    assert message == b"Hello World~\n", difference(b"Hello World~\n", message)
+
+
+@claim("interface", "hello_server", needs=["closes_first"])
+def test_ends(running: Server, alfa: Host) -> None:
+    """After its one client the server exits with 0."""
+    greeting(running, alfa)[0].close()
+    running.program.expect_exit(0, otherwise="its client has left")
+
+
+@claim("interface", "hello_server", needs=["closes_first"])
+def test_no_reuse_address(running: Server, alfa: Host, server: Host) -> None:
+    """With `--no-reuse-address` it leaves SO_REUSEADDR unset: `bind: Address already in use`, status 1."""
+    leave_in_time_wait(running, alfa, server)
+    running.start(running.port, "--no-reuse-address", tty=False)
+    running.program.expect_exit(1, otherwise="its port is in TIME_WAIT")
+    assert IN_USE in running.program.stderr, f"on stderr it says {shown(running.program.stderr.encode())}"
+
+
+@claim("interface", "hello_server", needs=["listens"])
+def test_ctrl_c(running: Server) -> None:
+    """Ctrl+C ends a server that waits, with status 0."""
+    running.program.interrupt()
+    running.program.expect_exit(0)
+
+
+# -- claims: the client -----------------------------------------------------------------------------------------
+
+
+@claim("lesson", "hello_client")
+def test_connects(client: Client) -> None:
+    """The client connects to the host and the port that it is given."""
+    client.connect()
+
+
+@claim("lesson", "hello_client", needs=["connects"])
+def test_prints(client: Client) -> None:
+    """The client prints what the server sends before it closes."""
+    peer = client.connect()
+    peer.send(b"Hello World~\n")
+    peer.end()
+    client.shows("Hello World~")
+
+
+@claim("lesson", "hello_client", needs=["prints"])
+def test_receives_to_the_end(client: Client) -> None:
+    """The client receives until the server closes, in however many pieces the message comes."""
+    peer = client.connect()
+    peer.send_in_pieces(
+        [b"one, ", b"two, ", b"three\n"],
+        client.host,
+        otherwise="the message came in three pieces, and it stopped too early",
+    )
+    peer.end()
+    client.shows("three", otherwise="the message came in three pieces, and it stopped too early")
+
+
+@claim("lesson", "hello_client", needs=["prints"])
+def test_sends_nothing(client: Client) -> None:
+    """The client sends nothing, and closes when the server has closed."""
+    peer = client.connect()
+    peer.send(b"Hello World~\n")
+    peer.end()
+    peer.expect_end(otherwise="the server has sent its message and closed")
+
+
+@claim("robustness", "hello_client", needs=["receives_to_the_end"])
+def test_long_message(client: Client) -> None:
+    """The client prints a message of 10,000 bytes whole."""
+    peer = client.connect()
+    peer.send(b"#" * 10_000)
+    peer.end()
+    client.program.wait()
+    printed = client.program.stdout.count("#")
+    assert printed == 10_000, f"of 10000 bytes it printed {printed}"
+
+
+@claim("interface", "hello_client", needs=["prints"])
+def test_message_from_server(client: Client) -> None:
+    """The client prints `Message from server : ` once, then what it receives, and exits with 0."""
+    peer = client.connect()
+    peer.send(b"Hello World~\n")
+    peer.end()
+    client.program.expect_exit(0)
+    printed = client.program.stdout.replace("\r\n", "\n")
+    assert printed == MESSAGE, difference(MESSAGE.encode(), printed.encode())
+
+
+# -- claims: both -----------------------------------------------------------------------------------------------
+
+
+@claim("interface", "hello_server", "hello_client")
+def test_names_the_call(program: Subject, server: Host) -> None:
+    """A call that fails is named on stderr, as in `bind: Address already in use`; the status is 1."""
+    arguments: list[object]
+    if program.name.startswith("hello_server"):
+        arguments, words = [server.listen().address[1]], IN_USE
+    else:
+        arguments, words = [server.address, server.unused_port()], "connect: Connection refused"
+    program.start(*arguments, tty=False).expect_exit(1)
+    assert words in program.program.stderr, (
+        f"it should say {words!r} on stderr; it says {shown(program.program.stderr.encode())}"
+    )
+
+
+@claim("interface", "hello_server", "hello_client")
+def test_wrong_arguments(program: Subject, server: Host) -> None:
+    """Wrong arguments, a port that is none or an address that is none, give one line on stderr and status 2."""
+    wrong: list[list[object]] = [[], ["0"], ["65536"], ["port"]]
+    if program.name.startswith("hello_client"):
+        wrong = [[], *([server.address, *arguments] for arguments in wrong), ["1.2.3", "9090"]]
+    for arguments in wrong:
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
+        said = program.program.stderr
+        assert said.count("\n") == 1, f"with the arguments {arguments} it says {shown(said.encode())} on stderr"

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from labroom.driver import Driver, Host, Program, Socket
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Client, Server, Subject
+from labroom.driver import Driver, Host, Peer, Program, Socket, difference, shown
 
 # Nine members on one host: each says hello at once, the first one whatever is typed then.
 CROWD = """
@@ -253,63 +255,341 @@ def test_a_killed_parent_leaves_an_orphan(server: Host, alfa: Host, port: int) -
     client.kill()
 
 
-def test_control_c(server: Host, port: int) -> None:
-    """Ctrl+C ends both servers with status 0."""
-    ports = {port: "udp_echo_server", server.unused_port(): "chat_server"}
-    servers = [server.start(program, its_port, tty=True) for its_port, program in ports.items()]
-    for its_port, started in zip(ports, servers, strict=True):
-        server.wait_for_listening(its_port, protocol="udp")
-        started.interrupt()
-        started.expect_exit(0)
+# -- claims: servers --------------------------------------------------------------------------------------------
+
+SERVERS = ("udp_echo_server", "chat_server")
 
 
-# -- C and Python -----------------------------------------------------------------------------------------------
+@claim("lesson", *SERVERS)
+def test_is_bound(running: Server) -> None:
+    """A server has a UDP socket on the port that it is given."""
 
 
-def test_echo_in_c(server: Host, alfa: Host, port: int) -> None:
-    """Echo client in C with the server in Python, and the reverse: the same answers, and the same errors."""
-    echo_server = start(server, "udp_echo_server", port)
-    in_c = alfa.start("udp_echo_client.c", server.address, port)
-    for line in ("from C", "", "Q"):
-        in_c.send(line)
-    in_c.expect_exit(0)
-    assert in_c.lines == ["Message from server : from C", "Message from server : "], f"{in_c} printed {in_c.lines}"
-    echo_server.interrupt()
-    echo_server.expect_exit(0)
-
-    refused = alfa.start("udp_echo_client.c", server.address, port, "--connect")
-    refused.send("hello")
-    refused.expect("^recvfrom: Connection refused\n")
-    refused.expect_exit(1)
-
-    server_in_c = server.start("udp_echo_server.c", port, "--buffer", 11)
-    server.wait_for_listening(port, protocol="udp")
-    client = alfa.start("udp_echo_client", server.address, port, "--connect")
-    for line in ("from Python", "and cut to eleven bytes", "Q"):
-        client.send(line)
-    client.expect_exit(0)
-    wanted = ["from Python", "and cut to "]
-    assert client.lines == [f"Message from server : {words}" for words in wanted], f"{client} printed {client.lines}"
-    server_in_c.interrupt()
-    server_in_c.expect_exit(0)
-    received = [line.partition(" : ")[2] for line in server_in_c.lines]
-    assert received == wanted, f"the server in C received {received}, not {wanted}"
+@claim("lesson", "udp_echo_server", needs=["is_bound"])
+def test_answers_each(running: Server, alfa: Host, bravo: Host) -> None:
+    """The echo server sends each datagram back to where it came from, and to nobody else."""
+    first, second = running.datagrams(alfa), running.datagrams(bravo)
+    for peer, words in ((first, b"hello"), (second, b"two words"), (first, b"again"), (second, b"once more")):
+        comes_back(running, peer, words)
+    assert (len(first.datagrams), len(second.datagrams)) == (2, 2), "a client got the other one's answers, too"
 
 
-def test_chat_in_c(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """Chat clients in C and in Python hear each other, by a server in Python and by one in C."""
-    for program in ("chat_server", "chat_server.c"):
-        chat_server = server.start(program, port)
-        server.wait_for_listening(port, protocol="udp")
-        in_c = alfa.start("chat_client.c", server.address, port)
-        in_python = bravo.start("chat_client", server.address, port)
-        for number, client in enumerate((in_c, in_python), start=1):
-            client.send("hello")
-            chat_server.expect(f"^nClient: {number}\n")
-        says(in_c, "from C", in_python)
-        says(in_python, "from Python", in_c)
-        for client in (in_c, in_python):
-            client.send("END")
-            ended(client, 0)
-        chat_server.interrupt()
-        chat_server.expect_exit(0)
+def comes_back(running: Server, peer: Peer, data: bytes, otherwise: str = "") -> None:
+    peer.send_to(data, (running.address, running.port))
+    got, _ = peer.datagram(otherwise or f"{shown(data)} was sent")
+    assert got == data, difference(data, got)
+
+
+@claim("lesson", "udp_echo_server", needs=["answers_each"])
+def test_every_byte(running: Server, alfa: Host) -> None:
+    """Every byte comes back unchanged, a zero byte and bytes that are no text too, and no more than was sent."""
+    peer = running.datagrams(alfa)
+    for data in (b"a longer datagram", b"zero \0 byte", b"\xff\xfe\xc3", b"x"):
+        comes_back(running, peer, data)
+
+
+@claim("lesson", "udp_echo_server", needs=["answers_each"])
+def test_stay_apart(running: Server, alfa: Host, server: Host) -> None:
+    """Datagrams that wait at the server together come back one by one, not in one piece as by TCP."""
+    peer = running.datagrams(alfa)
+    processes = [process.pid for process in running.processes()]
+    server.stop_processes(processes)
+    words = (b"one", b"two", b"three")
+    for word in words:
+        peer.send_to(word, (running.address, running.port))
+    server.resume_processes(processes)
+    for word in words:
+        got, _ = peer.datagram(f"{shown(word)} waited at the server, among others")
+        assert got == word, difference(word, got)
+
+
+@claim("robustness", "udp_echo_server", needs=["answers_each"])
+def test_empty_datagram(running: Server, alfa: Host) -> None:
+    """An empty datagram is a datagram: it comes back, too, and doesn't end the server."""
+    peer = running.datagrams(alfa)
+    for data in (b"", b"after it"):
+        comes_back(running, peer, data, f"{shown(data)} was sent" if data else "an empty datagram was sent")
+
+
+@claim("robustness", "udp_echo_server", needs=["answers_each"])
+def test_longest_datagram(running: Server, alfa: Host) -> None:
+    """Nothing is cut: not 1000 bytes, and not the 65507 of the longest datagram."""
+    peer = running.datagrams(alfa)
+    for length in (1000, 65507):
+        comes_back(running, peer, b"0123456789" * (length // 10) + b"#" * (length % 10), f"{length} bytes were sent")
+
+
+@claim("interface", "udp_echo_server", needs=["answers_each"])
+def test_prints_messages(running: Server, alfa: Host) -> None:
+    """The echo server prints `message from ADDRESS:PORT : ` and the message."""
+    peer = running.datagrams(alfa)
+    comes_back(running, peer, b"hello")
+    running.program.expect_text(f"message from {alfa.source_address(running.host)}:{peer.address[1]} : hello")
+
+
+@claim("interface", "udp_echo_server", needs=["answers_each"])
+def test_buffer(idle: Server, port: int, alfa: Host) -> None:
+    """With `--buffer 30` a datagram is cut to 30 bytes, and the rest is lost: the next one is whole."""
+    idle.serve(port, "--buffer", "30", protocol="udp")
+    peer = idle.datagrams(alfa)
+    peer.send_to(b"0123456789" * 4, (idle.address, idle.port))
+    got, _ = peer.datagram()
+    assert got == b"0123456789" * 3, difference(b"0123456789" * 3, got)
+    comes_back(idle, peer, b"next")
+
+
+def hears(member: Peer, words: bytes, otherwise: str = "") -> bytes:
+    """Wait until a member of the chat is sent these words, whatever else; returns the datagram."""
+    while True:
+        got, _ = member.datagram(f"{otherwise or 'another member spoke'}; {member} waits for {shown(words)}")
+        if words in got:
+            return got
+
+
+def join(running: Server, *hosts: Host) -> list[Peer]:
+    """Members of the chat: each has said hello, and those before it have heard that."""
+    members: list[Peer] = []
+    for number, host in enumerate(hosts, start=1):
+        member = running.datagrams(host)
+        member.send_to(b"hello %d" % number, (running.address, running.port))
+        for other in members:
+            hears(other, b"hello %d" % number)
+        members.append(member)
+    return members
+
+
+@claim("lesson", "chat_server", needs=["is_bound"])
+def test_passes_on(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """The chat server passes on what a member says to all the others: who has sent it a datagram is a member."""
+    members = join(running, alfa, bravo, charlie)
+    for number, member in enumerate(members, start=1):
+        words = b"from number %d" % number
+        member.send_to(words, (running.address, running.port))
+        for other in members:
+            if other is not member:
+                hears(other, words)
+
+
+@claim("lesson", "chat_server", needs=["passes_on"])
+def test_not_to_oneself(running: Server, alfa: Host, bravo: Host) -> None:
+    """The chat server doesn't send a member's own words back to it."""
+    first, second = join(running, alfa, bravo)
+    first.send_to(b"my own words", (running.address, running.port))
+    hears(second, b"my own words")
+    second.send_to(b"and mine", (running.address, running.port))
+    hears(first, b"and mine")
+    own = [data for data, _ in first.datagrams if b"my own words" in data or b"hello 1" in data]
+    assert not own, f"a member hears itself: {shown(own[0])}"
+
+
+@claim("lesson", "chat_server", needs=["passes_on"])
+def test_chat_stays_apart(running: Server, alfa: Host, bravo: Host, server: Host) -> None:
+    """Each message is a datagram of its own, no byte more: three that wait at the server together stay three."""
+    speaker, listener = join(running, alfa, bravo)
+    processes = [process.pid for process in running.processes()]
+    server.stop_processes(processes)
+    words = (b"the first one", b"second", b"3rd")
+    for word in words:
+        speaker.send_to(word, (running.address, running.port))
+    server.resume_processes(processes)
+    for word in words:
+        got = hears(listener, word).removesuffix(b"\n")
+        assert got.endswith(word), f"after the message {shown(word)} more follows: {shown(got)}"
+        assert sum(other in got for other in words) == 1, f"several messages came in one: {shown(got)}"
+
+
+@claim("robustness", "chat_server", needs=["passes_on"])
+def test_member_is_gone(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """A member whose socket is closed doesn't keep the others from hearing each other."""
+    gone, first, second = join(running, alfa, bravo, charlie)
+    gone.close()
+    for words in (b"one", b"two", b"three"):
+        first.send_to(words, (running.address, running.port))
+        hears(second, words, "one member is gone")
+
+
+@claim("robustness", "chat_server", needs=["passes_on"])
+def test_eleventh_member(running: Server, alfa: Host, bravo: Host) -> None:
+    """There are ten members at the most: an eleventh doesn't end the server, is not heard and hears nothing."""
+    first, second, *_ = join(running, *[alfa] * 10)
+    eleventh = running.datagrams(bravo)
+    eleventh.send_to(b"the eleventh", (running.address, running.port))
+    for words in (b"to all", b"again"):  # at the second, the first has been sent to everybody
+        first.send_to(words, (running.address, running.port))
+        hears(second, words, "an eleventh has spoken")
+    bravo.ping()
+    assert not eleventh.datagrams, f"the eleventh hears {shown(eleventh.datagrams[0][0])}"
+    assert not [data for data, _ in second.datagrams if b"the eleventh" in data], "the eleventh is heard"
+
+
+@claim("interface", "chat_server", needs=["passes_on"])
+def test_counts_members(running: Server, alfa: Host, bravo: Host) -> None:
+    """The chat server prints `nClient: N` for each new member, and sends `ADDRESS: PORT>> ` before the message."""
+    first, second = join(running, alfa, bravo)
+    for number in (1, 2):
+        running.program.expect_text(f"nClient: {number}")
+    second.send_to(b"who am I?", (running.address, running.port))
+    got = hears(first, b"who am I?")
+    wanted = f"{bravo.source_address(running.host)}: {second.address[1]}>> who am I?".encode()
+    assert got == wanted, difference(wanted, got)
+
+
+@claim("interface", *SERVERS, needs=["is_bound"])
+def test_ctrl_c(running: Server) -> None:
+    """Ctrl+C ends a server with status 0."""
+    running.host.driver.settle()  # in Python, a signal just before it waits would not wake it
+    running.program.interrupt()
+    running.program.expect_exit(0)
+
+
+@claim("interface", *SERVERS)
+def test_port_is_taken(idle: Server, server: Host) -> None:
+    """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
+    idle.start(server.datagrams().address[1], tty=False).expect_exit(1)
+    said = idle.program.stderr
+    assert "bind: Address already in use" in said, f"on stderr it says {shown(said.encode())}"
+
+
+# -- claims: clients --------------------------------------------------------------------------------------------
+
+CLIENTS = ("udp_echo_client", "chat_client")
+
+
+@claim("lesson", *CLIENTS)
+def test_sends_lines(client: Client) -> None:
+    """A client sends each line that is typed as one datagram: no zero byte after it, nothing of its buffer."""
+    peer = client.speak("the first line")
+    for line in ("the first line", "two words", "안녕", "x"):
+        if line != "the first line":
+            client.type(line)
+        got, at = peer.datagram(f"{line!r} was typed")
+        assert got in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed; {difference(line.encode(), got)}"
+        peer.send_to(got, at)
+        client.shows(line)
+
+
+@claim("lesson", *CLIENTS, needs=["sends_lines"])
+def test_prints_what_comes(client: Client) -> None:
+    """A client prints what the datagram holds that comes back, and no more."""
+    peer = client.speak("question")
+    _, at = peer.datagram()
+    peer.send_to(b"a long first answer", at)
+    client.shows("a long first answer")
+    client.type("next")
+    peer.datagram()
+    peer.send_to(b"short", at)
+    client.shows("short")
+    client.type("last")
+    peer.datagram()
+    peer.send_to(b"enough", at)
+    client.shows("enough")
+    printed = client.program.stdout
+    assert "first answer" not in printed.partition("short")[2], (
+        f"after 'short' it prints what an earlier datagram held: {shown(printed.encode())}"
+    )
+
+
+@claim("lesson", "chat_client", needs=["sends_lines"])
+def test_listens_meanwhile(client: Client) -> None:
+    """The chat client prints what comes while nothing is typed."""
+    peer = client.speak("hello")
+    _, at = peer.datagram()
+    for words in ("one", "two", "three"):
+        peer.send_to(words.encode(), at)
+        client.shows(words, otherwise="nothing was typed, and others spoke")
+
+
+def gone(client: Client, after: str) -> int:
+    """Wait until none of a client's processes is left; returns the status of the first one."""
+    status = client.program.wait(otherwise=after)
+    client.program.wait_for_processes(
+        lambda processes: not processes,
+        "none of the client's processes",
+        otherwise=f"{after}: it has ended, and left a process behind",
+    )
+    return status
+
+
+@claim("lesson", *CLIENTS, needs=["sends_lines"])
+def test_leaves(client: Client, subject: str) -> None:
+    """`Q` leaves the echo client and `END` the chat client, both of its processes: none is left."""
+    peer = client.speak("hello", tty=False)
+    peer.send_to(*peer.datagram())
+    word = "END" if subject.startswith("chat") else "Q"
+    client.type(word)
+    gone(client, f"{word} was typed")
+
+
+@claim("robustness", *CLIENTS, needs=["leaves"])
+def test_end_of_input(client: Client) -> None:
+    """The end of its input leaves a client, too; no process of it is left."""
+    peer = client.speak("hello", tty=False)
+    peer.send_to(*peer.datagram())
+    client.program.close_stdin()
+    gone(client, "its input has ended")
+
+
+@claim("robustness", "chat_client", needs=["leaves"])
+def test_signals(client: Client) -> None:
+    """SIGINT by Ctrl+C, and SIGTERM to the parent alone, end both processes of the chat client."""
+    for name, end in (("Ctrl+C was typed", Program.interrupt), ("SIGTERM was sent to its parent", terminate)):
+        client.speak("hello", tty=end is Program.interrupt)
+        client.host.driver.settle()  # in Python, a signal just before it waits would not wake it
+        end(client.program)
+        gone(client, name)
+
+
+def terminate(program: Program) -> None:
+    program.signal(signal.SIGTERM)
+
+
+@claim("interface", "udp_echo_client", needs=["sends_lines"])
+def test_empty_line(client: Client) -> None:
+    """An empty line is sent as an empty datagram: lines are sent without their newline."""
+    peer = client.speak("")
+    got, _ = peer.datagram()
+    assert not got, f"an empty line was typed, and {shown(got)} was sent"
+
+
+@claim("interface", "udp_echo_client", needs=["prints_what_comes"])
+def test_message_from_server(client: Client) -> None:
+    """The echo client prints `Message from server : ` before the answer, and exits with 0 when it is left."""
+    peer = client.speak("hello")
+    _, at = peer.datagram()
+    peer.send_to("안녕".encode(), at)
+    client.program.expect_text("Message from server : 안녕")
+    client.type("q")
+    client.program.expect_exit(0)
+
+
+@claim("interface", "udp_echo_client", needs=["sends_lines"])
+def test_connected_socket(client: Client, server: Host) -> None:
+    """With `--connect` the echo client is told that nobody has the port: `recvfrom: Connection refused`, status 1."""
+    client.start(server.address, server.unused_port(), "--connect", tty=False)
+    client.type("hello")
+    client.program.expect_text("recvfrom: Connection refused")
+    client.program.expect_exit(1)
+
+
+@claim("interface", "chat_client", needs=["leaves"])
+def test_statuses(client: Client) -> None:
+    """The chat client sends `END`, too, with no newline; its status is 0 then, 130 after SIGINT, 143 after SIGTERM."""
+    peer = client.speak("END")
+    got, _ = peer.datagram()
+    assert got == b"END", difference(b"END", got)
+    assert (status := gone(client, "END was typed")) == 0, f"after END its status is {status}"
+    for name, end, wanted in (("SIGINT", Program.interrupt, 130), ("SIGTERM", terminate, 143)):
+        client.speak("hello")
+        client.host.driver.settle()
+        end(client.program)
+        client.program.expect_exit(wanted, otherwise=f"after {name}")
+
+
+@claim("interface", *SERVERS, *CLIENTS)
+def test_wrong_arguments(program: Subject, server: Host) -> None:
+    """Wrong arguments, such as a port that is none, give status 2."""
+    wrong: list[list[object]] = [[], ["0"], ["65536"], ["port"]]
+    if "client" in program.name:
+        wrong = [[], *([server.address, *arguments] for arguments in wrong), ["1.2.3", "9090"]]
+    for arguments in wrong:
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

@@ -244,19 +244,17 @@ def program(server: Host, subject: str, submission: Submission | None) -> Subjec
 
 
 @pytest.fixture
-def idle(server: Host, subject: str, submission: Submission | None) -> Server:
+def idle(request: pytest.FixtureRequest, server: Host, subject: str, submission: Submission | None) -> Iterator[Server]:
     """The server that a claim is about, not started yet."""
-    return Server(server, subject, submission)
+    found = Server(server, subject, submission)
+    yield found
+    request.node.stash[_CHECK].remarks += found.remarks
 
 
 @pytest.fixture
 def running(request: pytest.FixtureRequest, idle: Server, port: int) -> Server:
     """The server that a claim is about; it listens."""
-    protocol = "udp" if lab_of(request.node.path) == "udp_chat" else "tcp"
-    try:
-        return idle.serve(port, protocol=protocol)
-    finally:
-        request.node.stash[_CHECK].remarks += idle.remarks
+    return idle.serve(port, protocol="udp" if lab_of(request.node.path) == "udp_chat" else "tcp")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -68,7 +68,10 @@ class Subject:
         host: where it runs.
         name: the lab's name of it; "echo_server.c" is our twin in C.
         remarks: what a person should know of how it was started.
+        folder: where it runs, and writes its files.
     """
+
+    folder = ""
 
     def __init__(self, host: Host, name: str, submission: Submission | None) -> None:
         self.host = host
@@ -110,11 +113,14 @@ class Subject:
         """
         options = {"tty": True, **options}
         if self._submission is None:
+            if self.folder:
+                options = {"directory": self.folder, **options}
             program = self.host.start(self.name, *arguments, **options)
         else:
             built = self._submission.built(self.host, self.name)
             if not self._submission.is_confined(self.host):
                 self.remarks.append(f"it ran unconfined, as {self.host.endpoint.user}, who may not use sudo here")
+            self.folder = built.folder
             program = self.host.start_command(
                 [*built.argv, *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
@@ -145,6 +151,29 @@ class Subject:
         self.program.kill()
         if not decided:
             raise error
+
+    def file(self, name: str, data: bytes) -> str:
+        """Make a file that it can read; returns its path."""
+        folder = self.host.scratch if self._submission is None else self.host.folder(confined=True)
+        self.host.write_file(f"{folder}/{name}", data, 0o644)
+        return f"{folder}/{name}"
+
+    def use_scratch(self) -> None:
+        """Have ours run in a folder where it can write; a person's runs in one where it can."""
+        self.folder = self.host.scratch
+
+    def written(self) -> tuple[str, bytes]:
+        """The file in its folder that was written last: name and content; empty if there is none."""
+        found = self.host.start_command(
+            ["find", self.folder, "-type", "f", "-printf", "%T@ %P\\n"],
+            quiet=True,
+            confined=self._submission is not None,
+        )
+        found.close_stdin()
+        found.wait()
+        names = sorted((float(line.split(" ")[0]), line.partition(" ")[2]) for line in found.lines)
+        name = names[-1][1] if names else ""
+        return name, self.host.read_file(f"{self.folder}/{name}") if name else b""
 
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""
@@ -261,6 +290,10 @@ class Server(Subject):
         """
         return self.peer(host, **options).wait_connected()
 
+    def datagrams(self, host: Host) -> Peer:
+        """A client's UDP socket on a host; on the server's own where it is bound to loopback alone."""
+        return (self.host if self.address == _LOOPBACK else host).datagrams()
+
     def reset_by(self, peer: Peer) -> None:
         """Have a client reset its connection while the server has unread bytes of it: with the server stopped."""
         processes = [process.pid for process in self.processes()]
@@ -313,18 +346,43 @@ class Client(Subject):
         Raises:
             CheckFailed: it does not connect; of several start lines, the words are those of the first.
         """
+        return self._reach(Host.listen, self._accepted, options)
+
+    def speak(self, line: str, *options: str, tty: bool = True) -> Peer:
+        """Start one that sends datagrams, type a line, and return the driver's socket, to which one has come.
+
+        Without a terminal (`tty`), what it leaves behind is not ended by the hang-up of that.
+
+        Raises:
+            CheckFailed: it sends none.
+        """
+
+        def spoken(peer: Peer) -> Peer:
+            self.type(line)
+            return self._spoken(peer)
+
+        return self._reach(Host.datagrams, spoken, options, tty)
+
+    def _reach(
+        self,
+        listen: Callable[[Host, int], Peer],
+        found: Callable[[Peer], Peer],
+        options: Sequence[str],
+        tty: bool = True,
+    ) -> Peer:
+        """Start it in each way that there is, until it reaches a peer."""
         last: CheckFailed | None = None
         for at, port, words in self._ways():
-            listening = at.listen(port)
+            listening = listen(at, port)
             arguments = [
                 word.format(host=at.address if at is not self.host else _LOOPBACK, port=listening.address[1])
                 for word in words
             ]
-            self.start(*arguments, *options)
+            self.start(*arguments, *options, tty=tty)
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(host=at.address, port=listening.address[1]))
             try:
-                peer = self._accepted(listening)
+                peer = found(listening)
             except CheckFailed as error:
                 last = last or error
                 self._give_up_unless_decided(last)
@@ -373,6 +431,23 @@ class Client(Subject):
             f"{self.program} to connect",
             None,
             lambda within: f"{self.program} does not connect{within}",
+            by_programs=True,
+        )
+
+    def _spoken(self, peer: Peer) -> Peer:
+        def look() -> Peer | None:
+            over = self.program.over
+            if peer.datagrams:
+                return peer
+            if over:
+                raise CheckFailed(f"{self.program.last_words}, and sent nothing")
+            return None
+
+        return self.host.driver.wait_until(
+            look,
+            f"{self.program} to send a datagram",
+            None,
+            lambda within: f"a line was typed, and {self.program} sends no datagram to its server{within}",
             by_programs=True,
         )
 
