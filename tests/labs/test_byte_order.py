@@ -3,10 +3,13 @@
 What a program says of the network's order is also seen there: captured on another guest, or read back from the kernel.
 """
 
+import re
 import socket
 
 import pytest
 
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Subject
 from labroom.driver import Driver, Host, Program
 
 NO_BYTES = "00 00 00 00 00 00 00 00"
@@ -42,69 +45,189 @@ def test_memory_and_wire(driver: Driver, server: Host, alfa: Host, port: int) ->
     driver.note("captured on the server: 78 56 34 12, which ntohl there makes 0x78563412")
 
 
-def test_htons_and_htonl(bravo: Host) -> None:
-    """htons(0x1234) is 0x3412, htonl(0x12345678) is 0x78563412, and ntohs and ntohl turn them back."""
-    printed = run(bravo, "byte_order")
-    for line in (
-        "this host is little-endian",
-        "htons(0x1234) = 0x3412",
-        "htonl(0x12345678) = 0x78563412",
-        "ntohs(0x3412) = 0x1234",
-        "ntohl(0x78563412) = 0x12345678",
-    ):
-        assert line in printed.lines, f"{printed} did not print {line!r} but {printed.lines}"
+# -- claims -----------------------------------------------------------------------------------------------------
+
+ARGUMENTS = {
+    "byte_order": (["65536"], ["1", "4294967296"], ["x"], ["1", "2", "3"]),
+    "address_conversion": ([], ["192.168.0.1", "192.168.0.1"]),
+    "sockaddr": ([], ["192.168.0.1"], ["lab", "9090"], ["192.168.0.1", "0"], ["192.168.0.1", "65536"]),
+    "send_number": ([], ["127.0.0.1"], ["127.0.0.1", "0"], ["127.0.0.1", "9", "x"]),
+}
 
 
-def test_numbers_of_ones_own(bravo: Host) -> None:
-    """A port and an address of one's own: each byte changes its place, zeros too."""
-    printed = run(bravo, "byte_order", 9090, 1)
-    for line in "htons(0x2382) = 0x8223", "htonl(0x00000001) = 0x01000000":
-        assert line in printed.lines, f"given 9090 and 1, {printed} did not print {line!r} but {printed.lines}"
+def value(number: int) -> str:
+    """A pattern for a number in hexadecimal digits, with or without `0x` and leading zeros, of either case."""
+    return rf"(?i)(?<![0-9a-f])(?:0x)?0*{number:x}(?![0-9a-f])"
 
 
-def test_addresses(charlie: Host) -> None:
-    """192.168.0.1 is 0x100a8c0 as a number of this host, 0xc0a80001 in network order, and itself again by inet_ntoa."""
-    converted = run(charlie, "address_conversion", "192.168.0.1")
-    assert converted.lines == [
-        "inet_addr = 0x100a8c0",
-        "ntohl(inet_addr) = 0xc0a80001",
-        "inet_aton = 1, in memory: c0 a8 00 01",
-        "inet_ntoa = 192.168.0.1",
-    ], f"of 192.168.0.1, {converted} made {converted.lines}"
+def in_bytes(data: bytes) -> str:
+    """A pattern for single bytes in hexadecimal digits, however they are parted."""
+    return r"(?i)(?<![0-9a-f])" + r"[\s,:.\[\]-]+".join(rf"(?:0x)?{'0?' * (byte < 16)}{byte:x}" for byte in data)
 
 
-def test_a_malformed_address(charlie: Host) -> None:
-    """A malformed address is an error, INADDR_NONE and 0, and no value."""
+def shows(program: Subject, pattern: str, what: str) -> None:
+    """See that the program, which has ended, has printed this."""
+    assert program.program.saw(pattern), f"{what} is not in what it printed: {program.program.lines}"
+
+
+def ended(program: Subject, *arguments: object, tty: bool = True) -> Program:
+    """Start the program, and wait until it has ended."""
+    ran = program.start(*arguments, tty=tty)
+    ran.wait()
+    return ran
+
+
+@claim("lesson", "byte_order")
+def test_on_the_wire(program: Subject) -> None:
+    """The bytes of 0x12345678 are 78 56 34 12 in memory, and 12 34 56 78 on the wire."""
+    ended(program)
+    for words in "78 56 34 12", "12 34 56 78":
+        shows(program, in_bytes(bytes.fromhex(words)), words)
+
+
+@claim("lesson", "byte_order")
+def test_turns_numbers(program: Subject) -> None:
+    """`htons` makes 0x3412 of 0x1234, and `htonl` 0x78563412 of 0x12345678."""
+    ended(program)
+    for number in 0x1234, 0x3412, 0x12345678, 0x78563412:
+        shows(program, value(number), f"{number:#x}")
+
+
+@claim("lesson", "byte_order", needs=["turns_numbers"])
+def test_numbers_of_ones_own(program: Subject) -> None:
+    """Numbers that are given are turned, too: 9090 into 0x8223, 1 into 0x1000000."""
+    ended(program, 9090, 1)
+    for number in 0x8223, 0x01000000:
+        shows(program, value(number), f"{number:#x}")
+
+
+@claim("lesson", "address_conversion")
+def test_address_as_number(program: Subject) -> None:
+    """192.168.0.1 is 0x100a8c0 as a number of this host, and 0xc0a80001 in network order."""
+    ended(program, "192.168.0.1")
+    for number in 0x0100A8C0, 0xC0A80001:
+        shows(program, value(number), f"{number:#x}")
+
+
+@claim("lesson", "address_conversion", needs=["address_as_number"])
+def test_back_to_text(program: Subject) -> None:
+    """By `inet_ntoa` it is the same address again."""
+    for address in "192.168.0.1", "10.20.30.40":
+        ended(program, address)
+        shows(program, re.escape(address), address)
+
+
+@claim("robustness", "address_conversion", needs=["address_as_number"])
+def test_all_ones(program: Subject) -> None:
+    """255.255.255.255 is an address, and not taken for a malformed one."""
+    ended(program, "255.255.255.255")
+    shows(program, in_bytes(b"\xff\xff\xff\xff"), "ff ff ff ff")
+    shows(program, re.escape("255.255.255.255"), "255.255.255.255")
+
+
+@claim("interface", "address_conversion")
+def test_malformed(program: Subject) -> None:
+    """Of a malformed address nothing is said on stdout, one line on stderr, and the status is 2."""
     for address in "192.168.0.256", "192.168.0.1.2", "lab":
-        refused = run(charlie, "address_conversion", address, status=2, otherwise=f"{address} was taken for an address")
-        assert refused.stdout == "", f"{address} is no address, and yet it became {refused.stdout!r}"
-        error = "malformed: inet_addr = 0xffffffff (INADDR_NONE), inet_aton = 0\n"
-        assert refused.stderr == error, f"of {address}, {refused} said {refused.stderr!r}"
+        ran = program.start(address, tty=False)
+        ran.expect_exit(2, otherwise=f"{address} is no address")
+        assert not ran.stdout, f"{address} is no address, and yet it became {ran.stdout!r}"
+        assert ran.stderr.count("\n") == 1, f"of {address} it said {ran.stderr!r}"
 
 
-def test_inet_addr_is_ambiguous(charlie: Host) -> None:
-    """255.255.255.255 is an address, though inet_addr returns the number of INADDR_NONE for it: inet_aton says 1."""
-    converted = run(charlie, "address_conversion", "255.255.255.255", otherwise="255.255.255.255 is an address")
-    for line in "inet_addr = 0xffffffff", "inet_aton = 1, in memory: ff ff ff ff":
-        assert line in converted.lines, f"{converted} did not print {line!r} but {converted.lines}"
+@claim("lesson", "sockaddr")
+def test_sockaddr_bytes(program: Subject, alfa: Host) -> None:
+    """The 16 bytes are family (host order), port and address (network order), and zeros."""
+    ended(program, alfa.address, 9090)
+    wanted = b"\2\0\x23\x82" + socket.inet_aton(alfa.address) + bytes(8)
+    shows(program, in_bytes(wanted), wanted.hex(" "))
 
 
-def test_sockaddr_in(alfa: Host) -> None:
-    """The 16 bytes of sockaddr_in are zero, then family (host order), port, address (network order), 8 of padding."""
-    filled = run(alfa, "sockaddr", alfa.address, 9090)
-    assert filled.lines == [
-        *("PF_INET = 2", "PF_INET6 = 10", "SOCK_STREAM = 1", "SOCK_DGRAM = 2"),
-        f"memset     : 00 00 00 00 00 00 00 00 {NO_BYTES}",
-        f"sin_family : 02 00 00 00 00 00 00 00 {NO_BYTES}",
-        f"sin_port   : 02 00 23 82 00 00 00 00 {NO_BYTES}",
-        f"sin_addr   : 02 00 23 82 {socket.inet_aton(alfa.address).hex(' ')} {NO_BYTES}",
-        f"the kernel reads: address {alfa.address}, port 9090",
-    ], f"for {alfa.address} and 9090, {filled} printed {filled.lines}"
+@claim("lesson", "sockaddr")
+def test_kernel_reads(program: Subject, alfa: Host) -> None:
+    """The kernel reads there the address and the port that were given."""
+    ended(program, alfa.address, 9090)
+    shows(program, rf"{re.escape(alfa.address)}\D+9090(?!\d)", f"{alfa.address} and 9090")
 
 
-def test_htons_forgotten(alfa: Host) -> None:
-    """Without htons the kernel reads port 33315 instead of 9090."""
-    filled = run(alfa, "sockaddr", alfa.address, 9090, "--no-htons")
-    line = f"sin_port   : 02 00 82 23 00 00 00 00 {NO_BYTES}"
-    assert line in filled.lines, f"without htons, the port should lie there as 82 23: {filled.lines[6]}"
-    assert filled.saw("port 33315$"), f"the port was not turned, and the last line is {filled.lines[-1]!r}"
+@claim("interface", "sockaddr", needs=["kernel_reads"])
+def test_without_htons(program: Subject, alfa: Host) -> None:
+    """With `--no-htons` the kernel reads port 33315 instead of 9090."""
+    ended(program, alfa.address, 9090, "--no-htons")
+    shows(program, r"(?<!\d)33315(?!\d)", "33315")
+
+
+def sent(program: Subject, receiver: Host, *arguments: str) -> bytes:
+    """Have the program send a number to another guest; returns the datagram that came there."""
+    socket_there = receiver.datagrams()
+    ran = program.start(receiver.address, socket_there.address[1], *arguments)
+    datagram, _ = socket_there.datagram()
+    ran.wait()
+    socket_there.has_nothing("it sent more than one datagram")
+    return datagram
+
+
+@claim("lesson", "send_number")
+def test_sends_four_bytes(program: Subject, alfa: Host) -> None:
+    """The four bytes of the number are sent in network order, in one UDP datagram."""
+    for arguments, wanted in (["0x12345678"], "12 34 56 78"), (["1"], "00 00 00 01"):
+        came = sent(program, alfa, *arguments).hex(" ")
+        assert came == wanted, f"of {arguments[0]}, {came} came on the wire, not {wanted}"
+
+
+@claim("interface", "send_number", needs=["sends_four_bytes"])
+def test_without_htonl(program: Subject, alfa: Host) -> None:
+    """With `--no-htonl` the bytes are sent as they lie in this host's memory."""
+    came = sent(program, alfa, "0x12345678", "--no-htonl").hex(" ")
+    assert came == "78 56 34 12", f"without htonl, {came} came on the wire"
+
+
+@claim("interface", "byte_order", "address_conversion", "sockaddr", "send_number")
+def test_lines(program: Subject, alfa: Host) -> None:
+    """It prints exactly the lines of the handout, and exits with 0."""
+    address = socket.inet_aton(alfa.address).hex(" ")
+    arguments, lines = {
+        "byte_order": (
+            [],
+            [
+                "this host is little-endian",
+                "0x12345678 in memory   : 78 56 34 12",
+                "0x12345678 on the wire : 12 34 56 78",
+                "htons(0x1234) = 0x3412",
+                "htonl(0x12345678) = 0x78563412",
+                "ntohs(0x3412) = 0x1234",
+                "ntohl(0x78563412) = 0x12345678",
+            ],
+        ),
+        "address_conversion": (
+            ["192.168.0.1"],
+            [
+                "inet_addr = 0x100a8c0",
+                "ntohl(inet_addr) = 0xc0a80001",
+                "inet_aton = 1, in memory: c0 a8 00 01",
+                "inet_ntoa = 192.168.0.1",
+            ],
+        ),
+        "sockaddr": (
+            [alfa.address, "9090"],
+            [
+                *("PF_INET = 2", "PF_INET6 = 10", "SOCK_STREAM = 1", "SOCK_DGRAM = 2"),
+                f"memset     : 00 00 00 00 00 00 00 00 {NO_BYTES}",
+                f"sin_family : 02 00 00 00 00 00 00 00 {NO_BYTES}",
+                f"sin_port   : 02 00 23 82 00 00 00 00 {NO_BYTES}",
+                f"sin_addr   : 02 00 23 82 {address} {NO_BYTES}",
+                f"the kernel reads: address {alfa.address}, port 9090",
+            ],
+        ),
+        "send_number": ([alfa.address, "9090"], ["0x12345678 sent as 12 34 56 78"]),
+    }[program.name.removesuffix(".c")]
+    ran = program.start(*arguments)
+    ran.expect_exit(0)
+    assert ran.lines == lines, f"it printed {ran.lines}"
+
+
+@claim("interface", "byte_order", "address_conversion", "sockaddr", "send_number")
+def test_arguments(program: Subject) -> None:
+    """Without its arguments, or with too many or wrong ones, it exits with 2."""
+    for arguments in ARGUMENTS[program.name.removesuffix(".c")]:
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

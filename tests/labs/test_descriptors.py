@@ -8,7 +8,9 @@ import shlex
 
 import pytest
 
+from labroom.checks.claims import claim
 from labroom.checks.programs import argv
+from labroom.checks.subjects import Subject
 from labroom.driver import Driver, Host, Program
 
 STANDARD = ["stdin 0", "stdout 1", "stderr 2"]
@@ -24,16 +26,9 @@ def run(
     return ran
 
 
-def open_with(host: Host, *flags: str) -> tuple[Program, str]:
-    """Open a file of ten digits with these flags; returns also what is in it afterwards."""
-    host.write_file(f"{host.scratch}/digits", DIGITS)
-    opened = run(host, "open_flags", "digits", *flags)
-    return opened, host.read_file(f"{host.scratch}/digits").decode()
-
-
-def permissions_of(host: Host, file: str) -> str:
-    """The permissions of a file in the scratch folder, as ls -l prints them."""
-    return host.run("ls", "-l", f"{host.scratch}/{file}").stdout.split()[0]
+def permissions_of(host: Host, file: str, folder: str = "") -> str:
+    """The permissions of a file in a folder, else in the scratch folder, as ls -l prints them."""
+    return host.run("ls", "-l", f"{folder or host.scratch}/{file}").stdout.split()[0]
 
 
 @pytest.mark.play
@@ -81,85 +76,6 @@ def test_a_descriptor_in_use_is_passed_over(bravo: Host) -> None:
     assert given_four.stdout.splitlines()[3:] == ["a 3", "b 5"], f"with 4 in use: {given_four.stdout.splitlines()}"
 
 
-def test_errors_go_to_standard_error(bravo: Host) -> None:
-    """A file that can't be opened: the reason on standard error, nothing of it on standard output, status 1."""
-    for file, reason in (
-        ("/root/notes", "Permission denied"),
-        ("missing/notes", "No such file or directory"),
-        (".", "Is a directory"),
-    ):
-        failed = run(bravo, "standard_descriptors", file, status=1, otherwise=f"{file} could be opened")
-        assert failed.stderr == f"open: {reason}\n", f"opening {file} failed with {failed.stderr!r}"
-        assert failed.lines == STANDARD, f"the failure also went to standard output: {failed.lines}"
-
-
-def test_read_only(alfa: Host) -> None:
-    """O_RDONLY: read is allowed, write is refused, and the file stays as it was."""
-    opened, content = open_with(alfa, "O_RDONLY")
-    assert opened.saw("^read     0123$"), f"the file could not be read: {opened.lines}"
-    assert opened.stderr == "write: Bad file descriptor\n", f"write was not refused: {opened.stderr!r}"
-    assert content == "0123456789", f"a file opened read-only was changed: {content}"
-
-
-def test_write_only(alfa: Host) -> None:
-    """O_WRONLY: write is allowed, over what is there; read is refused."""
-    opened, content = open_with(alfa, "O_WRONLY")
-    assert opened.stderr == "read: Bad file descriptor\n", f"read was not refused: {opened.stderr!r}"
-    assert content == "ABC3456789", f"ABC was not written over the beginning: {content}"
-
-
-def test_read_write(alfa: Host) -> None:
-    """O_RDWR: both are allowed, and write goes on where read has stopped."""
-    opened, content = open_with(alfa, "O_RDWR")
-    assert opened.stderr == "", f"with O_RDWR a call was refused: {opened.stderr!r}"
-    assert content == "0123ABC789", f"4 bytes were read, then ABC was written: {content}"
-
-
-def test_append(bravo: Host) -> None:
-    """O_APPEND: every write goes to the end, wherever read has stopped."""
-    _, content = open_with(bravo, "O_RDWR", "O_APPEND")
-    assert content == "0123456789ABC", f"ABC did not go to the end: {content}"
-
-
-def test_truncate(bravo: Host) -> None:
-    """O_TRUNC: what was in the file is gone."""
-    _, content = open_with(bravo, "O_WRONLY", "O_TRUNC")
-    assert content == "ABC", f"the file was not cut to nothing first: {content}"
-
-
-def test_create(bravo: Host) -> None:
-    """Without O_CREAT a file that isn't there is an error; with it, it is made."""
-    refused = run(bravo, "open_flags", "new", "O_RDWR", status=1, otherwise="open made a file without O_CREAT")
-    assert refused.stderr == "open: No such file or directory\n", f"the reason was {refused.stderr!r}"
-    run(bravo, "open_flags", "new", "O_RDWR", "O_CREAT")
-    content = bravo.read_file(f"{bravo.scratch}/new")
-    assert content == b"ABC", f"ABC was written to the new file, and {content!r} is in it"
-
-
-def test_flags_are_bits(charlie: Host) -> None:
-    """The flags are bits of one number."""
-    opened, _ = open_with(charlie, "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC")
-    assert opened.lines[:5] == [
-        *("O_RDWR   00002", "O_CREAT  00100", "O_APPEND 02000", "O_TRUNC  01000"),
-        "flags    03102",
-    ], f"the bits were {opened.lines}"
-
-
-def test_three_groups(charlie: Host) -> None:
-    """-rwxr-xr-- is read in three groups: the owner's, the group's, the others'."""
-    charlie.write_file(f"{charlie.scratch}/script", b"")
-    explained = run(charlie, "permissions", "script", "--chmod", "0754")
-    assert explained.lines == [
-        "-rwxr-xr-- 0754",
-        "special     0",
-        "owner   rwx 7 read, write, execute",
-        "group   r-x 5 read, execute",
-        "others  r-- 4 read",
-        "open 3",
-    ], f"-rwxr-xr-- was explained as {explained.lines}"
-    assert permissions_of(charlie, "script") == "-rwxr-xr--", f"ls -l shows {permissions_of(charlie, 'script')}"
-
-
 def test_refused_to_its_owner(charlie: Host) -> None:
     """---sr-s--- is refused to its owner, who is not asked as one of the group; the superuser may; chmod mends it."""
     charlie.write_file(f"{charlie.scratch}/secret", DIGITS)
@@ -181,3 +97,200 @@ def test_refused_to_its_owner(charlie: Host) -> None:
     charlie.run("chmod", "u+rw", f"{charlie.scratch}/secret")
     mended = run(charlie, "permissions", "secret", otherwise="after chmod u+rw its owner still could not read it")
     assert mended.lines[0] == "-rwsr-s--- 6750", f"after chmod u+rw it is {mended.lines[0]}"
+
+
+# -- claims -----------------------------------------------------------------------------------------------------
+
+PROGRAMS = ("standard_descriptors", "open_flags", "permissions")
+ARGUMENTS = {
+    "standard_descriptors": (["notes", "--close", "3"], ["--what"]),
+    "open_flags": ([], ["digits"], ["digits", "O_WHAT"]),
+    "permissions": ([], ["digits", "--chmod", "9"], ["digits", "more"]),
+}
+
+
+def lay(program: Subject) -> None:
+    """Lay a file of ten digits into the program's folder: made by the user who runs it, so that it has their group."""
+    program.beside("sh", "-c", f"rm -f digits; printf {DIGITS.decode()} > digits").expect_exit(0)
+
+
+def content(program: Subject, file: str = "digits") -> str:
+    """What is in a file of the program's folder."""
+    return program.host.read_file(f"{program.folder}/{file}").decode()
+
+
+def ended(program: Subject, *arguments: str) -> Program:
+    """Start the program in its folder, and wait until it has ended."""
+    assert program.folder
+    ran = program.start(*arguments)
+    ran.wait()
+    return ran
+
+
+def opened_with(program: Subject, *flags: str) -> str:
+    """Have a file of ten digits opened with these flags; returns what is in it afterwards."""
+    lay(program)
+    ended(program, "digits", *flags)
+    return content(program)
+
+
+def shows(program: Subject, pattern: str, what: str) -> None:
+    """See that the program, which has ended, has printed this."""
+    assert program.program.saw(pattern), f"{what} is not in what it printed: {program.program.lines}"
+
+
+@claim("lesson", "standard_descriptors")
+def test_lowest_free(program: Subject) -> None:
+    """0, 1 and 2 are in use: the first file that is opened gets 3, the next one 4."""
+    ended(program, "notes", "more")
+    for file, number in ("notes", 3), ("more", 4):
+        shows(program, rf"{file}\D*{number}(?!\d)", f"{file} {number}")
+
+
+@claim("lesson", "standard_descriptors", needs=["lowest_free"])
+def test_closed_is_free(program: Subject) -> None:
+    """With `--close 0`, the first file gets 0, and the next one 3."""
+    ended(program, "notes", "more", "--close", "0")
+    for file, number in ("notes", 0), ("more", 3):
+        shows(program, rf"{file}\D*{number}(?!\d)", f"{file} {number}")
+
+
+@claim("lesson", "standard_descriptors", needs=["lowest_free"])
+def test_creates(program: Subject) -> None:
+    """A file that isn't there is created with the permissions 0644, and one that is there stays as it is."""
+    lay(program)
+    ended(program, "new", "digits")
+    assert content(program) == "0123456789", f"the file that was there holds {content(program)!r} now"
+    permissions = permissions_of(program.host, "new", program.folder)
+    assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}"
+
+
+@claim("lesson", "open_flags")
+def test_read_only(program: Subject) -> None:
+    """O_RDONLY: `read` is allowed, `write` refused, and the file stays as it was."""
+    held = opened_with(program, "O_RDONLY")
+    shows(program, r"(?<!\d)0123(?!\d)", "0123, which was read,")
+    assert held == "0123456789", f"a file opened read-only was changed: {held}"
+
+
+@claim("lesson", "open_flags")
+def test_write_only(program: Subject) -> None:
+    """O_WRONLY: `write` is allowed, over what is there; `read` is refused."""
+    held = opened_with(program, "O_WRONLY")
+    assert held == "ABC3456789", f"ABC was to be written over the beginning, and the file holds {held}"
+    assert not program.program.saw(r"(?<!\d)0123(?!\d)"), "0123 was printed: a file opened write-only was read"
+
+
+@claim("lesson", "open_flags")
+def test_read_write(program: Subject) -> None:
+    """O_RDWR: both are allowed, and `write` goes on where `read` has stopped."""
+    held = opened_with(program, "O_RDWR")
+    shows(program, r"(?<!\d)0123(?!\d)", "0123, which was read,")
+    assert held == "0123ABC789", f"4 bytes were to be read, then ABC written, and the file holds {held}"
+
+
+@claim("lesson", "open_flags")
+def test_append(program: Subject) -> None:
+    """O_APPEND: what is written goes to the end, wherever `read` has stopped."""
+    held = opened_with(program, "O_RDWR", "O_APPEND")
+    assert held == "0123456789ABC", f"ABC was to go to the end, and the file holds {held}"
+
+
+@claim("lesson", "open_flags")
+def test_truncate(program: Subject) -> None:
+    """O_TRUNC: what was in the file is gone."""
+    held = opened_with(program, "O_WRONLY", "O_TRUNC")
+    assert held == "ABC", f"the file was to be cut to nothing first, and holds {held}"
+
+
+@claim("lesson", "open_flags")
+def test_create(program: Subject) -> None:
+    """O_CREAT makes a file that isn't there; without it none is made."""
+    ended(program, "new", "O_RDWR")
+    listed = program.host.run("ls", program.folder).stdout.split()
+    assert "new" not in listed, "a file was made without O_CREAT"
+    ended(program, "new", "O_RDWR", "O_CREAT")
+    assert content(program, "new") == "ABC", f"the new file was to hold ABC, and holds {content(program, 'new')!r}"
+
+
+@claim("lesson", "open_flags")
+def test_flags_are_bits(program: Subject) -> None:
+    """The flags are bits of one number: O_RDWR, O_CREAT, O_APPEND and O_TRUNC together are 03102."""
+    opened_with(program, "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC")
+    shows(program, r"(?<!\d)0*3102(?!\d)", "03102")
+
+
+@claim("lesson", "permissions")
+def test_three_groups(program: Subject) -> None:
+    """0754 is read in three groups: rwx of the owner, r-x of the group, r-- of the others."""
+    lay(program)
+    program.beside("chmod", "0754", "digits").expect_exit(0)
+    ended(program, "digits")
+    shows(program, r"(?s)rwx.*r-x.*r--", "rwx, r-x, r--, in this order,")
+    shows(program, r"(?s)754|7\b.*5\b.*4", "7, 5, 4")
+
+
+@claim("lesson", "permissions", needs=["three_groups"])
+def test_special_bits(program: Subject) -> None:
+    """6150, with set-user-ID and set-group-ID, is ---sr-s---."""
+    lay(program)
+    program.beside("chmod", "6150", "digits").expect_exit(0)
+    ended(program, "digits")
+    shows(program, "---sr-s---", "---sr-s---")
+    shows(program, "6150", "6150")
+
+
+@claim("interface", "permissions", needs=["three_groups"])
+def test_changes(program: Subject) -> None:
+    """`--chmod` changes the permissions first; what its owner may not read, it can't open, and exits with 1."""
+    lay(program)
+    ran = program.start("digits", "--chmod", "6150", tty=False)
+    ran.expect_exit(1)
+    assert ran.stderr == "open: Permission denied\n", f"on stderr it said {ran.stderr!r}"
+    permissions = permissions_of(program.host, "digits", program.folder)
+    assert permissions == "---sr-s---", f"the file's permissions are {permissions}"
+
+
+@claim("interface", *PROGRAMS)
+def test_failed_open(program: Subject) -> None:
+    """Where `open` or `stat` fails, it says why on stderr as `perror` does, not on stdout, and exits with 1."""
+    flags = ["O_RDONLY"] if program.name.startswith("open_flags") else []
+    call = "stat" if program.name.startswith("permissions") else "open"
+    ran = program.start("missing/notes", *flags, tty=False)
+    ran.expect_exit(1)
+    assert ran.stderr == f"{call}: No such file or directory\n", f"on stderr it said {ran.stderr!r}"
+    assert "No such" not in ran.stdout, f"the failure also went to stdout: {ran.lines}"
+
+
+@claim("interface", *PROGRAMS)
+def test_lines(program: Subject) -> None:
+    """It prints exactly the lines of the handout, and exits with 0."""
+    lay(program)
+    arguments, lines = {
+        "standard_descriptors": (["notes", "more"], [*STANDARD, "notes 3", "more 4"]),
+        "open_flags": (
+            ["digits", "O_RDWR", "O_APPEND"],
+            [
+                *("O_RDWR   00002", "O_APPEND 02000", "flags    02002", "open     3"),
+                *("read     0123", "write    ABC", "content  0123456789ABC"),
+            ],
+        ),
+        "permissions": (
+            ["digits", "--chmod", "0754"],
+            [
+                *("-rwxr-xr-- 0754", "special     0", "owner   rwx 7 read, write, execute"),
+                *("group   r-x 5 read, execute", "others  r-- 4 read", "open 3"),
+            ],
+        ),
+    }[program.name.removesuffix(".c")]
+    ran = program.start(*arguments)
+    ran.expect_exit(0)
+    assert ran.lines == lines, f"it printed {ran.lines}"
+
+
+@claim("interface", *PROGRAMS)
+def test_arguments(program: Subject) -> None:
+    """Without its arguments, or with wrong ones, it exits with 2."""
+    lay(program)
+    for arguments in ARGUMENTS[program.name.removesuffix(".c")]:
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

@@ -1,7 +1,11 @@
 """pipes on a guest: a message to a parent, an answer to its child, and who reads what."""
 
+import re
+
 import pytest
 
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Subject
 from labroom.driver import Driver, Host, Program
 
 QUESTION, ANSWER = "parent prc result :Who are you?", "child prc result : Thank you"
@@ -13,13 +17,6 @@ def wait_for_end_of_child(program: Program) -> None:
         "the child's end",
         otherwise=f"the child of {program} did not end",
     )
-
-
-def write_into_its_pipe(program: Program, text: str) -> None:
-    """Write into the pipe of which the program's first process has the write end open, from outside."""
-    ends = [descriptor for descriptor, target in program.descriptors().items() if descriptor > 2 and "pipe:" in target]
-    assert len(ends) == 2, f"{program} has {len(ends)} ends of pipes open, not a read end and a write end"
-    program.host.run("sh", "-c", f"printf %s '{text}' > /proc/{program.pid}/fd/{max(ends)}")
 
 
 @pytest.mark.play
@@ -48,47 +45,97 @@ def test_one_pipe_or_two(charlie: Host, driver: Driver) -> None:
     assert pipe_two.lines == [QUESTION, ANSWER], f"pipe_two printed {pipe_two.lines}"
 
 
-def test_one(charlie: Host) -> None:
-    """The parent prints what its child wrote, sees the end of it, and ends."""
-    pipe_one = charlie.start("pipe_one")
-    pipe_one.expect_exit(0, otherwise="the parent did not see the end of the pipe, although its child has ended")
-    assert pipe_one.lines == ["Who are you?"], f"pipe_one printed {pipe_one.lines}"
+# -- claims -----------------------------------------------------------------------------------------------------
+
+PROGRAMS = ("pipe_one", "pipe_shared", "pipe_two")
+LINES = {"pipe_one": ["Who are you?"], "pipe_shared": [QUESTION, ANSWER], "pipe_two": [QUESTION, ANSWER]}
 
 
-def test_one_with_the_write_end_kept(charlie: Host) -> None:
-    """A parent that keeps the write end open waits for ever: the end never comes, for it could write itself."""
-    pipe_one = charlie.start("pipe_one", "--keep-write-end")
-    pipe_one.expect("^Who are you[?]\n")
+def exchange(program: Subject, **options: object) -> None:
+    """See that a question gets to a parent, and then an answer to its child."""
+    ran = program.start(settles=False, **options)
+    ran.expect("Who are you[?]", otherwise="the question was not printed")
+    ran.expect("Thank you", otherwise="the child did not get the answer")
+    ran.wait(otherwise="question and answer were exchanged, and it did not end")
+
+
+def write_into_its_pipe(program: Subject, text: str) -> None:
+    """Write into the pipe of which the program's first process has the write end open, from outside."""
+    ends = [number for number, target in program.descriptors().items() if number > 2 and "pipe:" in target]
+    assert len(ends) == 2, f"{program.called} has {len(ends)} ends of pipes open, not a read end and a write end"
+    pid = program.program.pid
+    program.beside("sh", "-c", f"printf %s '{text}' > /proc/{pid}/fd/{max(ends)}").expect_exit(0)
+
+
+@claim("lesson", "pipe_one")
+def test_message(program: Subject) -> None:
+    """The parent prints what its child has written into the pipe."""
+    program.start(settles=False).expect("Who are you[?]", otherwise="the message was not printed")
+
+
+@claim("lesson", "pipe_one", needs=["message"])
+def test_sees_the_end(program: Subject) -> None:
+    """The parent reads until the end of the pipe, sees that, and ends."""
+    program.start(settles=False).wait(
+        otherwise="the child has ended, and its parent does not see the end of the pipe: who has the write end open?"
+    )
+
+
+@claim("lesson", "pipe_shared")
+def test_one_pipe_and_a_pause(program: Subject) -> None:
+    """Through one pipe: as the child pauses, its parent gets the question, and then it the answer."""
+    exchange(program, env={"LAB_PACE": "1"})  # a second between who reads first and second
+
+
+@claim("lesson", "pipe_two")
+def test_two_pipes(program: Subject) -> None:
+    """Through two pipes, without any pause, the parent gets the question, then the child the answer, each time."""
+    for _ in range(5):
+        exchange(program)
+
+
+@claim("robustness", *PROGRAMS)
+def test_nothing_else(program: Subject) -> None:
+    """It prints as many bytes as `read` has returned: no zero byte, nothing of its buffer."""
+    ran = program.start(settles=False, env={"LAB_PACE": "1"})
+    ran.wait()
+    strange = [line for line in ran.stdout.splitlines() if not line.isprintable() or re.search(r"\\x", line)]
+    assert not strange, f"in what it printed is something that nobody has written: {strange}"
+    longer = re.search(r"Who are you[?] *[^\s'\"\])]", ran.stdout)
+    assert not longer, f"it printed more than was written: {longer[0] if longer else ''!r}"
+
+
+@claim("interface", "pipe_one", needs=["sees_the_end"])
+def test_keeps_its_write_end(program: Subject) -> None:
+    """With `--keep-write-end` the parent prints the message and waits for ever: it could write itself."""
+    pipe_one = program.start("--keep-write-end", settles=False)
+    pipe_one.expect("Who are you[?]")
     wait_for_end_of_child(pipe_one)
-    write_into_its_pipe(pipe_one, "still open")
-    pipe_one.expect("^still open\n", otherwise="the parent does not read any more, although it has the write end open")
+    write_into_its_pipe(program, "still open")
+    pipe_one.expect("still open", otherwise="the parent does not read any more, although it has the write end open")
     assert pipe_one.status is None, "the parent ended: has it closed its write end?"
 
 
-def test_shared_with_a_pause(charlie: Host) -> None:
-    """One pipe in both directions: as the child pauses, its parent gets the question, and it the answer."""
-    pipe_shared = charlie.start("pipe_shared", pace=0.15)
-    pipe_shared.expect_exit(0, otherwise="question and answer were not exchanged")
-    assert pipe_shared.lines == [QUESTION, ANSWER], f"pipe_shared printed {pipe_shared.lines}"
-
-
-def test_shared_without_a_pause(charlie: Host) -> None:
-    """Without the pause the child reads its own question, and its parent waits for ever."""
-    pipe_shared = charlie.start("pipe_shared", "--no-pause", pace=0.2)
-    pipe_shared.expect(
-        "^child prc result : Who are you[?]\n", otherwise="the child did not read its own question, without any pause"
-    )
+@claim("interface", "pipe_shared", needs=["one_pipe_and_a_pause"])
+def test_reads_its_own_question(program: Subject) -> None:
+    """With `--no-pause` the child reads its own question, and its parent waits for ever."""
+    pipe_shared = program.start("--no-pause", settles=False, env={"LAB_PACE": "1"})
+    pipe_shared.expect("Who are you[?]", otherwise="the child did not read its own question, without any pause")
     wait_for_end_of_child(pipe_shared)
-    write_into_its_pipe(pipe_shared, "anybody?")
-    pipe_shared.expect(
-        "^parent prc result :anybody[?]\n", otherwise="the parent was not waiting for the question that its child took"
-    )
-    pipe_shared.expect_exit(0)
+    write_into_its_pipe(program, "anybody?")
+    pipe_shared.expect("anybody[?]", otherwise="the parent was not waiting for the question that its child took")
+    pipe_shared.wait()
 
 
-def test_two(charlie: Host) -> None:
-    """With two pipes and no pause the parent gets the question, then the child the answer, each time."""
-    for _ in range(5):
-        pipe_two = charlie.start("pipe_two")
-        pipe_two.expect_exit(0, otherwise="question and answer were not exchanged")
-        assert pipe_two.lines == [QUESTION, ANSWER], f"pipe_two printed {pipe_two.lines}"
+@claim("interface", *PROGRAMS)
+def test_lines(program: Subject) -> None:
+    """It prints exactly the lines of the handout, and exits with 0."""
+    ran = program.start(settles=False, env={"LAB_PACE": "1"})
+    ran.expect_exit(0)
+    assert ran.lines == LINES[program.name.removesuffix(".c")], f"it printed {ran.lines}"
+
+
+@claim("interface", *PROGRAMS)
+def test_arguments(program: Subject) -> None:
+    """With an argument that it doesn't know it exits with 2."""
+    program.start("what", settles=False, tty=False).expect_exit(2)

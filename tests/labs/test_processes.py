@@ -1,7 +1,12 @@
 """processes on a guest: what a parent and its child share, and what is left of a child that has ended."""
 
+import re
+import signal
+
 import pytest
 
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Subject
 from labroom.driver import Driver, Host, Process, Program
 
 
@@ -13,12 +18,6 @@ def wait_for_zombie(program: Program) -> Process:
         otherwise="the child did not become a zombie, although its parent has not waited for it",
     )
     return next(process for process in found if process.state == "Z")
-
-
-def wait_until_alone(program: Program, otherwise: str) -> None:
-    program.wait_for_processes(
-        lambda processes: [p.pid for p in processes] == [program.pid], "no child", otherwise=otherwise
-    )
 
 
 @pytest.mark.play
@@ -66,22 +65,6 @@ def test_zombie(alfa: Host) -> None:
     zombie.wait_for_processes(lambda processes: not processes, "no process", otherwise="the zombie outlived its parent")
 
 
-def test_zombie_waited_for(alfa: Host) -> None:
-    """With --wait the parent waits for its child first, and no zombie stays."""
-    zombie = alfa.start("zombie", "--wait", pace=1)
-    zombie.expect("I sleep")  # after waitpid has returned
-    wait_until_alone(zombie, "the child is still there, although its parent has waited for it")
-    assert zombie.saw("^child .* I end$"), "the child did not run"
-
-
-def test_zombie_for_30_seconds(alfa: Host, driver: Driver) -> None:
-    """The zombie's parent sleeps for 30 seconds, times LAB_PACE, and ends with status 0."""
-    pace = 0.005
-    alfa.start("zombie", pace=pace).expect_exit(0)
-    took = driver.transcript[-1].time - driver.transcript[0].time
-    assert took >= 30 * pace, f"zombie.py took {took:.3f} s, not {30 * pace:g} s"
-
-
 def test_orphan(alfa: Host) -> None:
     """A child whose parent has ended gets another parent, and lives on."""
     orphan = alfa.start("orphan", pace=0.1)
@@ -96,36 +79,166 @@ def test_orphan(alfa: Host) -> None:
     orphan.kill()
 
 
-def test_wait_two(alfa: Host) -> None:
-    """Two children exit with 3 and 7; the parent gets both numbers, in the order in which they ended."""
-    wait_two = alfa.start("wait_two")
-    first = wait_two.expect(r"^child send one: (\d+)\n")[1]
-    second = wait_two.expect(r"^child send two: (\d+)\n")[1]
-    wait_two.expect_exit(0)
-    assert {first, second} == {"3", "7"}, f"the children exit with 3 and 7; the parent got {first} and {second}"
+# -- claims -----------------------------------------------------------------------------------------------------
+
+LONG = 25.0  # seconds; with sleep() instead of LAB_PACE, the programs take up to 18
+OUTPUT = {
+    "fork_values": [r"child proc\[13, 27\]", r"parent proc \[9, 23\]"],
+    "wait_two": ["child send one: [37]", "child send two: [37]"],
+    "wait_poll": [r"child is process \d+", "sleep 3sec", "child send 24"],
+}
 
 
-def test_asking_does_not_block(alfa: Host) -> None:
-    """While the child runs, or is stopped, its parent is not held up: it goes on asking every 3 seconds."""
-    wait_poll = alfa.start("wait_poll", pace=0.05)
-    child = wait_poll.expect(r"^child is process (\d+)\n")[1]
-    alfa.run("kill", "-STOP", child)
-    wait_poll.wait_for_processes(lambda processes: any(p.state == "T" for p in processes), "a stopped child")
-    asked = wait_poll.lines.count("sleep 3sec")
-    wait_poll.expect(
-        f"(^sleep 3sec\n){{{asked + 1}}}", otherwise="the parent does not go on while its child runs, or is stopped"
+def number(value: object) -> str:
+    """A pattern for a number that is printed, whatever stands around it."""
+    return rf"(?<!\d){value}(?!\d)"
+
+
+def wait_for_child(program: Subject) -> Process:
+    """Wait until its child is there, and return that."""
+    program.program.wait_for_processes(
+        lambda processes: any(p.ppid == program.program.pid for p in processes),
+        "a child",
+        otherwise="it has no child",
     )
-    assert wait_poll.lines[1:] == ["sleep 3sec"] * (len(wait_poll.lines) - 1), f"it printed {wait_poll.lines}"
+    return program.children()[0]
 
 
-@pytest.mark.parametrize("signal", [9, 15])
-def test_killed_or_exited(alfa: Host, signal: int) -> None:
-    """A child that was killed by a signal is told apart from one that has exited."""
-    wait_poll = alfa.start("wait_poll", pace=0.04)
-    child = wait_poll.expect(r"^child is process (\d+)\n")[1]
-    alfa.run("kill", f"-{signal}", child)
-    wait_poll.expect(
-        f"^child killed by signal {signal}\n", otherwise="the parent did not see that its child was killed"
+@claim("lesson", "fork_values")
+def test_memory_of_its_own(program: Subject) -> None:
+    """The child counts on to 13 and 27 and its parent back to 9 and 23, each in memory of its own."""
+    ran = program.start(settles=False, tty=False)  # with a terminal, the parent's end may hang up on its child
+    ran.wait(LONG)
+    program.host.driver.wait_until(lambda: ran.over, "the child to end", LONG, lambda within: f"it did not end{within}")
+    for who, one, other in ("child", 13, 27), ("parent", 9, 23):
+        assert ran.saw(rf"{number(one)}[^\d\n]+{number(other)}"), (
+            f"the {who}'s {one} and {other} are not in one line; it printed {ran.lines}"
+        )
+
+
+@claim("lesson", "zombie")
+def test_stays_as_a_zombie(program: Subject) -> None:
+    """The child ends at once, and stays as a zombie while its parent sleeps."""
+    program.start(settles=False, env={"LAB_PACE": "1"})  # it sleeps for 30 s, so there is time to look
+    child = wait_for_zombie(program.program)
+    assert child.ppid == program.program.pid, f"the zombie's parent is {child.ppid}, not {program.program.pid}"
+
+
+@claim("lesson", "orphan")
+def test_outlives_its_parent(program: Subject) -> None:
+    """The parent ends, and its child lives on with another parent."""
+    orphan = program.start(settles=False, tty=False, env={"LAB_PACE": "0.5"})
+    child = wait_for_child(program).pid
+    orphan.wait(LONG, otherwise="the parent did not end")
+    left = [process.pid for process in orphan.processes() if process.state != "Z"]
+    assert child in left, "the child did not outlive its parent"
+    orphan.kill()
+
+
+@claim("lesson", "orphan", needs=["outlives_its_parent"])
+def test_says_its_new_parent(program: Subject) -> None:
+    """When its parent has ended, the child prints the id of the parent that it has then."""
+    orphan = program.start(settles=False, tty=False, env={"LAB_PACE": "0.5"})
+    child = wait_for_child(program).pid
+    orphan.wait(LONG, otherwise="the parent did not end")
+    foster = next((p.ppid for p in orphan.processes() if p.pid == child), 0)
+    assert foster, "the child did not outlive its parent"
+    orphan.expect(number(foster), LONG, otherwise=f"it did not print {foster}, its new parent's id")
+    orphan.kill()
+
+
+@claim("lesson", "wait_two")
+def test_both_statuses(program: Subject) -> None:
+    """The parent prints 3 and 7, with which its two children have exited, and none stays as a zombie."""
+    wait_two = program.start(settles=False)
+    first = int(wait_two.expect(number("[37]"), LONG, otherwise="it printed neither 3 nor 7")[0])
+    wait_two.expect(number(10 - first), LONG, otherwise=f"it printed {first}, and not {10 - first}")
+    zombies = [p.pid for p in wait_two.processes() if p.state == "Z" and p.ppid == wait_two.pid]
+    assert not zombies, f"it printed both, and {len(zombies)} of its children are zombies"
+
+
+@claim("lesson", "wait_poll")
+def test_gets_24(program: Subject) -> None:
+    """The parent prints 24, with which its child has exited."""
+    program.start(settles=False).expect(number(24), LONG, otherwise="the parent did not print 24")
+
+
+@claim("lesson", "wait_poll", needs=["gets_24"])
+def test_is_not_held_up(program: Subject) -> None:
+    """While its child runs, or is stopped, the parent is not held up: it goes on, and says so."""
+    wait_poll = program.start(settles=False, env={"LAB_PACE": "0.5"})
+    child = wait_for_child(program)
+    program.host.stop_processes([child.pid])
+    for _ in range(wait_poll.stdout.count("\n") + 2):
+        wait_poll.expect("\n", LONG, otherwise="its child is stopped, and it says nothing more: does it wait?")
+    assert not wait_poll.saw(number(24)), "the child was stopped, and its parent took it for one that has ended"
+
+
+@claim("lesson", "wait_poll", needs=["gets_24"])
+def test_killed_is_not_exited(program: Subject) -> None:
+    """A parent whose child was killed by a signal doesn't take that for an exit."""
+    wait_poll = program.start(settles=False, env={"LAB_PACE": "0.5"})
+    child = wait_for_child(program)
+    program.host.signal_process(child.pid, signal.SIGKILL)
+    wait_poll.wait(LONG, otherwise="its child was killed, and it goes on asking")
+    taken = [line for line in wait_poll.lines if re.search(rf"{number(24)}|{number(0)}", line)]
+    assert not taken, f"its child was killed by signal 9, and it printed {taken[-1]!r}"
+
+
+@claim("robustness", "fork_values", "wait_two")
+def test_nothing_twice(program: Subject) -> None:
+    """Into a pipe, too, it prints each line once."""
+    ran = program.start(settles=False, tty=False)
+    ran.wait()
+    twice = {line for line in ran.lines if ran.lines.count(line) > 1}
+    assert not twice, f"this was printed twice: {twice}; what waits in a buffer is copied by fork"
+
+
+@claim("interface", "zombie", needs=["stays_as_a_zombie"])
+def test_with_wait(program: Subject) -> None:
+    """With `--wait` the parent waits for its child before it sleeps, and no zombie stays."""
+    zombie = program.start("--wait", settles=False, env={"LAB_PACE": "1"})
+    zombie.expect("\n.*\n", otherwise="parent and child did not print a line each")
+    zombie.wait_for_processes(
+        lambda processes: [p.pid for p in processes] == [zombie.pid],
+        "no child",
+        otherwise="the child is still there, although its parent was to wait for it",
     )
+
+
+@claim("interface", "fork_values", "wait_two", "wait_poll")
+def test_lines(program: Subject) -> None:
+    """It prints exactly the lines of the handout, and exits with 0."""
+    ran = program.start(settles=False, tty=False)
+    ran.expect_exit(0)
+    wanted, printed = OUTPUT[program.name.removesuffix(".c")], ran.lines
+    if program.name.startswith("fork_values"):
+        printed = sorted(printed)
+    if program.name.startswith("wait_poll"):  # how often it asks depends on how long its turns take
+        printed = [line for place, line in enumerate(printed) if line != "sleep 3sec" or line not in printed[:place]]
+    fitting = [re.fullmatch(pattern, line) for pattern, line in zip(wanted, printed, strict=False)]
+    assert len(printed) == len(wanted) == sum(map(bool, fitting)), f"it printed {ran.lines}"
+
+
+@claim("interface", "wait_poll", needs=["killed_is_not_exited"])
+def test_killed_by_signal(program: Subject) -> None:
+    """Of a child that was killed it says `child killed by signal N`, and exits with 0."""
+    wait_poll = program.start(settles=False, env={"LAB_PACE": "0.5"})
+    program.host.signal_process(wait_for_child(program).pid, signal.SIGTERM)
+    wait_poll.expect("^child killed by signal 15\n", LONG)
     wait_poll.expect_exit(0)
-    assert not wait_poll.saw("child send"), "the parent took its child's death by a signal for an exit"
+
+
+@claim("interface", "zombie", "orphan", "wait_poll")
+def test_pace(program: Subject) -> None:
+    """`LAB_PACE` multiplies every pause: with 0.02 it ends within seconds, with status 0."""
+    ran = program.start(settles=False, tty=False)
+    ran.expect_exit(0)
+    ran.kill()  # the orphan
+
+
+@claim("interface", "fork_values", "zombie", "orphan", "wait_two", "wait_poll")
+def test_arguments(program: Subject) -> None:
+    """With an argument that it doesn't know it exits with 2."""
+    ran = program.start("what", settles=False, tty=False)
+    ran.expect_exit(2)

@@ -4,6 +4,8 @@ import signal
 
 import pytest
 
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Subject
 from labroom.driver import Driver, Host, Program
 
 
@@ -47,25 +49,6 @@ def test_handled_and_merged(bravo: Host, driver: Driver) -> None:
     reap.expect_exit(0)
 
 
-def test_alarm(bravo: Host, driver: Driver) -> None:
-    """SIGALRM interrupts a sleep of 100 seconds after 2, five times over."""
-    alarm = bravo.start("alarm")
-    alarm.expect_exit(0, otherwise="it did not end: the alarm does not interrupt the sleep")
-    assert alarm.lines == ["wait...", "timeout~"] * 5, f"alarm.py printed {alarm.lines}"
-    took = driver.transcript[-1].time - driver.transcript[0].time
-    assert took >= 5 * 2 * driver.pace, f"five alarms took {took:.3f} s: they come sooner than every 2 s times LAB_PACE"
-
-
-def test_ten_lives(bravo: Host) -> None:
-    """Ten times Ctrl+C only prints how many lives are left; the eleventh ends the program, by the default action."""
-    sigint_lives = bravo.start("sigint_lives", tty=True)
-    lose_ten_lives(sigint_lives)
-    sigint_lives.interrupt()
-    ended = sigint_lives.wait(otherwise="the eleventh Ctrl+C did not end it")
-    assert ended == -signal.SIGINT, f"it ended with status {ended}, and was not killed by SIGINT"
-    assert len(sigint_lives.lines) == 11, f"it printed more than its ten lives: {sigint_lives.lines}"
-
-
 def test_signals_do_not_queue(bravo: Host) -> None:
     """Three SIGINTs that come while the program is stopped are one: they cost it one life."""
     sigint_lives = bravo.start("sigint_lives")
@@ -80,36 +63,6 @@ def test_signals_do_not_queue(bravo: Host) -> None:
     assert sigint_lives.lines[1:] == ["Received SIGINT... 10 Lives Left", "Received SIGINT... 9 Lives Left"], (
         f"three SIGINTs and one more should cost two lives; it printed {sigint_lives.lines[1:]}"
     )
-
-
-def test_ignored(bravo: Host) -> None:
-    """While SIGINT is ignored, Ctrl+C changes nothing: it counts from 5 to 1 and exits with 1."""
-    sigint_ignore = bravo.start("sigint_ignore", pace=0.1, tty=True)
-    sigint_ignore.expect("^5: sleep and awake\n")
-    status = bravo.read_file(f"/proc/{sigint_ignore.pid}/status").decode()
-    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
-    assert ignored & 1 << signal.SIGINT - 1, f"SIGINT is not among the signals that the kernel ignores: {ignored:#x}"
-    sigint_ignore.interrupt()
-    sigint_ignore.expect("^4: sleep and awake\n", otherwise="Ctrl+C ended it, although it ignores SIGINT")
-    sigint_ignore.interrupt()
-    sigint_ignore.expect_exit(1)
-    assert sigint_ignore.lines == [f"{count}: sleep and awake" for count in range(5, 0, -1)], (
-        f"sigint_ignore.py printed {sigint_ignore.lines}"
-    )
-
-
-def test_signal_returns_the_previous_handler(bravo: Host) -> None:
-    """signal() returns the handler before; SIGUSR1 is handled, ignored, then kills; SIGKILL can't be ignored."""
-    handlers = bravo.start("handlers")
-    ended = handlers.wait()
-    assert handlers.lines == [
-        "signal(SIGKILL, SIG_IGN): Invalid argument",
-        "signal(SIGUSR1, greet) returned SIG_DFL",
-        "greet: I got SIGUSR1",
-        "signal(SIGUSR1, SIG_IGN) returned greet",
-        "signal(SIGUSR1, SIG_DFL) returned SIG_IGN",
-    ], f"handlers.py printed {handlers.lines}"
-    assert ended == -signal.SIGUSR1, f"it ended with status {ended}: the default action of SIGUSR1 did not kill it"
 
 
 def test_one_wait_per_signal_leaves_zombies(bravo: Host) -> None:
@@ -132,21 +85,222 @@ def test_waiting_in_a_loop_leaves_none(bravo: Host) -> None:
     assert zombies == 0, f"bravo has {zombies} zombies of reap.py"
 
 
-@pytest.mark.parametrize("name", ["15", "TERM", "SIGTERM"])
-def test_kill(bravo: Host, name: str) -> None:
-    """A signal is sent by its number or by its name; one that has a handler does not kill."""
-    sigint_lives = bravo.start("sigint_lives")
-    sigint_lives.expect("waits for Ctrl")
-    bravo.start("kill", sigint_lives.pid, "INT").expect_exit(0)
-    sigint_lives.expect("10 Lives Left", otherwise="SIGINT was sent and not received")
-    bravo.start("kill", sigint_lives.pid, name).expect_exit(0)
-    ended = sigint_lives.wait(otherwise=f"signal {name} was sent, and the process lives on")
-    assert ended == -signal.SIGTERM, f"signal {name} was sent, and the process ended with status {ended}"
+# -- claims -----------------------------------------------------------------------------------------------------
+
+LONG = 25.0  # seconds; with alarm() and sleep() instead of LAB_PACE, alarm takes 10
+LINES = {
+    "alarm": (["wait...", "timeout~"] * 5, 0),
+    "sigint_ignore": ([f"{count}: sleep and awake" for count in range(5, 0, -1)], 1),
+    "handlers": (
+        [
+            "signal(SIGKILL, SIG_IGN): Invalid argument",
+            "signal(SIGUSR1, greet) returned SIG_DFL",
+            "greet: I got SIGUSR1",
+            "signal(SIGUSR1, SIG_IGN) returned greet",
+            "signal(SIGUSR1, SIG_DFL) returned SIG_IGN",
+        ],
+        -signal.SIGUSR1,
+    ),
+}
 
 
-def test_kill_nobody(bravo: Host) -> None:
-    """A process that isn't there, or is somebody else's, can't be signalled: a message, and status 1."""
+def number(value: int) -> str:
+    """A pattern for a number that is printed, whatever stands around it."""
+    return rf"(?<!\d){value}(?!\d)"
+
+
+def wait_for_disposition(program: Subject, field: str, which: signal.Signals, otherwise: str) -> None:
+    """Wait until a signal is among those of a field of /proc/PID/status: SigCgt, handled; SigIgn, ignored."""
+
+    def look() -> bool:
+        over = program.program.over
+        if which in program.signals(field):
+            return True
+        if over:
+            program.program.expect("(?!)", otherwise=otherwise)  # fails with its last words
+        return False
+
+    program.host.driver.wait_until(
+        look,
+        f"{which.name} in {field}",
+        None,
+        lambda within: f"{otherwise} (not seen{within}: {which.name} in {field})",
+    )
+
+
+def wait_for_lives(program: Subject) -> None:
+    """Wait until it handles SIGINT itself: Python does so from its beginning, and raises KeyboardInterrupt."""
+    wait_for_disposition(program, "SigCgt", signal.SIGINT, "it has no handler for SIGINT")
+    if program.host.read_file(f"/proc/{program.program.pid}/comm").startswith(b"python"):
+        program.program.expect("\n", otherwise="it has not printed a line at its beginning")
+
+
+@claim("lesson", "alarm")
+def test_handles_the_alarm(program: Subject) -> None:
+    """SIGALRM has a handler."""
+    program.start(settles=False, env={"LAB_PACE": "0.5"})
+    wait_for_disposition(program, "SigCgt", signal.SIGALRM, "it has no handler for SIGALRM")
+
+
+@claim("lesson", "alarm", needs=["handles_the_alarm"])
+def test_wakes(program: Subject) -> None:
+    """Each sleep of 100 seconds is ended by SIGALRM, and at last the program ends by itself."""
+    status = program.start(settles=False).wait(LONG, otherwise="SIGALRM does not end its sleep")
+    assert status >= 0, f"{program.called} {program.program.ending}"
+
+
+@claim("lesson", "sigint_lives")
+def test_ten_lives(program: Subject) -> None:
+    """Ten times Ctrl+C it prints how many lives are left, from 10 down to 1, and goes on."""
+    sigint_lives = program.start(settles=False)
+    wait_for_lives(program)
+    for left in range(10, 0, -1):
+        sigint_lives.interrupt()
+        sigint_lives.expect(number(left), otherwise=f"at Ctrl+C {11 - left} it did not print {left}")
+
+
+@claim("lesson", "sigint_lives", needs=["ten_lives"])
+def test_eleventh(program: Subject) -> None:
+    """The eleventh Ctrl+C kills it, by the default action."""
+    sigint_lives = program.start(settles=False)
+    wait_for_lives(program)
+    for left in range(10, 0, -1):
+        sigint_lives.interrupt()
+        sigint_lives.expect(number(left))
+    wait_for_default(program, signal.SIGINT)
+    sigint_lives.interrupt()
+    ended = sigint_lives.wait(otherwise="the eleventh Ctrl+C did not end it")
+    assert ended == -signal.SIGINT, f"it {sigint_lives.ending}, and was not killed by SIGINT"
+
+
+def wait_for_default(program: Subject, which: signal.Signals) -> None:
+    """Wait until a signal has its default action: the handler may print before it gives that back."""
+    program.host.driver.wait_until(
+        lambda: which not in program.signals("SigCgt") | program.signals("SigIgn"),
+        f"the default action of {which.name}",
+        None,
+        lambda within: f"after ten times Ctrl+C, {which.name} has not its default action again{within}",
+    )
+
+
+@claim("lesson", "sigint_ignore")
+def test_ignores(program: Subject) -> None:
+    """SIGINT is ignored by the kernel (`SIG_IGN`), not by a handler that does nothing."""
+    program.start(settles=False, env={"LAB_PACE": "0.5"})
+    wait_for_disposition(program, "SigIgn", signal.SIGINT, "the kernel does not ignore SIGINT for it")
+
+
+@claim("lesson", "sigint_ignore", needs=["ignores"])
+def test_counts_on(program: Subject) -> None:
+    """Ctrl+C changes nothing: it counts from 5 to 1, and ends by itself."""
+    sigint_ignore = program.start(settles=False, env={"LAB_PACE": "0.5"})
+    wait_for_disposition(program, "SigIgn", signal.SIGINT, "the kernel does not ignore SIGINT for it")
+    sigint_ignore.interrupt()
+    for count in range(5, 0, -1):
+        sigint_ignore.expect(number(count), LONG, otherwise=f"Ctrl+C was typed, and it did not count to {count}")
+    status = sigint_ignore.wait(LONG)
+    assert status >= 0, f"it {sigint_ignore.ending}"
+
+
+@claim("lesson", "handlers")
+def test_default_kills(program: Subject) -> None:
+    """With its default action, SIGUSR1 kills it in the end."""
+    handlers = program.start(settles=False)
+    status = handlers.wait(LONG)
+    assert status == -signal.SIGUSR1, f"it {handlers.ending}, and was not killed by SIGUSR1"
+
+
+@claim("lesson", "reap")
+def test_loop_reaps_all(program: Subject) -> None:
+    """A handler that waits in a loop leaves none of five dead children as a zombie, and 0 is printed."""
+    reap = program.start(settles=False, env={"LAB_PACE": "1"})  # it sleeps for 10 s, so there is time to look
+    reap.expect(number(0), otherwise="it did not print how many zombies there are: 0")
+    zombies = sum(child.state == "Z" for child in program.children())
+    assert zombies == 0, f"it says 0, and has {zombies} zombies"
+
+
+@claim("lesson", "reap")
+def test_once_leaves_four(program: Subject) -> None:
+    """With `--one-per-signal` four of five children that ended while SIGCHLD was blocked stay as zombies."""
+    program.start("--one-per-signal", settles=False, env={"LAB_PACE": "1"})
+
+    def look() -> bool:
+        handled = signal.SIGCHLD in program.signals("SigCgt")
+        held = signal.SIGCHLD in program.signals("SigBlk") | program.signals("SigPnd") | program.signals("ShdPnd")
+        return handled and not held and sum(child.state == "Z" for child in program.children()) == 4
+
+    program.host.driver.wait_until(
+        look,
+        "four zombies",
+        None,
+        lambda within: (
+            f"not seen{within}: four zombies, with SIGCHLD handled and not blocked any more; "
+            f"it has {sum(child.state == 'Z' for child in program.children())} zombies"
+        ),
+    )
+
+
+@claim("lesson", "kill")
+def test_sends(program: Subject) -> None:
+    """The signal is sent to the process: by its number."""
+    for which in signal.SIGTERM, signal.SIGKILL:
+        victim = program.beside("sleep", "1000")
+        program.start(victim.pid, int(which)).wait(otherwise="kill did not end")
+        status = victim.wait(otherwise=f"signal {int(which)} was to be sent, and the process lives on")
+        assert status == -which, f"signal {int(which)} was to be sent, and the process {victim.ending}"
+
+
+@claim("interface", "kill", needs=["sends"])
+def test_names(program: Subject) -> None:
+    """A signal may be named, with or without `SIG`; kill exits with 0."""
+    for name in "TERM", "SIGTERM":
+        victim = program.beside("sleep", "1000")
+        program.start(victim.pid, name).expect_exit(0)
+        status = victim.wait(otherwise=f"{name} was to be sent, and the process lives on")
+        assert status == -signal.SIGTERM, f"{name} was to be sent, and the process {victim.ending}"
+
+
+@claim("interface", "kill", needs=["sends"])
+def test_nobody(program: Subject) -> None:
+    """Of a process that isn't there, or is somebody else's, it says what `perror("kill")` says, and exits with 1."""
     for pid, error in ((1 << 22, "No such process"), (1, "Operation not permitted")):  # pids are below 2^22
-        kill = bravo.start("kill", pid, "KILL")
-        kill.expect(f"^kill: {error}\n", otherwise=f"process {pid} should be refused: {error}")
-        kill.expect_exit(1)
+        kill = program.start(pid, 9, tty=False)
+        kill.expect_exit(1, otherwise=f"process {pid} should be refused: {error}")
+        assert kill.stderr == f"kill: {error}\n", f"of process {pid} it said {kill.stderr!r}"
+
+
+@claim("interface", *LINES)
+def test_lines(program: Subject) -> None:
+    """It prints exactly the lines of the handout, and ends with the status of the handout."""
+    lines, status = LINES[program.name.removesuffix(".c")]
+    ran = program.start(settles=False)
+    ran.expect_exit(status)
+    assert ran.lines == lines, f"it printed {ran.lines}"
+
+
+@claim("interface", "sigint_lives", needs=["ten_lives"])
+def test_lives_left(program: Subject) -> None:
+    """It prints `Received SIGINT... N Lives Left`, and nothing but one line before."""
+    sigint_lives = program.start(settles=False)
+    wait_for_lives(program)
+    for left in range(10, 0, -1):
+        sigint_lives.interrupt()
+        sigint_lives.expect(f"^Received SIGINT[.]{{3}} {left} Lives Left\n")
+    assert len(sigint_lives.lines) == 11, f"it printed {sigint_lives.lines}"
+
+
+@claim("interface", "reap")
+def test_handled_once(program: Subject) -> None:
+    """It prints `handler: SIGCHLD` once, then `parent PID has N zombies`, with 0, or 4 with the option."""
+    for options, zombies in ([], 0), (["--one-per-signal"], 4):
+        reap = program.start(*options, settles=False)
+        reap.expect(f"^parent {reap.pid} has {zombies} zombies\n")
+        handled = reap.lines.count("handler: SIGCHLD")
+        assert handled == 1, f"with the options {options} its handler said {handled} times that it ran, not once"
+        reap.wait()
+
+
+@claim("interface", "alarm", "sigint_lives", "sigint_ignore", "handlers", "reap", "kill")
+def test_arguments(program: Subject) -> None:
+    """With an argument that it doesn't know it exits with 2."""
+    program.start("what", settles=False, tty=False).expect_exit(2)

@@ -86,6 +86,11 @@ class Built:
     warnings: str = ""
     sanitized: bool = False
 
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The command as it is in any other folder: the program's file is its last word."""
+        return (*self.argv[:-1], posixpath.normpath(posixpath.join(self.folder, self.argv[-1])))
+
 
 def decoded(data: bytes) -> str:
     """Text in whatever encoding it may be."""

@@ -79,6 +79,18 @@ class Subject:
         self.remarks: list[str] = []
         self._submission = submission
         self._program: Program | None = None
+        self._folder = ""
+
+    @property
+    def folder(self) -> str:
+        """A folder in which it may create files, empty at first: where it runs, if a check has named it before."""
+        if not self._folder:
+            self._folder = self.host.folder(confined=True) if self._submission else self.host.scratch
+        return self._folder
+
+    def beside(self, *argv: str) -> Program:
+        """Start any command in its folder, as the user whose it is."""
+        return self.host.start_command(argv, directory=self.folder, confined=self._submission is not None)
 
     @property
     def program(self) -> Program:
@@ -112,6 +124,8 @@ class Subject:
             CheckFailed: it can't be built, or started.
         """
         options = {"tty": True, **options}
+        if self._folder:
+            options["directory"] = self._folder
         if self._submission is None:
             if self.folder:
                 options = {"directory": self.folder, **options}
@@ -122,9 +136,9 @@ class Subject:
                 self.remarks.append(f"it ran unconfined, as {self.host.endpoint.user}, who may not use sudo here")
             self.folder = built.folder
             program = self.host.start_command(
-                [*built.argv, *map(str, arguments)],
+                [*(built.elsewhere if self._folder else built.argv), *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
-                directory=built.folder,
+                directory=options.pop("directory", built.folder),
                 env={
                     "LAB_PACE": str(self.host.driver.pace),
                     "HOME": built.folder,
@@ -194,6 +208,19 @@ class Subject:
     def processes(self) -> list[Process]:
         """Its processes."""
         return self.program.processes()
+
+    def children(self) -> list[Process]:
+        """The children of its first process, dead ones that it has not waited for among them."""
+        return [process for process in self.processes() if process.ppid == self.program.pid]
+
+    def signals(self, field: str) -> set[int]:
+        """A set of signals of its first process, by its name in proc_pid_status(5), such as `SigIgn`; none if ended."""
+        try:
+            status = self.host.read_file(f"/proc/{self.program.pid}/status").decode()
+        except CheckFailed:
+            return set()
+        mask = int(status.partition(f"{field}:")[2].split()[0], 16)
+        return {number for number in range(1, 65) if mask & 1 << number - 1}
 
 
 class Server(Subject):
