@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -59,7 +59,10 @@ class Subject:
         host: where it runs.
         name: the lab's name of it; "echo_server.c" is our twin in C.
         remarks: what a person should know of how it was started.
+        folder: where it runs, and may write, once it was started.
     """
+
+    folder = ""
 
     def __init__(self, host: Host, name: str, submission: Submission | None) -> None:
         self.host = host
@@ -93,9 +96,11 @@ class Subject:
         """
         options = {"tty": True, **options}
         if self._submission is None:
-            program = self.host.start(self.name, *arguments, **options)
+            self.folder = self.host.scratch
+            program = self.host.start(self.name, *arguments, **{"directory": self.folder, **options})
         else:
             built = self._submission.built(self.host, self.name)
+            self.folder = built.folder
             program = self.host.start_command(
                 [*built.argv, *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
@@ -141,6 +146,25 @@ class Subject:
     def processes(self) -> list[Process]:
         """Its processes."""
         return self.program.processes()
+
+    def threads(self) -> int:
+        """How many threads its first process has."""
+        status = self.host.read_file(f"/proc/{self.program.pid}/status").decode(errors="replace")
+        return int(status.partition("\nThreads:")[2].split()[0])
+
+    def wait_until(self, look: Callable[[], object], otherwise: Callable[[], str]) -> None:
+        """Wait until `look` is true, as long as it does something.
+
+        Raises:
+            CheckFailed: it never will be; in the words of `otherwise`, which may look again.
+        """
+        self.host.driver.wait_until(
+            lambda: bool(look()),
+            "what the program does",
+            None,
+            lambda within: f"{otherwise()}{within}",
+            by_programs=True,
+        )
 
 
 class Server(Subject):

@@ -456,10 +456,14 @@ class Host(PeerHost):
             raise CheckFailed(f"{program} can't be started: {error}") from None
         return program
 
+    def signal_process(self, pid: int, number: int) -> None:
+        """Send a signal to any process of a program's; none if it has ended."""
+        self.ask("signal_process", pid=pid, number=int(number))
+
     def stop_processes(self, pids: Sequence[int]) -> None:
         """Stop processes (SIGSTOP), and wait until they are."""
         for pid in pids:
-            self.ask("signal_process", pid=pid, number=int(signals.SIGSTOP))
+            self.signal_process(pid, signals.SIGSTOP)
         self.driver.wait_until(
             lambda: all(p.state in "TZ" for p in self.processes() if p.pid in pids),
             "processes to stop",
@@ -470,7 +474,7 @@ class Host(PeerHost):
     def resume_processes(self, pids: Sequence[int]) -> None:
         """Let processes go on (SIGCONT)."""
         for pid in pids:
-            self.ask("signal_process", pid=pid, number=int(signals.SIGCONT))
+            self.signal_process(pid, signals.SIGCONT)
 
     def listening(self, program: Program) -> list[Socket]:
         """The sockets on which a program waits: in LISTEN, or of UDP without a peer."""
