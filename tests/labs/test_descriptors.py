@@ -121,7 +121,7 @@ def content(program: Subject, file: str = "digits") -> str:
 
 def ended(program: Subject, *arguments: str) -> Program:
     """Start the program in its folder, and wait until it has ended."""
-    assert program.folder
+    program.own_folder()
     ran = program.start(*arguments)
     ran.wait()
     return ran

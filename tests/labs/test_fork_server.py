@@ -2,11 +2,14 @@
 
 import shlex
 import signal
+from contextlib import suppress
 
 import pytest
 
+from labroom.checks.claims import claim
 from labroom.checks.programs import argv
-from labroom.driver import Driver, Host, Process, Program
+from labroom.checks.subjects import Server
+from labroom.driver import CheckFailed, Driver, Host, Peer, Process, Program, shown
 
 WRITE = ("1", "64")  # the number of the system call, on x86-64 and on arm64
 
@@ -85,40 +88,6 @@ def show_processes(of: Program) -> str:
 
 
 # -- fork_server ------------------------------------------------------------------------------------------------
-
-
-def test_a_child_for_each_client(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
-    """Three clients from three guests are answered in any order, by a child each."""
-    fork_server = start(server, "fork_server", port)
-    clients = [connect(fork_server, guest, port) for guest in (alfa, bravo, charlie)]
-    for client in reversed(clients):
-        answered(client, "hello", f"{client.host.name} got no answer while the others were connected")
-        number = client.host.connections(port)[0].local[1]
-        fork_server.expect(rf"^Client\({number}\): hello\n", otherwise=f"nobody printed what Client({number}) sent")
-    wait_for_children(fork_server, 3, "three clients are not served by three children")
-    for client in clients:
-        number = client.host.connections(port)[0].local[1]
-        leave(client)
-        fork_server.expect(rf"^Client\({number}\): is disconnected\n", otherwise=f"nobody saw {client} leave")
-    wait_for_children(fork_server, 0, "children are left although all clients have gone")
-
-
-def test_a_child_harms_nobody(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """A client whose child is stopped, and then killed, is alone in this: the others are answered."""
-    fork_server = start(server, "fork_server", port)
-    alfas = connect(fork_server, alfa, port)
-    answered(alfas, "hello")
-    wait_for_children(fork_server, 1, "alfa is served by no process of its own")
-    child = children(fork_server)[0].pid
-    stop(fork_server, child)
-    with alfas.silence("alfa was answered although its child is stopped: another process serves it"):
-        alfas.write("anybody there")
-        server.wait_for_connections(port, peer=alfa, unread=len("anybody there"))
-        bravos = connect(fork_server, bravo, port)
-        answered(bravos, "hello", "bravo got no answer while alfa's child was stopped")
-    server.run("kill", "-KILL", str(child))
-    alfas.wait(otherwise="alfa's connection did not end when the child that served it was killed")
-    answered(bravos, "hello again", "bravo got no answer after alfa's child had been killed")
 
 
 def test_fifty_clients_leave_nothing(server: Host, alfa: Host, port: int) -> None:
@@ -244,19 +213,6 @@ def test_each_closes_what_it_does_not_use(server: Host, alfa: Host, bravo: Host,
     leave(alfas)
 
 
-@pytest.mark.parametrize("tty", [True, False])
-def test_control_c(server: Host, alfa: Host, port: int, tty: bool) -> None:
-    """Ctrl+C ends the server with status 0, and its children in the midst of serving."""
-    fork_server = start(server, "fork_server", port, tty=tty)  # without terminal, SIGINT goes to the parent alone
-    client = connect(fork_server, alfa, port)
-    answered(client, "hello")
-    fork_server.interrupt()
-    fork_server.expect_exit(0)
-    fork_server.wait_for_processes(lambda found: not found, "nothing of it", otherwise="a child outlived the server")
-    alfa.wait_for_connections(port, "CLOSE_WAIT", otherwise="alfa's connection did not end with the server")
-    leave(client)
-
-
 # -- recording_server -------------------------------------------------------------------------------------------
 
 
@@ -298,19 +254,6 @@ def call(host: Host, process: Process) -> str:
 def kill_recorder(recording: Program, recorder: Process) -> None:
     recording.host.run("kill", "-KILL", str(recorder.pid))
     recording.wait_for_processes(lambda found: recorder.pid not in [p.pid for p in found], "the recorder's end")
-
-
-def test_every_message_is_recorded(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """Every message of every client is in the file at once, in the order of sending, and survives a killed recorder."""
-    recording, recorder = start_recording(server, port)
-    clients = [connect(recording, guest, port) for guest in (alfa, bravo)]
-    messages = [f"message {number} grüße" for number in range(12)]
-    for number, words in enumerate(messages):
-        answered(clients[number % 2], words)
-    wanted = "".join(f"{words}\n" for words in messages)
-    wait_for_record(server, wanted, "not every message is in the file while the server runs")
-    kill_recorder(recording, recorder)
-    assert recorded(server) == wanted, "messages that were recorded are lost with the recorder"
 
 
 def test_no_flush(server: Host, alfa: Host, port: int) -> None:
@@ -400,7 +343,7 @@ def test_messages_are_not_mixed(server: Host, alfa: Host, bravo: Host, port: int
     assert not mixed, f"{len(mixed)} lines of the file hold messages of both clients, one in the midst of the other"
 
 
-# -- C and Python -----------------------------------------------------------------------------------------------
+# -- a client in C ------------------------------------------------------------------------------------------------
 
 
 def test_c_client(server: Host, alfa: Host, port: int) -> None:
@@ -413,35 +356,307 @@ def test_c_client(server: Host, alfa: Host, port: int) -> None:
     fork_server.expect(r"^Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
 
 
-def test_c_fork_server(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """The fork server in C serves clients in Python, by a child each, and leaves no zombie."""
-    fork_server = server.start("fork_server.c", port)
-    server.wait_for_listening(port)
-    clients = [connect(fork_server, guest, port, line_client=True) for guest in (alfa, bravo)]
-    for client in reversed(clients):
-        answered(client, "to C")
-        fork_server.expect(r"^Client\(\d+\): to C\n")
-    wait_for_children(fork_server, 2, "two clients are not served by two children")
+# -- claims -----------------------------------------------------------------------------------------------------
+
+SERVERS = ("fork_server", "recording_server")
+LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
+
+
+def alive(running: Server) -> set[int]:
+    """The processes of a server that have not ended."""
+    return {process.pid for process in running.processes() if process.state != "Z"}
+
+
+def wait_for_processes_left(running: Server, count: int, otherwise: str) -> None:
+    """Wait until a server has no more than so many processes, of which none is a zombie."""
+
+    def left() -> str:
+        found = [f"{process.pid} ({process.state})" for process in running.processes()]
+        return f"{otherwise}: its processes are {', '.join(found)}; Z is a zombie"
+
+    running.wait_until(lambda: len(running.processes()) <= count and len(alive(running)) == count, left)
+
+
+@claim("lesson", *SERVERS)
+def test_listens(running: Server) -> None:
+    """A server listens on the port that it is given."""
+
+
+@claim("lesson", *SERVERS, needs=["listens"])
+def test_answers(running: Server, alfa: Host) -> None:
+    """What a client sends comes back."""
+    client = running.connect(alfa)
+    for words in (b"hello\n", b"again\n"):
+        client.exchange(words)
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_every_byte(running: Server, alfa: Host) -> None:
+    """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
+    client = running.connect(alfa)
+    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
+        client.exchange(data)
+
+
+@claim("lesson", "fork_server", needs=["answers"])
+def test_any_length(running: Server, alfa: Host) -> None:
+    """A message of any length comes back whole."""
+    client = running.connect(alfa)
+    for length in LENGTHS:
+        client.exchange((b"0123456789" * (length // 10 + 1))[:length], otherwise=f"of a message of {length} bytes")
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
+    clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
+    for number in (2, 1, 2, 0, 1, 0):
+        clients[number].exchange(b"of client %d" % number, otherwise="while other clients were connected")
     for client in clients:
-        leave(client)
-        fork_server.expect(r"^Client\(\d+\): is disconnected\n")
-    wait_for_children(fork_server, 0, "children are left although all clients have gone")
-    fork_server.interrupt()
-    fork_server.expect_exit(0)
-    assert not fork_server.stderr, f"a child, or the parent, complains: {fork_server.stderr}"
+        client.has_nothing("what one client has sent came to another one, too")
 
 
-def test_c_recording_server(server: Host, alfa: Host, port: int) -> None:
-    """The recording server in C records as well, and without a recorder its children are killed by SIGPIPE."""
-    recording = server.start("recording_server.c", port, "--stop-after", 1, directory=server.scratch)
-    server.wait_for_listening(port)
-    client = connect(recording, alfa, port, line_client=True)
-    answered(client, "recorded")
-    wait_for_children(recording, 1, "the recorder did not end after one message")
-    assert recorded(server) == "recorded\n", f"the file holds {recorded(server)!r}"
-    client.send("lost")
-    client.expect_exit(1, otherwise="alfa got an answer although nobody records")
-    wait_for_children(recording, 0, "the child that wrote into a pipe without reader lives on")
-    recording.interrupt()
-    recording.expect_exit(0)
-    assert not recording.stderr, f"a child, or the parent, complains: {recording.stderr}"
+@claim("lesson", *SERVERS, needs=["at_once"])
+def test_a_child_for_each(running: Server, alfa: Host) -> None:
+    """Each client is served by a process of its own."""
+    counts = []
+    clients = []
+    for _ in range(3):
+        clients.append(running.connect(alfa))
+        clients[-1].exchange(b"hello")
+        counts.append(len(alive(running)))
+    assert counts[0] > 1, "one process alone serves the client and waits for the next one"
+    assert counts == [counts[0], counts[0] + 1, counts[0] + 2], (
+        f"with one, two and three clients the server has {counts[0]}, {counts[1]} and {counts[2]} processes"
+    )
+
+
+@claim("lesson", *SERVERS, needs=["a_child_for_each"])
+def test_a_child_that_dies(running: Server, alfa: Host, bravo: Host) -> None:
+    """A child that is stopped, or dies, harms no client but its own."""
+    bravos = running.connect(bravo)
+    bravos.exchange(b"hello")
+    before = alive(running)
+    alfas = running.connect(alfa)
+    alfas.exchange(b"hello")
+    (child,) = alive(running) - before
+    running.host.stop_processes([child])
+    alfas.send(b"anybody there?")
+    bravos.exchange(b"while a child is stopped")
+    alfas.has_nothing("a client was answered although its child is stopped: another process serves it")
+    running.host.signal_process(child, signal.SIGKILL)
+    bravos.exchange(b"after a child was killed", otherwise="after the child of another client was killed")
+    running.connect(alfa).exchange(b"hello", otherwise="after a child was killed, a new client")
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_closes(running: Server, alfa: Host) -> None:
+    """When a client closes, the server's end is closed too: by the child, and by the parent before."""
+    client = running.connect(alfa)
+    client.exchange(b"hello")
+    client.end()
+    client.expect_end(otherwise="the client has closed its direction; a process of the server has its socket open yet")
+
+
+@claim("lesson", *SERVERS, needs=["closes"])
+def test_closes_descriptors(running: Server, alfa: Host) -> None:
+    """The parent closes each client's socket: it has no more descriptors when clients have left than before."""
+    running.still_serves(alfa)
+    before = running.wait_for_descriptors(4)
+    for _ in range(3):
+        running.still_serves(alfa)
+    after = running.wait_for_descriptors(len(before))
+    assert len(after) <= len(before), f"three clients later it has {len(after)} descriptors, before {len(before)}"
+
+
+@claim("lesson", *SERVERS, needs=["a_child_for_each", "closes"])
+def test_no_zombie(running: Server, alfa: Host) -> None:
+    """The parent waits for a child that has ended: no zombie stays."""
+    staying, leaving = running.connect(alfa), running.connect(alfa)
+    for client in (staying, leaving):
+        client.exchange(b"hello")
+    count = len(alive(running))
+    leaving.close()
+    wait_for_processes_left(running, count - 1, "one client of two has left, and something of its child stays")
+
+
+@claim("lesson", *SERVERS, needs=["no_zombie"])
+def test_no_zombies(running: Server, alfa: Host) -> None:
+    """Also when several children end at once, no zombie stays: one SIGCHLD may stand for many."""
+    staying, *_ = reap_together(running, alfa, 4)
+    staying.exchange(b"still there?")
+
+
+def reap_together(running: Server, guest: Host, count: int) -> list[Peer]:
+    """Have all clients but the first leave while the parent is stopped, and see that no zombie stays."""
+    clients = []
+    for _ in range(count):
+        clients.append(running.connect(guest))
+        clients[-1].exchange(b"hello")
+    processes = len(alive(running))
+    running.host.stop_processes([running.program.pid])  # signals don't queue: it gets one SIGCHLD for all
+    for client in clients[1:]:
+        client.close()
+    running.wait_until(
+        lambda: len(alive(running)) == processes - count + 1, lambda: "not every child whose client has left ends"
+    )
+    running.host.resume_processes([running.program.pid])
+    wait_for_processes_left(running, processes - count + 1, f"{count - 1} children ended at once")
+    return clients
+
+
+@claim("robustness", *SERVERS, needs=["no_zombies"])
+def test_for_ever(running: Server, alfa: Host) -> None:
+    """A server goes on for ever: it serves twelve clients at once, and more after them; no zombie stays."""
+    clients = reap_together(running, alfa, 7)
+    for number in range(7, 12):
+        clients[number:] = [running.connect(alfa)]
+        clients[number].exchange(b"hello", otherwise=f"client {number + 1} of twelve")
+    processes = len(alive(running))
+    for client in clients:
+        client.close()
+    wait_for_processes_left(running, processes - 6, "six clients have left")
+    running.still_serves(alfa, otherwise="after twelve clients, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["a_child_for_each", "no_zombie"])
+def test_reset(running: Server, alfa: Host) -> None:
+    """A client that resets its connection ends its child, and nobody else."""
+    staying, breaking = running.connect(alfa), running.connect(alfa)
+    for client in (staying, breaking):
+        client.exchange(b"hello")
+    count = len(alive(running))
+    running.reset_by(breaking)
+    wait_for_processes_left(running, count - 1, "a client has reset its connection, and its child did not end")
+    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
+    running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_slow_reader(running: Server, alfa: Host, bravo: Host) -> None:
+    """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""
+    slow = running.peer(alfa, receive_buffer=4096).wait_connected()
+    slow.stop_reading()
+    data = b"0123456789" * 30_000
+    slow.send(data)
+    other = running.connect(bravo)
+    other.exchange(b"hello", otherwise="while another client reads nothing")
+    slow.read_on()
+    slow.expect(data)
+
+
+@claim("robustness", *SERVERS, needs=["a_child_for_each"])
+def test_listening_socket(running: Server, alfa: Host, server: Host) -> None:
+    """A child has closed the listening socket: when the parent alone is killed, nobody listens any more."""
+    client = running.connect(alfa)
+    client.exchange(b"hello")
+    running.program.signal(signal.SIGKILL)
+    running.program.wait()
+    running.wait_until(
+        lambda: not any(s.state == "LISTEN" and s.local[1] == running.port for s in server.sockets()),
+        lambda: "the parent is gone, and another process of the server has the listening socket open",
+    )
+
+
+def words_recorded(running: Server) -> list[str]:
+    """The words in a recording server's file, of which each message is one."""
+    with suppress(CheckFailed):  # there is no such file yet
+        return running.host.read_file(f"{running.folder}/echomsg.txt").decode(errors="replace").split()
+    return []
+
+
+@claim("lesson", "recording_server", needs=["at_once"])
+def test_records(running: Server, alfa: Host, bravo: Host) -> None:
+    """The recording server's `echomsg.txt` holds every message of every client, once."""
+    clients = [running.connect(alfa), running.connect(bravo)]
+    messages = [f"message-{number}-{running.port}-grüße" for number in range(10)]
+    for number, words in enumerate(messages):
+        clients[number % 2].exchange(f"{words}\n".encode())
+        with suppress(CheckFailed):  # a recorder that doesn't flush: at least it has read what was sent
+            wait_until_recorded(running, words)
+    wait_until_recorded(running, *messages)
+    assert all(words_recorded(running).count(words) == 1 for words in messages), f"it holds {words_recorded(running)}"
+
+
+def wait_until_recorded(running: Server, *words: str) -> None:
+    """Wait until the file holds all these words, as long as the server does something."""
+    running.wait_until(
+        lambda: set(words) <= set(words_recorded(running)),
+        lambda: f"{', '.join(words)} was sent, and `echomsg.txt` holds {words_recorded(running)[-12:] or 'nothing'}",
+    )
+
+
+@claim("robustness", "recording_server", needs=["records"])
+def test_records_at_once(running: Server, alfa: Host) -> None:
+    """The recorder flushes: a message is in the file at once, as a line of its own."""
+    client = running.connect(alfa)
+    for words in (f"first-{running.port}", f"second-{running.port}"):
+        client.exchange(f"{words}\n".encode())
+        wait_until_recorded(running, words)
+    text = running.host.read_file(f"{running.folder}/echomsg.txt").decode(errors="replace")
+    wanted = f"first-{running.port}\nsecond-{running.port}\n"
+    assert text.endswith(wanted), f"the file ends in {shown(text[-60:].encode())}, not in {shown(wanted.encode())}"
+
+
+@claim("interface", "recording_server", needs=["records"])
+def test_stops_after(idle: Server, alfa: Host, port: int) -> None:
+    """With `--stop-after N` the recorder ends after N messages, and a client that sends one more gets no answer."""
+    running = idle.serve(port, "--stop-after", "2")
+    client = running.connect(alfa)
+    client.exchange(b"one\n")
+    processes = len(alive(running))
+    client.exchange(b"two\n")
+    wait_for_processes_left(running, processes - 1, "two messages were sent, and the recorder is still there")
+    assert words_recorded(running) == ["one", "two"], f"the file holds {words_recorded(running)}"
+    client.send(b"three\n")
+    with suppress(CheckFailed):  # a reset is as good as an end
+        client.receive_to_end()
+    assert b"three" not in client.received, "the client got an answer, although nobody records"
+    running.connect(alfa)
+
+
+@claim("interface", *SERVERS, needs=["at_once"])
+def test_prints(running: Server, alfa: Host) -> None:
+    """It prints `client ADDRESS:PORT is connected...`, `Client(PORT): MESSAGE` and `Client(PORT): is disconnected`."""
+    client = running.connect(alfa)
+    address, number = alfa.source_address(running.host), client.address[1]
+    running.program.expect_text(f"client {address}:{number} is connected...")
+    client.send("grüße, 안녕\n".encode())
+    running.program.expect_text(f"Client({number}): grüße, 안녕")
+    client.close()
+    running.program.expect_text(f"Client({number}): is disconnected")
+
+
+@claim("interface", *SERVERS, needs=["answers"])
+def test_ctrl_c(running: Server, alfa: Host) -> None:
+    """Ctrl+C ends the server with status 0, and every child."""
+    client = running.connect(alfa)
+    client.exchange(b"hello")
+    running.program.interrupt()
+    running.program.expect_exit(0)
+    wait_for_processes_left(running, 0, "after Ctrl+C")
+
+
+@claim("interface", *SERVERS, needs=["answers"])
+def test_sigint(running: Server, alfa: Host) -> None:
+    """SIGINT to the parent alone ends it with status 0, and every child in the midst of serving."""
+    client = running.connect(alfa)
+    client.exchange(b"hello")
+    running.program.signal(signal.SIGINT)
+    running.program.expect_exit(0)
+    wait_for_processes_left(running, 0, "after SIGINT to the parent")
+
+
+@claim("interface", *SERVERS)
+def test_port_is_taken(idle: Server, server: Host) -> None:
+    """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
+    taken = server.listen()
+    idle.start(taken.address[1], tty=False).expect_exit(1)
+    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+
+
+@claim("interface", *SERVERS)
+def test_arguments(idle: Server) -> None:
+    """Without a port, or with one that is none, a server exits with 2."""
+    for arguments in ([], ["0"], ["65536"], ["port"]):
+        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

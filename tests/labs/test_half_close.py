@@ -283,7 +283,7 @@ def thanks(client: Client, peer: Peer, data: bytes) -> bytes:
 
 
 def connected(client: Client, *output: str) -> Peer:
-    client.run_in_folder()
+    client.own_folder()
     return client.connect(*output)
 
 

@@ -1,70 +1,18 @@
 """select_server across hosts: one process answers many clients, whichever is ready, and waits for none.
 
-The same checks for the server with select, poll, epoll, selectors and asyncio, and for the one with select in C.
+The same checks for the server with select, poll, epoll, selectors and asyncio.
 """
 
 import pytest
 
+from labroom.checks.claims import claim
 from labroom.checks.programs import argv
-from labroom.driver import Driver, Host, Program
+from labroom.checks.subjects import Server, Subject
+from labroom.driver import Driver, Host, Peer, Program, shown
 
 SERVERS = ["select_server", "poll_server", "epoll_server", "selectors_server", "asyncio_server"]
+LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
 NO_ANSWER = "got no answer: the server is busy with somebody else"
-
-# Misbehaves in several ways, one after another; after each, says whether a client that behaves is answered.
-TROUBLE = """
-import os, socket, struct, sys
-address = sys.argv[1], int(sys.argv[2])
-
-def connect():
-    client = socket.socket()
-    client.settimeout(3)
-    client.connect(address)
-    return client
-
-def receive(client, length):
-    data = b""
-    while len(data) < length and (piece := client.recv(length - len(data))):
-        data += piece
-    return data
-
-def after(what):
-    other.sendall(b"hello")
-    try:
-        answer = receive(other, 5)
-    except OSError as error:
-        answer = error
-    print(f"after {what}: {answer}", flush=True)
-
-other = connect()
-silent = connect()
-after("silence")
-
-half = connect()
-half.sendall(b"half a messa")
-half.close()
-after("half a message")
-
-reset = connect()
-reset.sendall(bytes(100_000))
-reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-reset.close()
-after("a reset")
-
-slow = socket.socket()
-slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-slow.connect(address)
-slow.settimeout(0.1)
-data = os.urandom(1 << 20) * 8
-sent = 0
-try:
-    while sent < len(data):
-        sent += slow.send(data[sent : sent + 65536])
-except TimeoutError:
-    after("%d bytes and no reading" % sent)
-slow.settimeout(3)
-print("got back what it sent:", receive(slow, sent) == data[:sent], flush=True)
-"""
 
 # Opens one connection after another, and says how many of them are answered; and when all have left, once more.
 CROWD = """
@@ -138,13 +86,6 @@ def test_many_clients(
     many_clients(driver, program, server, [alfa, bravo, charlie], port)
 
 
-def test_many_clients_of_a_c_server(
-    driver: Driver, server: Host, alfa: Host, bravo: Host, charlie: Host, port: int
-) -> None:
-    """A select server in C answers three Python clients in any interleaving, by one process."""
-    many_clients(driver, f"{SERVERS[0]}.c", server, [alfa, bravo, charlie], port)
-
-
 def test_c_clients(server: Host, alfa: Host, port: int) -> None:
     """Two C clients are answered by the Python server, the one that came later first."""
     server.start(SERVERS[0], port)
@@ -153,24 +94,6 @@ def test_c_clients(server: Host, alfa: Host, port: int) -> None:
     server.wait_for_connections(port, count=2)
     answered(second, "second")
     answered(first, "first")
-
-
-@pytest.mark.parametrize("program", SERVERS)
-def test_trouble(server: Host, alfa: Host, port: int, program: str) -> None:
-    """Silence, half a message, a reset, a client that sends much and never reads: nobody else has to wait for it."""
-    echo_server = server.start(program, port)
-    server.wait_for_listening(port)
-    before = echo_server.descriptors()
-    trouble = alfa.start_command(["python3", "-c", TROUBLE, server.address, str(port)], name="trouble")
-    for what in ("silence", "half a message", "a reset", r"\d+ bytes and no reading"):
-        trouble.expect(f"^after {what}: b'hello'\n", otherwise=f"after {what}, another client got no answer")
-        if "no reading" in what:
-            trouble.expect("got back what it sent: True\n", otherwise="the slow reader did not get all its bytes back")
-    trouble.expect_exit(0)
-    for state in ("ESTABLISHED", "CLOSE_WAIT"):
-        server.wait_for_connections(port, state, 0, otherwise="the server did not close the clients that left")
-    left = sorted(echo_server.descriptors().keys() - before.keys())
-    assert not left, f"all clients have left, and the server still has the descriptors {left}"
 
 
 @pytest.mark.parametrize("program", SERVERS)
@@ -210,17 +133,227 @@ def test_high_descriptors(server: Host, alfa: Host, port: int, program: str) -> 
         echo_server.expect("^refused client : 1031 is too high for the limit of open files\n")
 
 
-def test_select_stdin(server: Host, driver: Driver) -> None:
-    """A select on standard input sees what is typed, or times out, afresh at each call; end of input ends it."""
-    program = server.start("select_stdin")
-    program.send("hello")
-    program.expect("^message from console: hello\n")
+# -- claims: servers --------------------------------------------------------------------------------------------
+
+
+@claim("lesson", *SERVERS)
+def test_listens(running: Server) -> None:
+    """A server listens on the port that it is given."""
+
+
+@claim("lesson", *SERVERS, needs=["listens"])
+def test_answers(running: Server, alfa: Host) -> None:
+    """What a client sends comes back."""
+    client = running.connect(alfa)
+    for words in (b"hello\n", b"again\n"):
+        client.exchange(words)
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_every_byte(running: Server, alfa: Host) -> None:
+    """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
+    client = running.connect(alfa)
+    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
+        client.exchange(data)
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_any_length(running: Server, alfa: Host) -> None:
+    """A message of any length comes back whole."""
+    client = running.connect(alfa)
+    for length in LENGTHS:
+        client.exchange((b"0123456789" * (length // 10 + 1))[:length], otherwise=f"of a message of {length} bytes")
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
+    clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
+    for number in (2, 1, 2, 0, 1, 0):
+        clients[number].exchange(b"of client %d" % number, otherwise="while other clients were connected")
+    for client in clients:
+        client.has_nothing("what one client has sent came to another one, too")
+
+
+@claim("lesson", *SERVERS, needs=["at_once"])
+def test_one_process(running: Server, alfa: Host) -> None:
+    """One process and one thread serve all of them."""
+    clients = [running.connect(alfa) for _ in range(3)]
+    for client in clients:
+        client.exchange(b"hello")
+    count = len(running.processes())
+    assert count == 1, f"with three clients the server has {count} processes"
+    assert running.threads() == 1, f"with three clients the server has {running.threads()} threads"
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_closes(running: Server, alfa: Host) -> None:
+    """When a client closes, the server closes its end too."""
+    client = running.connect(alfa)
+    client.exchange(b"hello")
+    client.end()
+    client.expect_end(otherwise="the client has closed its direction, and the server does not close its own")
+
+
+@claim("lesson", *SERVERS, needs=["closes"])
+def test_closes_descriptors(running: Server, alfa: Host) -> None:
+    """It closes each client's socket: when clients have left, it has no more descriptors than before."""
+    running.still_serves(alfa)
+    before = running.descriptors()
     for _ in range(3):
-        program.expect("^Time-out!\n")
-    program.close_stdin()
-    program.expect_exit(0)
-    sent, *_, timed_out = [e.time for e in driver.transcript if e.text in ("hello", "Time-out!")]
+        running.still_serves(alfa)
+    after = running.wait_for_descriptors(len(before))
+    assert len(after) <= len(before), f"three clients later it has {len(after)} descriptors, before {len(before)}"
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_twelve(running: Server, alfa: Host) -> None:
+    """Twelve clients are served at once, and a new one when all have left."""
+    clients: list[Peer] = []
+    for number in range(12):
+        clients.append(running.connect(alfa))
+        clients[-1].exchange(b"hello", otherwise=f"client {number + 1} of twelve")
+    for number in (7, 0, 11, 3, 10, 5, 1, 8, 2, 9, 4, 6):
+        clients[number].exchange(b"of client %d" % number, otherwise=f"client {number + 1} of twelve")
+    for client in clients:
+        client.close()
+    running.still_serves(alfa, otherwise="after twelve clients, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
+    """A client that resets its connection ends neither the server nor another client's connection."""
+    staying, breaking = running.connect(bravo), running.connect(alfa)
+    for client in (staying, breaking):
+        client.exchange(b"hello")
+    running.reset_by(breaking)
+    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
+    running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_half_a_message(running: Server, alfa: Host) -> None:
+    """A client that leaves without a word, or in the midst of a line, stops nobody."""
+    for words in (b"", b"half a li"):
+        client = running.connect(alfa)
+        if words:
+            client.send(words)
+        client.close()
+    running.still_serves(alfa, otherwise="after clients have left, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_slow_reader(running: Server, alfa: Host, bravo: Host, driver: Driver) -> None:
+    """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""
+    slow = running.peer(alfa, receive_buffer=4096).wait_connected()
+    slow.stop_reading()
+    data = b"0123456789" * 200_000
+    slow.send(data)
+    driver.settle()  # until the server can't send it any more
+    other = running.connect(bravo)
+    other.exchange(b"hello", otherwise="while another client reads nothing")
+    slow.read_on()
+    slow.expect(data)
+
+
+@claim("interface", *SERVERS, needs=["closes"])
+def test_prints(running: Server, alfa: Host) -> None:
+    """It prints `connected client : FD` and `closed client : FD`: the descriptor, which the next client gets again."""
+    numbers = []
+    for _ in range(2):
+        client = running.connect(alfa)
+        numbers.append(running.program.expect(r"connected client : (\d+)")[1])
+        client.close()
+        running.program.expect_text(f"closed client : {numbers[-1]}")
+    assert numbers[0] == numbers[1], f"the first client had descriptor {numbers[0]}, the next one {numbers[1]}"
+
+
+@claim("interface", *SERVERS, needs=["answers"])
+def test_shows(idle: Server, alfa: Host, port: int) -> None:
+    """With `--show` it prints `Message from client FD: ` and the message."""
+    client = idle.serve(port, "--show").connect(alfa)
+    client.exchange("grüße, 안녕\n".encode())
+    idle.program.expect(r"Message from client \d+: grüße, 안녕")
+
+
+@claim("interface", *SERVERS, needs=["listens"])
+def test_ctrl_c(running: Server) -> None:
+    """Ctrl+C ends a server with status 0."""
+    running.program.interrupt()
+    running.program.expect_exit(0)
+
+
+@claim("interface", *SERVERS)
+def test_port_is_taken(idle: Server, server: Host) -> None:
+    """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
+    taken = server.listen()
+    idle.start(taken.address[1], tty=False).expect_exit(1)
+    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+
+
+@claim("interface", *SERVERS)
+def test_arguments(idle: Server) -> None:
+    """Without a port, or with one that is none, a server exits with 2."""
+    for arguments in ([], ["0"], ["65536"], ["port"]):
+        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
+
+
+# -- claims: select_stdin ---------------------------------------------------------------------------------------
+
+LONG = 15.0  # seconds for a time-out of 5 s, where it does not heed LAB_PACE
+
+
+def wait_for_time_outs(program: Program, count: int) -> None:
+    """Wait until it prints so often, without a word from anybody."""
+    for number in range(1, count + 1):
+        program.expect(r"\S.*\n", LONG, otherwise=f"nothing was typed, and it did not time out {number} times")
+
+
+@claim("lesson", "select_stdin")
+def test_types(program: Subject) -> None:
+    """What is typed is printed, line by line."""
+    started = program.start(settles=False)
+    for words in ("hello", "two words"):
+        started.send(words)
+        started.expect_text(words)
+
+
+@claim("lesson", "select_stdin", needs=["types"])
+def test_times_out(program: Subject, driver: Driver) -> None:
+    """Where nothing is typed, it says so, again and again: the time-out is given afresh at each call."""
+    started = program.start(settles=False)
+    started.send("hello")
+    started.expect("hello.*\n")
+    wait_for_time_outs(started, 3)
+    typed = next(event.time for event in driver.transcript if event.stream == "stdin")
+    last = [event.time for event in driver.transcript if event.stream == "stdout"][3]
     seconds = 5 * driver.pace
-    assert timed_out - sent >= 3 * seconds, (
-        f"three time-outs of {seconds:g} s came within {timed_out - sent:.3f} s: they are not given afresh"
+    assert last - typed >= 3 * seconds, (
+        f"three time-outs of {seconds:g} s came within {last - typed:.3f} s: they are not given afresh"
     )
+
+
+@claim("lesson", "select_stdin", needs=["times_out"])
+def test_types_after_a_time_out(program: Subject) -> None:
+    """After a time-out, too, what is typed is printed: the set of descriptors is given afresh at each call."""
+    started = program.start(settles=False)
+    wait_for_time_outs(started, 1)
+    started.send("late words")
+    started.expect_text("late words")
+
+
+@claim("interface", "select_stdin", needs=["times_out"])
+def test_stdin_prints(program: Subject) -> None:
+    """It prints `message from console: ` and what was typed, and `Time-out!` otherwise."""
+    started = program.start(settles=False)
+    started.send("grüße, 안녕")
+    started.expect_text("message from console: grüße, 안녕")
+    started.expect_text("Time-out!")
+
+
+@claim("interface", "select_stdin", needs=["types"])
+def test_stdin_ends(program: Subject) -> None:
+    """The end of its input ends it with status 0."""
+    started = program.start(settles=False)
+    started.close_stdin()
+    started.expect_exit(0)

@@ -1,23 +1,16 @@
 """thread_server across hosts: a thread for each client, all in one process, and a counter that all of them write."""
 
-import itertools
+import re
 
 import pytest
 
-from labroom.driver import Driver, Host, Program
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Server
+from labroom.driver import Driver, Host, Peer, Program, shown
 
 CTRL_S, CTRL_Q = "\x13", "\x11"  # stop and resume the output of a terminal: whoever prints meanwhile is blocked
 # System calls by their numbers on x86-64 and on arm64.
 CALLS = {"1": "write", "64": "write", "44": "sendto", "206": "sendto", "202": "futex", "98": "futex"}
-
-# Sends much and reads nothing, into a receive buffer of 4 KiB.
-SLOW_READER = """
-import socket, sys
-server = socket.socket()
-server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-server.connect((sys.argv[1], int(sys.argv[2])))
-server.sendall(b"x" * (16 << 20))
-"""
 
 # Sends 200 messages, each after the echo of the one before.
 BUSY = """
@@ -52,11 +45,6 @@ def connect(to: Program, guest: Host, port: int, *, line_client: bool = False) -
 def answered(client: Program, words: str, otherwise: str = "") -> None:
     client.send(words)
     client.expect(f"{words}\n", otherwise=otherwise or f"{client.host.name} got no answer")
-
-
-def leave(client: Program) -> None:
-    client.close_stdin()
-    client.expect_exit(0)
 
 
 def wait_for_clients_threads(of: Program, count: int) -> None:
@@ -138,51 +126,6 @@ def total(thread_server: Program) -> int:
     return int(counted[1])
 
 
-def test_a_thread_for_each_client(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
-    """Three clients from three guests are answered in any interleaving, by one process with a thread for each."""
-    thread_server = start(server, port)
-    clients = [connect(thread_server, guest, port) for guest in (alfa, bravo, charlie)]
-    for number, client in enumerate(itertools.chain(*itertools.permutations(clients)), start=1):
-        answered(client, "hello", f"{client.host.name} got no answer while the others were connected")
-        its_port = client.host.connections(port)[0].local[1]
-        thread_server.expect(
-            rf"^message {number} from Client\({its_port}\): hello\n",
-            otherwise=f"the server did not count {client.host.name}'s message as number {number}",
-        )
-    assert len(thread_server.processes()) == 1, "more than one process serves the clients"
-    wait_for_clients_threads(thread_server, 3)
-    for client in clients:
-        its_port = client.host.connections(port)[0].local[1]
-        leave(client)
-        thread_server.expect(rf"^Client\({its_port}\): is disconnected\n", otherwise=f"nobody saw {client} leave")
-    count = total(thread_server)
-    assert count == 18, f"three clients sent six messages each, and the server counted {count}"
-
-
-def test_nothing_is_left(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """When a client has left, its thread and its descriptor are gone; those of the others stay."""
-    thread_server = start(server, port)
-    clients = [connect(thread_server, guest, port) for guest in (alfa, bravo)]
-    for client in clients:
-        answered(client, "hello")
-    leave(clients[0])
-    thread_server.expect("is disconnected\n")
-    wait_for_clients_threads(thread_server, 1)
-    now = sorted(thread_server.descriptors())
-    assert now == [0, 1, 2, 3, 5], f"alfa has left, bravo is there, and the open descriptors are {now}"
-
-
-def test_a_slow_client_stops_nobody(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int) -> None:
-    """A client that says nothing, and one that never reads its echo, block their own threads and nobody else."""
-    thread_server = start(server, port)
-    connect(thread_server, alfa, port)
-    bravo.start_command(["python3", "-c", SLOW_READER, server.address, str(port)], name="slow_reader")
-    server.wait_for_connections(port, peer=bravo, unread=30000, otherwise="the slow reader's thread reads without end")
-    wait_for_call(thread_server, serving_threads(thread_server, 2)[1], "sendto", bravo)
-    charlies = connect(thread_server, charlie, port)
-    answered(charlies, "hello", "charlie got no answer: the server waits for a client that does not read")
-
-
 def test_a_thread_is_no_process(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """Kill one thread, and all are gone: what is killed is always the process."""
     thread_server = start(server, port)
@@ -251,12 +194,225 @@ def test_c_client(server: Host, alfa: Host, port: int) -> None:
     thread_server.expect(r"^message 1 from Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
 
 
-def test_c_server(server: Host, alfa: Host, bravo: Host, port: int) -> None:
-    """The server in C, with pthreads, serves clients in Python at once, and its mutex keeps the counter right."""
-    thread_server = server.start("thread_server.c", port, tty=True)
-    server.wait_for_listening(port)
-    clients = [connect(thread_server, guest, port, line_client=True) for guest in (alfa, bravo)]
-    numbers = send_at_once(thread_server, clients, "futex", "One thread waits for the mutex.")
-    assert numbers[0] + 1 == numbers[1], f"two messages have the numbers {numbers} although the server in C has a mutex"
-    count = total(thread_server)
-    assert count == numbers[1], f"the last message has the number {numbers[1]}, and the server in C counted {count}"
+# -- claims -----------------------------------------------------------------------------------------------------
+
+SERVERS = ("thread_server",)
+LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
+
+
+@claim("lesson", *SERVERS)
+def test_listens(running: Server) -> None:
+    """A server listens on the port that it is given."""
+
+
+@claim("lesson", *SERVERS, needs=["listens"])
+def test_answers(running: Server, alfa: Host) -> None:
+    """What a client sends comes back."""
+    client = running.connect(alfa)
+    for words in (b"hello\n", b"again\n"):
+        client.exchange(words)
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_every_byte(running: Server, alfa: Host) -> None:
+    """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
+    client = running.connect(alfa)
+    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
+        client.exchange(data)
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_any_length(running: Server, alfa: Host) -> None:
+    """A message of any length comes back whole."""
+    client = running.connect(alfa)
+    for length in LENGTHS:
+        client.exchange((b"0123456789" * (length // 10 + 1))[:length], otherwise=f"of a message of {length} bytes")
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
+    """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
+    clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
+    for number in (2, 1, 2, 0, 1, 0):
+        clients[number].exchange(b"of client %d" % number, otherwise="while other clients were connected")
+    for client in clients:
+        client.has_nothing("what one client has sent came to another one, too")
+
+
+@claim("lesson", *SERVERS, needs=["at_once"])
+def test_a_thread_for_each(running: Server, alfa: Host) -> None:
+    """One process serves all of them, by a thread for each."""
+    counts = []
+    clients = []
+    for _ in range(3):
+        clients.append(running.connect(alfa))
+        clients[-1].exchange(b"hello")
+        counts.append(running.threads())
+    count = len(running.processes())
+    assert count == 1, f"with three clients the server has {count} processes"
+    assert counts == [counts[0], counts[0] + 1, counts[0] + 2], (
+        f"with one, two and three clients the server has {counts[0]}, {counts[1]} and {counts[2]} threads"
+    )
+
+
+@claim("lesson", *SERVERS, needs=["answers"])
+def test_closes(running: Server, alfa: Host) -> None:
+    """When a client closes, the server closes its end too."""
+    client = running.connect(alfa)
+    client.exchange(b"hello")
+    client.end()
+    client.expect_end(otherwise="the client has closed its direction, and the server does not close its own")
+
+
+@claim("lesson", *SERVERS, needs=["closes"])
+def test_closes_descriptors(running: Server, alfa: Host) -> None:
+    """It closes each client's socket: when clients have left, it has no more descriptors than before."""
+    running.still_serves(alfa)
+    before = running.descriptors()
+    for _ in range(3):
+        running.still_serves(alfa)
+    after = running.wait_for_descriptors(len(before))
+    assert len(after) <= len(before), f"three clients later it has {len(after)} descriptors, before {len(before)}"
+
+
+@claim("lesson", *SERVERS, needs=["a_thread_for_each"])
+def test_threads_end(running: Server, alfa: Host) -> None:
+    """A thread ends with its client."""
+    staying, leaving = running.connect(alfa), running.connect(alfa)
+    for client in (staying, leaving):
+        client.exchange(b"hello")
+    count = running.threads()
+    leaving.close()
+    running.wait_until(
+        lambda: running.threads() == count - 1,
+        lambda: f"one client of two has left, and the server has {running.threads()} threads, as before",
+    )
+    staying.exchange(b"still there?", otherwise="after another client has left")
+
+
+def numbers_in(running: Server, words: str) -> set[int]:
+    """The numbers in the line that a server has printed for a message."""
+    running.program.expect_text(words, otherwise=f"{words!r} was sent, and the server did not print it")
+    line = next(line for line in running.program.stdout.splitlines() if words in line)
+    return {int(number) for number in re.findall(r"\d+", line.replace(words, ""))}
+
+
+@claim("lesson", *SERVERS, needs=["at_once"])
+def test_counts(running: Server, alfa: Host, bravo: Host) -> None:
+    """The messages of all clients are counted together: each is printed with its number, from 1 on."""
+    clients = [running.connect(alfa), running.connect(bravo)]
+    for number, words in enumerate(("apple", "pear", "plum", "cherry"), start=1):
+        clients[number % 2].exchange(f"{words}\n".encode())
+        found = numbers_in(running, words)
+        assert number in found, f"message {number} was printed with {sorted(found) or 'no number'}"
+
+
+@claim("lesson", *SERVERS, needs=["counts"])
+def test_the_lock(running: Server, alfa: Host, bravo: Host, server: Host, driver: Driver) -> None:
+    """Two messages at the same time get two numbers: the counter is locked from reading it to writing it back."""
+    clients = [running.connect(alfa), running.connect(bravo)]
+    for client in clients:
+        client.exchange(b"hello\n")
+    driver.note("Ctrl+S stops the server's terminal: whoever prints is blocked, with the counter read.")
+    running.program.write(CTRL_S)
+    server.ping()
+    for client, words in zip(clients, (b"apple\n", b"pear\n"), strict=True):
+        client.send(words)
+        client.wait_until_read(server)
+        driver.settle()
+    running.program.write(CTRL_Q)
+    for client, words in zip(clients, (b"apple\n", b"pear\n"), strict=True):
+        client.expect(words, otherwise="after Ctrl+Q")
+    found = [numbers_in(running, words) for words in ("apple", "pear")]
+    assert (3 in found[0] and 4 in found[1]) or (4 in found[0] and 3 in found[1]), (
+        f"the third and the fourth message, sent at the same time, were printed with the numbers "
+        f"{sorted(found[0])} and {sorted(found[1])}, not with 3 and 4"
+    )
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_twelve(running: Server, alfa: Host) -> None:
+    """Twelve clients are served at once, and a new one when all have left."""
+    clients: list[Peer] = []
+    for number in range(12):
+        clients.append(running.connect(alfa))
+        clients[-1].exchange(b"hello", otherwise=f"client {number + 1} of twelve")
+    for number in (7, 0, 11, 3, 10, 5, 1, 8, 2, 9, 4, 6):
+        clients[number].exchange(b"of client %d" % number, otherwise=f"client {number + 1} of twelve")
+    for client in clients:
+        client.close()
+    running.still_serves(alfa, otherwise="after twelve clients, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
+    """A client that resets its connection ends neither the server nor another client's connection."""
+    staying, breaking = running.connect(bravo), running.connect(alfa)
+    for client in (staying, breaking):
+        client.exchange(b"hello")
+    running.reset_by(breaking)
+    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
+    running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_half_a_message(running: Server, alfa: Host) -> None:
+    """A client that leaves without a word, or in the midst of a line, stops nobody."""
+    for words in (b"", b"half a li"):
+        client = running.connect(alfa)
+        if words:
+            client.send(words)
+        client.close()
+    running.still_serves(alfa, otherwise="after clients have left, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_slow_reader(running: Server, alfa: Host, bravo: Host, driver: Driver) -> None:
+    """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""
+    slow = running.peer(alfa, receive_buffer=4096).wait_connected()
+    slow.stop_reading()
+    data = b"0123456789" * 200_000
+    slow.send(data)
+    driver.settle()  # until the server can't send it any more
+    other = running.connect(bravo)
+    other.exchange(b"hello", otherwise="while another client reads nothing")
+    slow.read_on()
+    slow.expect(data)
+
+
+@claim("interface", *SERVERS, needs=["at_once"])
+def test_prints(running: Server, alfa: Host) -> None:
+    """It prints who connects, `message N from Client(PORT): ` and the message, and `Client(PORT): is disconnected`."""
+    client = running.connect(alfa)
+    address, number = alfa.source_address(running.host), client.address[1]
+    running.program.expect_text(f"client {address}:{number} is connected...")
+    client.send("grüße, 안녕\n".encode())
+    running.program.expect_text(f"message 1 from Client({number}): grüße, 안녕")
+    client.close()
+    running.program.expect_text(f"Client({number}): is disconnected")
+
+
+@claim("interface", *SERVERS, needs=["answers"])
+def test_ctrl_c(running: Server, alfa: Host) -> None:
+    """Ctrl+C ends a server with status 0, whatever its threads do; it prints `messages : N` before."""
+    client = running.connect(alfa)
+    for words in (b"one\n", b"two\n"):
+        client.exchange(words)
+    running.program.interrupt()
+    running.program.expect_text("messages : 2")
+    running.program.expect_exit(0)
+
+
+@claim("interface", *SERVERS)
+def test_port_is_taken(idle: Server, server: Host) -> None:
+    """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
+    taken = server.listen()
+    idle.start(taken.address[1], tty=False).expect_exit(1)
+    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+
+
+@claim("interface", *SERVERS)
+def test_arguments(idle: Server) -> None:
+    """Without a port, or with one that is none, a server exits with 2."""
+    for arguments in ([], ["0"], ["65536"], ["port"]):
+        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

@@ -68,7 +68,10 @@ class Subject:
         host: where it runs.
         name: the lab's name of it; "echo_server.c" is our twin in C.
         remarks: what a person should know of how it was started.
+        folder: where it runs, and may write, once it was started.
     """
+
+    folder = ""
 
     def __init__(self, host: Host, name: str, submission: Submission | None) -> None:
         self.host = host
@@ -76,18 +79,18 @@ class Subject:
         self.remarks: list[str] = []
         self._submission = submission
         self._program: Program | None = None
-        self._folder = ""
+        self._moved = False
 
-    @property
-    def folder(self) -> str:
-        """A folder in which it may create files, empty at first: where it runs, if a check has named it before."""
-        if not self._folder:
-            self._folder = self.host.folder(confined=True) if self._submission else self.host.scratch
-        return self._folder
+    def own_folder(self) -> str:
+        """Have it run in a folder of its own, empty at first, in which it may create files; returns that."""
+        if not self._moved:
+            self.folder = self.host.folder(confined=True) if self._submission else self.host.scratch
+            self._moved = True
+        return self.folder
 
     def beside(self, *argv: str) -> Program:
-        """Start any command in its folder, as the user whose it is."""
-        return self.host.start_command(argv, directory=self.folder, confined=self._submission is not None)
+        """Start any command in a folder of the program's own, as the user who runs it."""
+        return self.host.start_command(argv, directory=self.own_folder(), confined=self._submission is not None)
 
     @property
     def program(self) -> Program:
@@ -121,18 +124,19 @@ class Subject:
             CheckFailed: it can't be built, or started.
         """
         options = {"tty": True, **options}
-        if self._folder:
-            options["directory"] = self._folder
         if self._submission is None:
-            program = self.host.start(self.name, *arguments, **options)
+            self.folder = self.folder or self.host.scratch
+            program = self.host.start(self.name, *arguments, **{"directory": self.folder, **options})
         else:
             built = self._submission.built(self.host, self.name)
             if not self._submission.is_confined(self.host):
                 self.remarks.append(f"it ran unconfined, as {self.host.endpoint.user}, who may not use sudo here")
+            if not self._moved:
+                self.folder = built.folder
             program = self.host.start_command(
-                [*(built.elsewhere if self._folder else built.argv), *map(str, arguments)],
+                [*(built.elsewhere if self._moved else built.argv), *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
-                directory=options.pop("directory", built.folder),
+                directory=options.pop("directory", self.folder),
                 env={
                     "LAB_PACE": str(self.host.driver.pace),
                     "HOME": built.folder,
@@ -165,10 +169,6 @@ class Subject:
         folder = self.host.scratch if self._submission is None else self.host.folder(confined=True)
         self.host.write_file(f"{folder}/{name}", data, 0o644)
         return f"{folder}/{name}"
-
-    def run_in_folder(self) -> None:
-        """Have it run in `folder` from now on, so that what it writes is found there."""
-        self._folder = self.folder
 
     def written(self) -> tuple[str, bytes]:
         """The file in its folder that was written last: name and content; empty if there is none."""
@@ -215,6 +215,25 @@ class Subject:
             return set()
         mask = int(status.partition(f"{field}:")[2].split()[0], 16)
         return {number for number in range(1, 65) if mask & 1 << number - 1}
+
+    def threads(self) -> int:
+        """How many threads its first process has."""
+        status = self.host.read_file(f"/proc/{self.program.pid}/status").decode(errors="replace")
+        return int(status.partition("\nThreads:")[2].split()[0])
+
+    def wait_until(self, look: Callable[[], object], otherwise: Callable[[], str]) -> None:
+        """Wait until `look` is true, as long as it does something.
+
+        Raises:
+            CheckFailed: it never will be; in the words of `otherwise`, which may look again.
+        """
+        self.host.driver.wait_until(
+            lambda: bool(look()),
+            "what the program does",
+            None,
+            lambda within: f"{otherwise()}{within}",
+            by_programs=True,
+        )
 
 
 class Server(Subject):

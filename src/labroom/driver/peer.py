@@ -175,6 +175,15 @@ class Peer:
             lambda within: f"not all came back{within}; {difference(wanted, self.received[self._taken :])}",
         )
 
+    def exchange(self, data: bytes, otherwise: str = "") -> None:
+        """Send bytes, and wait until they come back, and no others before them.
+
+        Raises:
+            CheckFailed: others come, or none.
+        """
+        self.send(data)
+        self.expect(data, otherwise)
+
     def receive(self, count: int, otherwise: str = "") -> bytes:
         """Wait for so many bytes more, and return them."""
 
