@@ -10,7 +10,9 @@ import socket
 import dpkt
 import pytest
 
+from labroom.checks.claims import claim
 from labroom.checks.programs import argv
+from labroom.checks.subjects import Subject
 from labroom.driver import Completed, Driver, Host, Packet, Program
 
 
@@ -114,17 +116,6 @@ def test_reverse(server: Host, alfa: Host, bravo: Host, charlie: Host, domain: s
         assert found.lines == [f"Official name: {guest.name}.{domain}"], f"{guest.address} has the name {found.lines}"
 
 
-def test_unknown(bravo: Host, domain: str, nobody: str) -> None:
-    """A name or an address that nobody has is a message on standard error, and status 1."""
-    for program, argument, message in (
-        ("host_by_name", f"nobody.{domain}", "gethostbyname: Unknown host\n"),
-        ("name_by_address", nobody, "gethostbyaddr: Unknown host\n"),
-    ):
-        unknown = look_up(bravo, program, argument, status=1)
-        assert unknown.stderr == message, f"of {argument}, bravo said {unknown.stderr!r}"
-        assert not unknown.stdout, f"nobody has {argument}, and bravo printed {unknown.lines}"
-
-
 def test_output_that_fails(alfa: Host) -> None:
     """Where the answer can't be written, that is said, and the status is 1."""
     for program, argument in ("host_by_name", alfa.run("hostname").stdout.strip()), ("name_by_address", alfa.address):
@@ -168,16 +159,85 @@ def test_no_name_server(server: Host, charlie: Host, domain: str) -> None:
     assert found.status == 0, f"without a name server, charlie did not find itself: {found.stderr!r}"
 
 
-def test_in_c(server: Host, alfa: Host, domain: str, nobody: str) -> None:
-    """In C, gethostbyname and gethostbyaddr find the same, and fail with the same words."""
-    for program, argument in (
-        *(("host_by_name", name) for name in (f"www.{domain}", "echo", f"nobody.{domain}")),
-        *(("name_by_address", address) for address in (server.address, nobody)),
-    ):
-        in_c = alfa.start(f"{program}.c", argument)
-        in_python = alfa.start(program, argument)
-        assert in_c.wait() == in_python.wait(), f"of {argument}, C makes {in_c.status}, Python {in_python.status}"
-        assert in_c.stderr == in_python.stderr, f"of {argument}, C says {in_c.stderr!r}, Python {in_python.stderr!r}"
-        assert addresses(in_c) == addresses(in_python), f"of {argument}, C says {in_c.lines}, Python {in_python.lines}"
-        names = [[line for line in found.lines if "name" in line or "Alias" in line] for found in (in_c, in_python)]
-        assert names[0] == names[1], f"of {argument}, C says {names[0]}, Python {names[1]}"
+# -- claims -----------------------------------------------------------------------------------------------------
+
+
+def shows(program: Subject, word: str) -> None:
+    """See that the program, which has ended, has printed this name or address, whatever stands around it."""
+    pattern = rf"(?<![\w.-]){re.escape(word)}(?![\w-]|[.]\w)"
+    assert program.program.saw(pattern), f"{word} is not in what it printed: {program.program.lines}"
+
+
+@claim("lesson", "host_by_name")
+def test_addresses(program: Subject, server: Host, alfa: Host, bravo: Host, domain: str) -> None:
+    """All addresses of a name are printed."""
+    program.start(f"www.{domain}").wait()
+    for host in server, alfa, bravo:
+        shows(program, host.address)
+
+
+@claim("lesson", "host_by_name")
+def test_official_name(program: Subject, server: Host, domain: str) -> None:
+    """Of an alias, the official name is printed, and its address."""
+    program.start(f"echo.{domain}").wait()
+    shows(program, f"server.{domain}")
+    shows(program, server.address)
+
+
+@claim("lesson", "host_by_name", needs=["official_name"])
+def test_prints_alias(program: Subject, domain: str) -> None:
+    """The alias itself is printed, too."""
+    program.start(f"echo.{domain}").wait()
+    shows(program, f"echo.{domain}")
+
+
+@claim("lesson", "name_by_address")
+def test_name_of_an_address(program: Subject, alfa: Host, bravo: Host, domain: str) -> None:
+    """Of an address, the name of the host that has it is printed."""
+    for host in alfa, bravo:
+        program.start(host.address).wait()
+        shows(program, f"{host.name}.{domain}")
+
+
+@claim("robustness", "host_by_name", "name_by_address")
+def test_unknown(program: Subject, domain: str, nobody: str) -> None:
+    """Of a name or an address that nobody has, no answer is printed, and no signal ends the program."""
+    by_name = program.name.startswith("host_by_name")
+    ran = program.start(f"nobody.{domain}" if by_name else nobody, tty=False)
+    status = ran.wait()
+    assert status >= 0, f"nobody has that name or address; it {ran.ending}: is NULL looked at?"
+    answered = re.search(r"(?:\d+[.]){3}\d+" if by_name else rf"[\w-]+[.]{re.escape(domain)}", ran.stdout)
+    assert not answered, f"nobody has that name or address, and it printed {answered[0] if answered else ''}"
+
+
+@claim("interface", "host_by_name", "name_by_address")
+def test_herror(program: Subject, domain: str, nobody: str) -> None:
+    """It then says on stderr what `herror` says, and exits with 1."""
+    argument, call = (
+        (f"nobody.{domain}", "gethostbyname") if program.name.startswith("host_by_name") else (nobody, "gethostbyaddr")
+    )
+    ran = program.start(argument, tty=False)
+    ran.expect_exit(1)
+    assert ran.stderr == f"{call}: Unknown host\n", f"of {argument}, it said {ran.stderr!r}"
+
+
+@claim("interface", "host_by_name", "name_by_address")
+def test_lines(program: Subject, server: Host, alfa: Host, domain: str) -> None:
+    """It prints exactly the lines of the handout, and exits with 0."""
+    if program.name.startswith("host_by_name"):
+        argument = f"echo.{domain}"
+        lines = [f"Official name: server.{domain}", f"Alias 1: echo.{domain}"]
+        lines += ["Address type: 2", f"Address 1: {server.address}"]
+    else:
+        argument, lines = alfa.address, [f"Official name: {alfa.name}.{domain}"]
+    ran = program.start(argument)
+    ran.expect_exit(0)
+    assert ran.lines == lines, f"of {argument}, it printed {ran.lines}"
+
+
+@claim("interface", "host_by_name", "name_by_address")
+def test_arguments(program: Subject) -> None:
+    """Without an argument, with two, or with one that is no address where one must be, it exits with 2."""
+    wrong = [[], ["a", "b"], *([] if program.name.startswith("host_by_name") else [["192.168.0.256"], ["www"]])]
+    for arguments in wrong:
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
