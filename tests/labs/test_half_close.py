@@ -283,7 +283,8 @@ def thanks(client: Client, peer: Peer, data: bytes) -> bytes:
 
 
 def connected(client: Client, *output: str) -> Peer:
-    client.use_scratch()
+    """What a client has connected, in a folder of its own for what it writes."""
+    _ = client.folder
     return client.connect(*output)
 
 

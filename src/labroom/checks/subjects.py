@@ -68,10 +68,7 @@ class Subject:
         host: where it runs.
         name: the lab's name of it; "echo_server.c" is our twin in C.
         remarks: what a person should know of how it was started.
-        folder: where it runs, and writes its files.
     """
-
-    folder = ""
 
     def __init__(self, host: Host, name: str, submission: Submission | None) -> None:
         self.host = host
@@ -127,14 +124,11 @@ class Subject:
         if self._folder:
             options["directory"] = self._folder
         if self._submission is None:
-            if self.folder:
-                options = {"directory": self.folder, **options}
             program = self.host.start(self.name, *arguments, **options)
         else:
             built = self._submission.built(self.host, self.name)
             if not self._submission.is_confined(self.host):
                 self.remarks.append(f"it ran unconfined, as {self.host.endpoint.user}, who may not use sudo here")
-            self.folder = built.folder
             program = self.host.start_command(
                 [*(built.elsewhere if self._folder else built.argv), *map(str, arguments)],
                 name=self.called.rpartition("/")[2],
@@ -172,12 +166,8 @@ class Subject:
         self.host.write_file(f"{folder}/{name}", data, 0o644)
         return f"{folder}/{name}"
 
-    def use_scratch(self) -> None:
-        """Have ours run in a folder where it can write; a person's runs in one where it can."""
-        self.folder = self.host.scratch
-
     def written(self) -> tuple[str, bytes]:
-        """The file in its folder that was written last: name and content; empty if there is none."""
+        """The file in its `folder` that was written last: name and content; empty if there is none."""
         found = self.host.start_command(
             ["find", self.folder, "-type", "f", "-printf", "%T@ %P\\n"],
             quiet=True,
