@@ -283,6 +283,7 @@ def thanks(client: Client, peer: Peer, data: bytes) -> bytes:
 
 
 def connected(client: Client, *output: str) -> Peer:
+    """What a client has connected, in a folder of its own for what it writes."""
     client.own_folder()
     return client.connect(*output)
 

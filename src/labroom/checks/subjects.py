@@ -171,7 +171,7 @@ class Subject:
         return f"{folder}/{name}"
 
     def written(self) -> tuple[str, bytes]:
-        """The file in its folder that was written last: name and content; empty if there is none."""
+        """The file in its `folder` that was written last: name and content; empty if there is none."""
         found = self.host.start_command(
             ["find", self.folder, "-type", "f", "-printf", "%T@ %P\\n"],
             quiet=True,
