@@ -326,11 +326,11 @@ def test_answer_in_pieces(client: Client) -> None:
 
 
 @claim("lesson", *CLIENTS, needs=["connects"])
-def test_leaves(client: Client, subject: str) -> None:
+def test_leaves(client: Client) -> None:
     """`Q` leaves the echo client and `END` the line client: the connection is closed, and it is not sent."""
     peer = client.connect()
-    client.type(LEAVE[subject.removesuffix(".c")])
-    peer.expect_end(otherwise=f"{LEAVE[subject.removesuffix('.c')]} was typed")
+    client.type(LEAVE[client.role])
+    peer.expect_end(otherwise=f"{LEAVE[client.role]} was typed")
 
 
 @claim("robustness", *CLIENTS, needs=["connects"])
@@ -371,10 +371,10 @@ def test_message_from_server(client: Client) -> None:
 
 
 @claim("interface", *CLIENTS, needs=["leaves"])
-def test_exits_with_0(client: Client, subject: str) -> None:
+def test_exits_with_0(client: Client) -> None:
     """A client that is left exits with 0."""
     client.connect()
-    client.type(LEAVE[subject.removesuffix(".c")])
+    client.type(LEAVE[client.role])
     client.program.expect_exit(0)
 
 

@@ -6,7 +6,7 @@ A claim is a check whose programs are not ours alone:
     def test_sends_back_every_byte(running: Server, alfa: Host) -> None:
         \"\"\"Every byte comes back, unchanged.\"\"\"
 
-It is run once for each of these programs: ours and its twin in C, or, with `--own`, the person's. Its sentence stands
+It is run once for each of these programs: ours and, but for wording, its twin in C; or, with `--own`, the person's. Its sentence stands
 in the lab's handout, in both languages. What a claim needs has its verdict first; where that failed, it is skipped.
 """
 
@@ -78,8 +78,8 @@ def subjects(claim: Claim, chosen: Chosen) -> list[str]:
         own = [name for name in claim.programs if name in chosen.own]
         compiled = [name for name in own if chosen.own[name].kind in ("c", "c++")]
         return own + [name + SANITIZED for name in compiled if claim.kind == "lesson"]
-    twins = [f"{name}.c" for name in claim.programs if (TWINS / f"{name}.c").exists()]
-    return [*claim.programs, *twins]
+    twins = [] if claim.kind == "interface" else [name for name in claim.programs if (TWINS / f"{name}.c").exists()]
+    return [*claim.programs, *(f"{name}.c" for name in twins)]
 
 
 def select(items: list[pytest.Item], chosen: Chosen, sentence: Callable[[pytest.Item], str]) -> list[pytest.Item]:

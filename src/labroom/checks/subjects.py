@@ -105,6 +105,11 @@ class Subject:
         return self._submission.sources[self.name.removesuffix(SANITIZED)] if self._submission else None
 
     @property
+    def role(self) -> str:
+        """The lab's name of the program that it is, whoever wrote it and however it was built: `echo_client`."""
+        return re.split("[.@]", self.name)[0]
+
+    @property
     def called(self) -> str:
         """As messages name it."""
         return self.source.main if self.source else self.name

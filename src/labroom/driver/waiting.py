@@ -167,7 +167,7 @@ class Shared:
                 idle_since = self._still_idle(idle_since, seen)
                 if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
                     self.waiting = ""
-                    raise CheckFailed(missed(f", and never will: {idle_since[2]}"))
+                    raise CheckFailed(missed(f", and that will not change: {idle_since[2]}"))
             with self.changed:
                 left = deadline - time.monotonic()
                 if left <= 0:
