@@ -220,7 +220,7 @@ def test_lines(program: Subject, alfa: Host) -> None:
             ],
         ),
         "send_number": ([alfa.address, "9090"], ["0x12345678 sent as 12 34 56 78"]),
-    }[program.name.removesuffix(".c")]
+    }[program.role]
     ran = program.start(*arguments)
     ran.expect_exit(0)
     assert ran.lines == lines, f"it printed {ran.lines}"
@@ -229,5 +229,5 @@ def test_lines(program: Subject, alfa: Host) -> None:
 @claim("interface", "byte_order", "address_conversion", "sockaddr", "send_number")
 def test_arguments(program: Subject) -> None:
     """Without its arguments, or with too many or wrong ones, it exits with 2."""
-    for arguments in ARGUMENTS[program.name.removesuffix(".c")]:
+    for arguments in ARGUMENTS[program.role]:
         program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

@@ -282,7 +282,7 @@ def test_lines(program: Subject) -> None:
                 *("group   r-x 5 read, execute", "others  r-- 4 read", "open 3"),
             ],
         ),
-    }[program.name.removesuffix(".c")]
+    }[program.role]
     ran = program.start(*arguments)
     ran.expect_exit(0)
     assert ran.lines == lines, f"it printed {ran.lines}"
@@ -292,5 +292,5 @@ def test_lines(program: Subject) -> None:
 def test_arguments(program: Subject) -> None:
     """Without its arguments, or with wrong ones, it exits with 2."""
     lay(program)
-    for arguments in ARGUMENTS[program.name.removesuffix(".c")]:
+    for arguments in ARGUMENTS[program.role]:
         program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

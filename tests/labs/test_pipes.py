@@ -132,7 +132,7 @@ def test_lines(program: Subject) -> None:
     """It prints exactly the lines of the handout, and exits with 0."""
     ran = program.start(settles=False, env={"LAB_PACE": "1"})
     ran.expect_exit(0)
-    assert ran.lines == LINES[program.name.removesuffix(".c")], f"it printed {ran.lines}"
+    assert ran.lines == LINES[program.role], f"it printed {ran.lines}"
 
 
 @claim("interface", *PROGRAMS)

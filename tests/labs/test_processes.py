@@ -211,7 +211,7 @@ def test_lines(program: Subject) -> None:
     """It prints exactly the lines of the handout, and exits with 0."""
     ran = program.start(settles=False, tty=False)
     ran.expect_exit(0)
-    wanted, printed = OUTPUT[program.name.removesuffix(".c")], ran.lines
+    wanted, printed = OUTPUT[program.role], ran.lines
     if program.name.startswith("fork_values"):
         printed = sorted(printed)
     if program.name.startswith("wait_poll"):  # how often it asks depends on how long its turns take

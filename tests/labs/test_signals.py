@@ -272,7 +272,7 @@ def test_nobody(program: Subject) -> None:
 @claim("interface", *LINES)
 def test_lines(program: Subject) -> None:
     """It prints exactly the lines of the handout, and ends with the status of the handout."""
-    lines, status = LINES[program.name.removesuffix(".c")]
+    lines, status = LINES[program.role]
     ran = program.start(settles=False)
     ran.expect_exit(status)
     assert ran.lines == lines, f"it printed {ran.lines}"

@@ -6,8 +6,9 @@ A claim is a check whose programs are not ours alone:
     def test_sends_back_every_byte(running: Server, alfa: Host) -> None:
         \"\"\"Every byte comes back, unchanged.\"\"\"
 
-It is run once for each of these programs: ours and, but for wording, its twin in C; or, with `--own`, the person's. Its sentence stands
-in the lab's handout, in both languages. What a claim needs has its verdict first; where that failed, it is skipped.
+It is run once for each of these programs: ours and, but for wording, its twin in C; or, with `--own`, the person's. Its
+sentence stands in the lab's handout, in both languages. What a claim needs has its verdict first; where that failed, it
+is skipped.
 """
 
 from __future__ import annotations
