@@ -208,7 +208,7 @@ def test_closes_descriptors(running: Server, alfa: Host) -> None:
     assert len(after) <= len(before), f"three clients later it has {len(after)} descriptors, before {len(before)}"
 
 
-@claim("robustness", *SERVERS, needs=["at_once"])
+@claim("robustness", "select_server", needs=["at_once"])
 def test_twelve(running: Server, alfa: Host) -> None:
     """Twelve clients are served at once, and a new one when all have left."""
     clients: list[Peer] = []
@@ -222,7 +222,7 @@ def test_twelve(running: Server, alfa: Host) -> None:
     running.still_serves(alfa, otherwise="after twelve clients, no other one is served")
 
 
-@claim("robustness", *SERVERS, needs=["at_once"])
+@claim("robustness", "select_server", needs=["at_once"])
 def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that resets its connection ends neither the server nor another client's connection."""
     staying, breaking = running.connect(bravo), running.connect(alfa)
@@ -233,7 +233,7 @@ def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
     running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
 
 
-@claim("robustness", *SERVERS, needs=["at_once"])
+@claim("robustness", "select_server", needs=["at_once"])
 def test_half_a_message(running: Server, alfa: Host) -> None:
     """A client that leaves without a word, or in the midst of a line, stops nobody."""
     for words in (b"", b"half a li"):
@@ -244,7 +244,7 @@ def test_half_a_message(running: Server, alfa: Host) -> None:
     running.still_serves(alfa, otherwise="after clients have left, no other one is served")
 
 
-@claim("robustness", *SERVERS, needs=["at_once"])
+@claim("robustness", "select_server", needs=["at_once"])
 def test_slow_reader(running: Server, alfa: Host, bravo: Host, driver: Driver) -> None:
     """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""
     slow = running.peer(alfa, receive_buffer=4096).wait_connected()
@@ -258,7 +258,7 @@ def test_slow_reader(running: Server, alfa: Host, bravo: Host, driver: Driver) -
     slow.expect(data)
 
 
-@claim("interface", *SERVERS, needs=["closes"])
+@claim("interface", "select_server", needs=["closes"])
 def test_prints(running: Server, alfa: Host) -> None:
     """It prints `connected client : FD` and `closed client : FD`: the descriptor, which the next client gets again."""
     numbers = []
@@ -270,7 +270,7 @@ def test_prints(running: Server, alfa: Host) -> None:
     assert numbers[0] == numbers[1], f"the first client had descriptor {numbers[0]}, the next one {numbers[1]}"
 
 
-@claim("interface", *SERVERS, needs=["answers"])
+@claim("interface", "select_server", needs=["answers"])
 def test_shows(idle: Server, alfa: Host, port: int) -> None:
     """With `--show` it prints `Message from client FD: ` and the message."""
     client = idle.serve(port, "--show").connect(alfa)
@@ -278,14 +278,14 @@ def test_shows(idle: Server, alfa: Host, port: int) -> None:
     idle.program.expect(r"Message from client \d+: grüße, 안녕")
 
 
-@claim("interface", *SERVERS, needs=["listens"])
+@claim("interface", "select_server", needs=["listens"])
 def test_ctrl_c(running: Server) -> None:
     """Ctrl+C ends a server with status 0."""
     running.program.interrupt()
     running.program.expect_exit(0)
 
 
-@claim("interface", *SERVERS)
+@claim("interface", "select_server")
 def test_port_is_taken(idle: Server, server: Host) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
     taken = server.listen()
@@ -293,7 +293,7 @@ def test_port_is_taken(idle: Server, server: Host) -> None:
     assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
 
 
-@claim("interface", *SERVERS)
+@claim("interface", "select_server")
 def test_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
     for arguments in ([], ["0"], ["65536"], ["port"]):
