@@ -17,6 +17,7 @@ def titles() -> dict[str, str]:
 def programs(lab: str) -> list[str]:
     """The programs that a lab's contract, "A program of your own", names: the lab's own, else those of other labs."""
     text = (LABS / lab / "README.md").read_text(encoding="utf-8").partition("\n## A program of your own\n")[2]
+    text = text.partition("\n### ")[0]  # what is checked names others, too
     named = list(dict.fromkeys(re.findall(r"`(\w+)(?: [^`]*)?`", text)))
     own = [name for name in named if (LABS / lab / f"{name}.py").exists()]
     return own or [name for name in named if list(LABS.glob(f"*/{name}.py"))]

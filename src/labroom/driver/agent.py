@@ -612,14 +612,20 @@ class Agent:
             waits: program -> the system calls without a time-out in which its threads are blocked
                 (proc_pid_syscall(5)); none if one of them runs, has a time-out, or can't be looked at.
             busy: bytes are on their way: to a program's standard input, from a peer, or unacknowledged.
+            asleep: all that do not wait so are asleep for now, and have nothing to read.
         """
         self.reap()
         waits: dict[int, list[str]] = {}
         pids = []
+        timed = set()  # sockets of those that wait in another way
+        awake = False
         for process in self.descendants(None):
             pids.append(process["pid"])
             number = process["program"]
             calls = blocked_in(process["pid"]) if process["state"] != "Z" else set()
+            if calls is None:
+                timed |= socket_inodes(process["pid"])
+                awake = awake or any(state not in "STtZ" for state in thread_states(process["pid"]))
             if calls is None or waits.get(number) == [] or number == 0:
                 waits[number] = []
             elif calls:
@@ -627,8 +633,10 @@ class Agent:
         busy = any(program.unwritten for program in self.programs.values() if program.running)
         busy = busy or any(peer.unsent or peer.state == "connecting" for peer in self.peers.values())
         ours = {inode for pid in (os.getpid(), *pids) for inode in socket_inodes(pid)}
-        busy = busy or any(s["inode"] in ours and (s["unsent"] or s["state"] == "SYN_SENT") for s in sockets())
-        return {"waits": {str(number): calls for number, calls in waits.items()}, "busy": busy}
+        here = list(sockets()) if ours else []
+        busy = busy or any(s["inode"] in ours and (s["unsent"] or s["state"] == "SYN_SENT") for s in here)
+        asleep = not awake and not any(s["inode"] in timed and s["unread"] for s in here)
+        return {"waits": {str(number): calls for number, calls in waits.items()}, "busy": busy, "asleep": asleep}
 
     # -- who has used up what ran out -----------------------------------------------------------------------------
 
@@ -787,6 +795,7 @@ class Agent:
         for pid, process in table.items():
             process["program"] = owner(pid, set())
             if process["program"] is not None and wanted in (None, process["program"]):
+                process["command"] = command_line(pid) or f"[{process['name']}]"
                 found.append(process)
         return found
 
@@ -868,6 +877,16 @@ def socket_inodes(pid: int) -> set[int]:
     return found
 
 
+def thread_states(pid: int) -> Iterator[str]:
+    """The state of each thread of a process, as one letter (proc_pid_stat(5)); Z if it is gone."""
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+                yield file.read().decode(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        yield "Z"
+
+
 def blocked_in(pid: int) -> set[str] | None:
     """The calls in which the threads of a process wait for ever; None if one does not, or can't be looked at."""
     found = set()
@@ -878,10 +897,8 @@ def blocked_in(pid: int) -> set[str] | None:
             if not words[0].isdigit():  # "running"; -1: not in a call
                 return None
             name, timeout = ENDLESS.get(int(words[0]), ("", 0))
-            argument = int(words[timeout], 16) if timeout else 0
-            if not name or (
-                argument and argument & 0xFFFFFFFF != 0xFFFFFFFF
-            ):  # a pointer, or milliseconds: -1 is for ever
+            argument = int(words[timeout], 16) if timeout else 0  # a pointer, or milliseconds, of which -1 is for ever
+            if not name or (argument and argument & 0xFFFFFFFF != 0xFFFFFFFF):
                 return None
             found.add(name)
     except (OSError, IndexError, ValueError):
@@ -940,14 +957,12 @@ def marked(pid: int) -> int | None:
 
 
 def processes() -> Iterator[dict[str, Any]]:
-    """All processes: pid, ppid, session, state (one letter) and command line (proc_pid_stat(5))."""
+    """All processes: pid, ppid, session, state (one letter), threads, pages and name (proc_pid_stat(5))."""
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{name}/stat", "rb") as file:
                     head, _, rest = file.read().decode(errors="replace").rpartition(")")
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    command = file.read().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
                 fields = rest.split()
                 yield {
                     "pid": int(name),
@@ -956,8 +971,15 @@ def processes() -> Iterator[dict[str, Any]]:
                     "state": fields[0],
                     "threads": int(fields[17]),
                     "resident": int(fields[21]),  # pages
-                    "command": (command or f"[{head.partition('(')[2]}]")[:COMMAND],
+                    "name": head.partition("(")[2],
                 }
+
+
+def command_line(pid: int) -> str:
+    """The command line of a process, as far as a message needs it; of a zombie nothing."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")[:COMMAND]
+    return ""
 
 
 def sockets() -> Iterator[dict[str, Any]]:

@@ -73,6 +73,12 @@ class Driver(Shared):
             found = list(pool.map(Host.idle, hosts))
         return "" if None in found else ", ".join(filter(None, found)) or "no program of this check runs any more"
 
+    def settled(self) -> bool:
+        """Whether the programs under check have done what they were going to do now."""
+        hosts = self.hosts_in_use
+        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
+            return all(pool.map(Host.settled, hosts))
+
     def connect(self, names: Sequence[str]) -> None:
         """Connect to several hosts side by side; raises as `Host.connect` does."""
         with ThreadPoolExecutor(max(len(names), 1)) as pool:

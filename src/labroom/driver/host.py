@@ -508,15 +508,23 @@ class Host(PeerHost):
 
     def idle(self) -> str | None:
         """What the programs here wait for, if each waits for ever, in words; None while something may still happen."""
-
-        def read(answer: dict[str, Any]) -> tuple[dict[int, list[str]], bool]:
-            return {int(n): [str(c) for c in calls] for n, calls in answer["waits"].items()}, bool(answer["busy"])
-
-        waits, busy = self.ask("blocked", read=read)
+        waits, busy, _ = self._blocked()
         running = [number for number, program in self.programs.items() if program.status is None]
         if busy or not all(waits.get(number) for number in {*running, *waits}):
             return None
         return ", ".join(f"{self.programs[number]} waits in {', '.join(waits[number])}" for number in running)
+
+    def settled(self) -> bool:
+        """Whether the programs here have done what they were going to do now, be it that they wake up later."""
+        _, busy, asleep = self._blocked()
+        return asleep and not busy
+
+    def _blocked(self) -> tuple[dict[int, list[str]], bool, bool]:
+        def read(answer: dict[str, Any]) -> tuple[dict[int, list[str]], bool, bool]:
+            waits = {int(number): [str(call) for call in calls] for number, calls in answer["waits"].items()}
+            return waits, bool(answer["busy"]), bool(answer["asleep"])
+
+        return self.ask("blocked", read=read)
 
     def capture(self, expression: str) -> Capture:
         """Capture packets on all of this host's interfaces while the body of a `with` runs.

