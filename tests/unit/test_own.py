@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from labroom.checks import own
+from labroom.driver import difference
 from labroom.errors import UsageError
 
 pytest_plugins = ["pytester"]
@@ -126,3 +127,43 @@ def test_words_choose_checks_and_what_they_need(pytester: Any, words: str, expec
         "-plabroom.checks.plugin", "--import-mode=importlib", "-pno:cacheprovider", "--collect-only"
     )
     assert len([item for call in done.getcalls("pytest_collection_finish") for item in call.session.items]) == expected
+
+
+ASAN = """\
+=================================================================
+==7==ERROR: AddressSanitizer: stack-buffer-overflow on address 0x7ffc at pc 0x40 bp 0x7f sp 0x7f
+WRITE of size 1 at 0x7ffc thread T0
+    #0 0x401 in __interceptor_strcpy ../asan/asan.cpp:42
+    #1 0x402 in serve /tmp/labroom-x/server.c:31
+    #2 0x403 in main /tmp/labroom-x/server.c:60
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (ASAN, "/tmp/labroom-x/server.c:31: stack-buffer-overflow, WRITE of size 1 (found by ASan)"),  # noqa: S108
+        (
+            "server.c:26:11: runtime error: index 9 out of bounds\n",
+            "server.c:26: index 9 out of bounds (found by UBSan)",
+        ),
+        ("ERROR: it says so itself\n", ""),
+        ("", ""),
+    ],
+)
+def test_what_a_sanitizer_finds_is_one_line_with_the_place(output: str, words: str) -> None:
+    assert own.finding(output, "server.c") == words
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "words"),
+    [
+        (b"hello", b"", "expected 'hello', and nothing came"),
+        (b"hello", b"HELLO", "expected 'hello', got 'HELLO': they differ from byte 1 on"),
+        (b"hello", b"hel", "expected 5 bytes, 'hello'; 3 came, 'hel'"),
+        (b"hello", b"hello\0", r"expected 'hello'; 1 bytes more came, '\0'"),
+        (b"a" * 90 + b"x", b"a" * 90 + b"\x1b", rf"from byte 91 on, expected '{'a' * 20}x', got '{'a' * 20}\x1b'"),
+    ],
+)
+def test_a_difference_is_told_at_the_first_byte(wanted: bytes, got: bytes, words: str) -> None:
+    assert difference(wanted, got) == words

@@ -431,9 +431,12 @@ class Agent:
 
     def do_listening(self, program: int) -> list[dict[str, Any]]:
         """The sockets of a program in LISTEN, and its UDP sockets without a peer."""
-        own = {inode for process in self.descendants(program) for inode in socket_inodes(process["pid"])}
         states = {"tcp": "LISTEN", "udp": "CLOSE"}
-        return [s for s in sockets() if s["inode"] in own and s["state"] == states[s["protocol"]]]
+        waiting = [s for s in self.do_sockets() if s["state"] == states[s["protocol"]]]
+        if not waiting:  # nobody's, and that is soon seen
+            return []
+        own = {inode for process in self.descendants(program) for inode in socket_inodes(process["pid"])}
+        return [s for s in waiting if s["inode"] in own]
 
     def do_clear(self) -> None:
         """Remove the folders that `do_scratch` has made, and what confined programs have left elsewhere."""
