@@ -1,6 +1,6 @@
 """Runs the project's tests: in suites, of which those that mostly wait run side by side. `./labroom test` comes here.
 
-    ./labroom test                 every suite
+    ./labroom test                 every suite but `own`
     ./labroom test unit room       these suites
     ./labroom test unit --coverage and which lines of the package they come by, by any process that they start
     ./labroom test tests/unit -x   pytest, on what is named, with its own options
@@ -51,6 +51,7 @@ class Suite:
         last: a command that ends what the steps may have left up, whatever became of them.
         packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
         at_once: how many of its steps run at a time.
+        by_default: whether it runs where no suite is named.
         kept: returns the file that is kept between runs, being expensive; its name has a digest of what is in it.
     """
 
@@ -60,6 +61,7 @@ class Suite:
     last: Step = ()
     packages: tuple[str, ...] = ()
     at_once: int = 1
+    by_default: bool = True
     kept: Callable[[], Path] | None = None
 
 
@@ -78,7 +80,7 @@ def suites() -> list[Suite]:
     provision: list[Step] = [] if own_room else [(_tool("ansible-playbook"), "-i", "room.yml", "playbooks/room.yml")]
     scenarios = sorted(file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml"))
     scenarios.remove("default")  # the room's playbook, which lab_room runs on bare machines, too; GitHub runs it
-    room_tests = _pytest("room", "tests/guests", "tests/room", "tests/own", "--ansible-inventory=room.yml")
+    room_tests = _pytest("room", "tests/guests", "tests/room", "--ansible-inventory=room.yml")
     return [
         Suite("linters", ((_tool("pre-commit"), "run", "--all-files"),)),
         Suite(
@@ -92,6 +94,13 @@ def suites() -> list[Suite]:
             ((*_LABROOM, "up"), *provision, (*_LABROOM, "check"), room_tests),
             after=("unit",),
             last=(*_LABROOM, "down") if own_room else (),
+        ),
+        Suite(
+            "own",
+            ((*_LABROOM, "up"), _pytest("own", "tests/own")),  # minutes; tests/room has some of it
+            after=("room",),
+            last=(*_LABROOM, "down") if own_room else (),
+            by_default=False,
         ),
         Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),
         Suite(
@@ -308,7 +317,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupted)
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
-    chosen = [suite for suite in known.values() if not names or suite.name in names]
+    chosen = [suite for suite in known.values() if suite.name in names or (not names and suite.by_default)]
     packages.install(*{name for suite in chosen for name in suite.packages})
     began = time.monotonic()
     run = Run(chosen, covered="--coverage" in arguments)
