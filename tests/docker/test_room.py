@@ -31,8 +31,13 @@ def test_containers_are_not_privileged(room: Machine) -> None:
     }
 
 
-def test_all_labs_pass(room: Machine) -> None:
-    assert re.search(r"^(\d+) labs: \1 passed; \d+ checks in", room.labroom("check"), re.MULTILINE)  # none skipped
+# What could be otherwise in containers: networks, names, ports, captures, processes. The others' programs don't see it.
+LABS = ("name_lookup", "outside_access", "processes", "tcp_close", "tcp_hello", "udp_chat")
+
+
+def test_labs_pass(room: Machine) -> None:
+    said = room.labroom("check", *LABS)
+    assert re.search(rf"^{len(LABS)} labs: {len(LABS)} passed; \d+ checks in", said, re.MULTILINE)  # none skipped
 
 
 def test_guests_are_what_the_roles_promise(room: Machine) -> None:
