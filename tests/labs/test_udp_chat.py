@@ -330,7 +330,7 @@ def test_prints_messages(running: Server, alfa: Host) -> None:
 @claim("interface", "udp_echo_server", needs=["answers_each"])
 def test_buffer(idle: Server, port: int, alfa: Host) -> None:
     """With `--buffer 30` a datagram is cut to 30 bytes, and the rest is lost: the next one is whole."""
-    idle.serve(port, "--buffer", "30", protocol="udp")
+    idle.serve(port, "--buffer", "30")
     peer = idle.datagrams(alfa)
     peer.send_to(b"0123456789" * 4, (idle.address, idle.port))
     got, _ = peer.datagram()

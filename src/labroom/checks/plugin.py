@@ -252,9 +252,9 @@ def idle(request: pytest.FixtureRequest, server: Host, subject: str, submission:
 
 
 @pytest.fixture
-def running(request: pytest.FixtureRequest, idle: Server, port: int) -> Server:
+def running(idle: Server, port: int) -> Server:
     """The server that a claim is about; it listens."""
-    return idle.serve(port, protocol="udp" if lab_of(request.node.path) == "udp_chat" else "tcp")
+    return idle.serve(port)
 
 
 @pytest.fixture

@@ -252,7 +252,7 @@ class Server(Subject):
     address = ""
     port = 0
 
-    def serve(self, port: int, *options: str, protocol: str = "tcp") -> Server:
+    def serve(self, port: int, *options: str) -> Server:
         """Start it on a port, and wait until it listens: on that port, or on the one that it has chosen itself.
 
         Raises:
@@ -264,7 +264,7 @@ class Server(Subject):
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(port=port))
             try:
-                self._found(self._wait_listening(protocol), port)
+                self._found(self._wait_listening(), port)
             except CheckFailed as error:
                 last = last or error
                 self._give_up_unless_decided(last)
@@ -283,10 +283,10 @@ class Server(Subject):
             return [[word.replace("{port}", str(port)) for word in known]]
         return [[str(port)], [], ["0.0.0.0", str(port)]]  # noqa: S104
 
-    def _wait_listening(self, protocol: str) -> Socket:
+    def _wait_listening(self) -> Socket:
         def look() -> Socket | None:
             over = self.program.over
-            if found := [s for s in self.host.listening(self.program) if s.protocol == protocol]:
+            if found := self.host.listening(self.program):  # by TCP or UDP
                 return found[0]
             if over:
                 raise CheckFailed(f"{self.program.last_words}, and did not listen")

@@ -599,15 +599,20 @@ class Host(PeerHost):
             self._lost = False  # the next check may try again
             return []
         ended = {number for number, program in started.items() if program.status is not None}
-        orphans = self.ask(
-            "processes",
-            read=lambda found: [str(p["command"]) for p in found if p["program"] in ended | {0}],
-            program=None,
-        )
+        orphans = [
+            process
+            for process in self.ask(
+                "processes",
+                read=lambda found: _processes([p for p in found if p["program"] in ended | {0}]),
+                program=None,
+            )
+            if process.state not in "ZX"
+            and not process.command.startswith("[")  # it is ending: no command line is left
+        ]
         self.kill()
         if scratch or self.driver.as_root:
             self.ask("clear")
-        return orphans
+        return [process.command for process in orphans]
 
     def hear(self, message: dict[str, Any]) -> None:
         """Take in what a program did; of one of an earlier check, nothing."""
