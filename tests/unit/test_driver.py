@@ -340,10 +340,21 @@ def test_a_server_that_ends_is_not_waited_for(alfa: Host) -> None:
     assert time.monotonic() - began < LONG
 
 
-def test_addresses_are_read_as_the_kernel_writes_them() -> None:
-    assert agent.address("0100007F:2382") == ("127.0.0.1", 9090)
-    assert agent.address("0000000000000000FFFF0000804AA8C0:46A0") == ("192.168.74.128", 18080)
-    assert agent.address("00000000000000000000000001000000:0016") == ("::1", 22)
+def test_ipv4_by_an_ipv6_socket_is_shown_as_ipv4(alfa: Host) -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listening:
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client, socket.create_connection(("::1", port)) as other:
+            ends = {found.remote for found in alfa.connections(port)} - {("127.0.0.1", port), ("::1", port)}
+            assert ends == {client.getsockname()[:2], other.getsockname()[:2]}
+            assert alfa.wait_for_listening(port).local == ("::", port)
+            assert alfa.wait_for_listening(port).unread == 2  # connections not accepted yet
+
+
+def test_bytes_not_read_yet_are_seen(alfa: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as own:
+        own.sendall(b"x" * 1000)
+        (found,) = (s for s in alfa.connections(listening.getsockname()[1]) if s.local == listening.getsockname())
+        assert (found.state, found.unread, found.unsent) == ("ESTABLISHED", 1000, 0)
 
 
 # -- nothing stays ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 lab; "echo_server.c" is its twin in C.
 """
 
+import functools
 import hashlib
 import posixpath
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ def ours(host: Host, name: str) -> Launch:
     return Launch((file,), f"{LABS}/{host.driver.lab}", name.rpartition("/")[2])
 
 
+@functools.cache  # of a host object, so for one driver
 def twin(host: Host, name: str, folder: Path = TWINS) -> Launch:
     """Its twin in C, run in the user's home: compiled on the guest, once for as long as its sources stay the same.
 

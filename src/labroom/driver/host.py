@@ -508,7 +508,7 @@ class Host(PeerHost):
 
     def idle(self) -> str | None:
         """What the programs here wait for, if each waits for ever, in words; None while something may still happen."""
-        waits, busy, _ = self._blocked()
+        waits, busy = self._blocked()
         running = [number for number, program in self.programs.items() if program.status is None]
         if busy or not all(waits.get(number) for number in {*running, *waits}):
             return None
@@ -516,13 +516,12 @@ class Host(PeerHost):
 
     def settled(self) -> bool:
         """Whether the programs here have done what they were going to do now, be it that they wake up later."""
-        _, busy, asleep = self._blocked()
-        return asleep and not busy
+        return not self._blocked()[1]
 
-    def _blocked(self) -> tuple[dict[int, list[str]], bool, bool]:
-        def read(answer: dict[str, Any]) -> tuple[dict[int, list[str]], bool, bool]:
+    def _blocked(self) -> tuple[dict[int, list[str]], bool]:
+        def read(answer: dict[str, Any]) -> tuple[dict[int, list[str]], bool]:
             waits = {int(number): [str(call) for call in calls] for number, calls in answer["waits"].items()}
-            return waits, bool(answer["busy"]), bool(answer["asleep"])
+            return waits, bool(answer["busy"])
 
         return self.ask("blocked", read=read)
 

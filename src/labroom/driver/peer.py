@@ -92,8 +92,8 @@ class Peer:
         port = self.address[1]
 
         def look() -> bool:
-            return any(s.remote[1] == port and not s.unread for s in reader.sockets()) and not any(
-                s.local[1] == port and s.unsent for s in self.host.sockets()
+            return any(s.remote[1] == port and not s.unread for s in reader.sockets(port)) and not any(
+                s.local[1] == port and s.unsent for s in self.host.sockets(port)
             )
 
         self._driver.wait_until(

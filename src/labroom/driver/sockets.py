@@ -13,13 +13,13 @@ from labroom.errors import CheckFailed
 class SocketHost(Connection):
     """A host, as its sockets show it."""
 
-    def sockets(self) -> list[Socket]:
-        """All TCP and UDP sockets of the host, but for sshd's own."""
-        return self.ask("sockets", read=read_sockets)
+    def sockets(self, port: int = 0) -> list[Socket]:
+        """All TCP and UDP sockets of the host, or those with this port at either end, but for sshd's own."""
+        return self.ask("sockets", read=read_sockets, port=port)
 
     def connections(self, port: int) -> list[Socket]:
         """The TCP connections here with this port at either end, in whatever state but LISTEN."""
-        return [s for s in self.sockets() if s.protocol == "tcp" and port in (s.local[1], s.remote[1]) and s.remote[1]]
+        return [s for s in self.sockets(port) if s.protocol == "tcp" and s.remote[1]]
 
     def wait_for_listening(self, port: int, timeout: float | None = None, *, protocol: str = "tcp") -> Socket:
         """Wait until a TCP socket is in LISTEN on `port`, or (protocol `udp`) a UDP socket is bound to it.
@@ -33,7 +33,7 @@ class SocketHost(Connection):
 
         def look() -> Socket | None:
             over = self.all_ended
-            for found in self.sockets():
+            for found in self.sockets(port):
                 if found.protocol == protocol and found.state == waiting and found.local[1] == port:
                     return found
             if over:
@@ -96,8 +96,7 @@ class SocketHost(Connection):
 
     def unused_port(self) -> int:
         """A port of the driver's `ports` that no socket of this host uses, not even one in TIME_WAIT."""
-        used = {found.local[1] for found in self.sockets()}
-        return next(port for port in self.driver.ports if port not in used)
+        return next(port for port in self.driver.ports if self.ask("is_free", read=bool, port=port))
 
     def source_address(self, to: SocketHost) -> str:
         """The own address from which this host speaks to another."""

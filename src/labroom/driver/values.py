@@ -23,6 +23,9 @@ OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and faile
 BUSY_PROCESSES = 16  # of one program that run: more, and it is the program itself that takes the processors
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
 PORTS = range(20000, 32000)  # below the ephemeral ports, 32768 and up (ip(7))
+# A driver begins at the port that the clock points to, which goes round once in this time: slower than TIME_WAIT ends
+# (60 s), and faster than checks use ports; so no driver meets connections of one before it, on any host.
+PORTS_SECONDS = 120
 PACE = 0.02  # LAB_PACE of the programs under check: a pause of the lecture's 1 s takes 20 ms
 WHEN_SLOW = "check again when there is less to do, or with LABROOM_PATIENCE=3 in the environment"
 

@@ -21,6 +21,7 @@ from labroom.driver.values import (
     PATIENCE,
     POLL_SECONDS,
     PORTS,
+    PORTS_SECONDS,
     SETTLE_SECONDS,
     WHEN_SLOW,
     Event,
@@ -89,7 +90,7 @@ class Shared:
         self.watched: set[int] = set()
         self.changed = threading.Condition(threading.RLock())
         self.numbers = itertools.count(1)
-        start = time.time_ns() // 1000 % len(ports)  # elsewhere each time: the last run left its TIME_WAITs
+        start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
         self._began = time.monotonic()
         self._happenings = 0  # counts what programs did

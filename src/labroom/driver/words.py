@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from labroom.driver.values import short
-
+_LONG, _HEAD = 200, 150  # bytes: of what is longer, a message shows its head
 _AROUND = 20  # bytes shown on either side of a difference
 
 
 def shown(data: bytes) -> str:
     r"""Bytes as a person reads them, in quotes: text as it is, `\n`, `\0` and no text as escapes; cut if long."""
-    text = data.decode("utf-8", "backslashreplace")
+    cut = f"… ({len(data)} bytes)" if len(data) > _LONG else ""
+    text = (data[:_HEAD] if cut else data).decode("utf-8", "backslashreplace")
     for plain, escape in (("\n", r"\n"), ("\r", r"\r"), ("\t", r"\t"), ("\0", r"\0")):
         text = text.replace(plain, escape)
     text = "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
-    return f"{short(text)!r}".replace("\\\\", "\\") if "'" in text else f"'{short(text)}'"
+    text += cut
+    return f"{text!r}".replace("\\\\", "\\") if "'" in text else f"'{text}'"
 
 
 def difference(wanted: bytes, got: bytes) -> str:
