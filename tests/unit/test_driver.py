@@ -597,6 +597,37 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
     driver.close()
 
 
+# -- order of time ----------------------------------------------------------------------------------------------
+
+
+def test_events_are_in_the_order_in_which_they_happened(sshd: Any, tmp_path: Path) -> None:
+    """Not in that in which they come: alfa's sshd is held up, and what its agent said first comes last."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    with closing(Driver({name: replace(sshd.endpoint, name=name) for name in ("alfa", "bravo")})) as driver:
+        driver.begin("lab")
+        first = driver.hosts["alfa"].start_command(["sh", "-c", f"read line <{go}; echo first; read line"])
+        second = driver.hosts["bravo"].start_command(["sh", "-c", "read line; echo second"])
+        agent_of_alfa = parent_of(first.pid)
+        held = parent_of(agent_of_alfa)
+        said = said_by(agent_of_alfa)
+        os.kill(held, signal.SIGSTOP)
+        try:
+            go.write_text("\n")
+            wait_for(lambda: said_by(agent_of_alfa) > said, "alfa's agent to say what came")
+            second.send("")
+            second.expect("second")
+        finally:
+            os.kill(held, signal.SIGCONT)
+        first.expect("first")
+        assert [event.text for event in driver.transcript if event.stream == "stdout"] == ["first", "second"]
+
+
+def said_by(pid: int) -> int:
+    """How many bytes a process has written, proc_pid_io(5)."""
+    return int(Path(f"/proc/{pid}/io").read_text().partition("wchar: ")[2].split()[0])
+
+
 # -- slow machines ----------------------------------------------------------------------------------------------
 
 

@@ -8,12 +8,15 @@ speaks one JSON object per line. On its standard input, requests:
 
 on its standard output, an answer to each (`result` or `error`), and between them what the programs do:
 
-    {"id": 7, "result": 4711}
+    {"time": 1.5, "id": 7, "result": 4711}
     {"id": 7, "error": {"name": "ENOENT", ...}}             see `Agent.explain`; whose fault it is, the driver decides
     {"program": 1, "stream": "stdout", "text": "..."}       bytes, as the characters U+0000 to U+00FF; "": its end
     {"program": 1, "exit": 0}                               status; -9 if killed by signal 9
     {"program": 1, "exit": -9, "memory": 0.8}               killed since the guest ran out of memory: its share of that
     {"peer": "1", "event": "data", "text": "..."}           what became of a socket of our own: see `Peer`
+
+each with the `time` at which it was said, in seconds of CLOCK_MONOTONIC (clock_gettime(2)), by which events of several
+guests are put in order.
 
 The agent is the *subreaper* (prctl(2), PR_SET_CHILD_SUBREAPER) of all that it starts: a process that forks twice and
 calls setsid becomes the agent's child, not init's. So the processes of a driver are exactly the agent's descendants,
@@ -213,7 +216,7 @@ class Agent:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one line to the driver; if it is gone, let the main loop end."""
-        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        data = json.dumps({"time": time.monotonic(), **message}, separators=(",", ":")).encode() + b"\n"
         try:
             while data and not self.over:
                 data = data[os.write(self.replies, data) :]

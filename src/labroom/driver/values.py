@@ -48,7 +48,7 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        time: seconds since the check began, when the driver came to know.
+        time: seconds since the check began, when its host said so: see `Connection._set_clock`.
         host: name of the host.
         program: name of the program, numbered if the check started several of one name on one host.
         stream: `stdout` or `stderr` (a line printed), `stdin` (a line sent), `start`, `signal`, `exit`, or `note`.
