@@ -93,6 +93,7 @@ ENDLESS = {
     int(number): (name, int(timeout))
     for name, number, timeout in map(str.split, filter(None, _CALLS.get(os.uname().machine, "").split(";")))
 }
+ON_DESCRIPTOR = ("read", "write", "accept", "recv", "send")  # calls whose first argument is one begin so
 
 prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -894,7 +895,10 @@ def thread_states(pid: int) -> Iterator[str]:
 
 
 def blocked_in(pid: int) -> set[str] | None:
-    """The calls in which the threads of a process wait for ever; None if one does not, or can't be looked at."""
+    """The calls in which the threads of a process wait for ever, such as `read(0)`: on which descriptor.
+
+    None if a thread does not wait so, or can't be looked at.
+    """
     found = set()
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -906,7 +910,7 @@ def blocked_in(pid: int) -> set[str] | None:
             argument = int(words[timeout], 16) if timeout else 0  # a pointer, or milliseconds, of which -1 is for ever
             if not name or (argument and argument & 0xFFFFFFFF != 0xFFFFFFFF):
                 return None
-            found.add(name)
+            found.add(f"{name}({int(words[1], 16) if name.startswith(ON_DESCRIPTOR) else ''})")
     except (OSError, IndexError, ValueError):
         return None
     return found

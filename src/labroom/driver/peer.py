@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from labroom.driver.sockets import SocketHost
 from labroom.driver.values import PEER_LIMIT, in_words, short
 from labroom.driver.waiting import Shared
-from labroom.driver.words import difference, shown
+from labroom.driver.words import HINT, counted, difference, shown
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed
 
@@ -25,6 +25,10 @@ _ERRORS = {
     "ETIMEDOUT": "the other side did not answer",
     "EHOSTUNREACH": "there is no way to the other side",
 }
+_PARTIAL = (
+    "recv() gives what has come so far, as much as its buffer holds, and send() may take less than all: "
+    "both say how much, and are repeated until all is done"
+)
 
 
 class Peer:
@@ -165,15 +169,15 @@ class Peer:
             if not wanted.startswith(got):
                 raise self._failed(otherwise, difference(wanted, got))
             if self.ended or self.error:
-                raise self._failed(otherwise, f"{self._why_ended}; {difference(wanted, got)}")
+                raise self._failed(otherwise, f"{self._why_ended}\n{difference(wanted, got)}")
             return False
 
-        self._wait(
-            look,
-            f"to receive {shown(wanted)}",
-            otherwise,
-            lambda within: f"not all came back{within}; {difference(wanted, self.received[self._taken :])}",
-        )
+        def missed(within: str) -> str:
+            got = self.received[self._taken :]
+            words = f"{'not all' if got else 'nothing'} came{within}\n{difference(wanted, got)}"
+            return words if not got or HINT in words else f"{words}\n{HINT}{_PARTIAL}"
+
+        self._wait(look, f"to receive {shown(wanted)}", otherwise, missed)
 
     def exchange(self, data: bytes, otherwise: str = "") -> None:
         """Send bytes, and wait until they come back, and no others before them.
@@ -193,14 +197,14 @@ class Peer:
                 self._taken += count
                 return got
             if self.ended or self.error:
-                raise self._failed(otherwise, f"{self._why_ended} after {len(got)} of {count} bytes")
+                raise self._failed(otherwise, f"{self._why_ended} after {len(got)} of {counted(count, 'byte')}")
             return None
 
         return self._wait(
             look,
-            f"to receive {count} bytes",
+            f"to receive {counted(count, 'byte')}",
             otherwise,
-            lambda within: f"{len(self.received) - self._taken} of {count} bytes came{within}",
+            lambda within: f"{len(self.received) - self._taken} of {counted(count, 'byte')} came{within}",
         )
 
     def rest(self) -> bytes:
@@ -313,7 +317,7 @@ class Peer:
     def _failed(self, otherwise: str, detail: str) -> CheckFailed:
         self._driver.settle()  # a connection ends before the program does that ends
         endings = self._driver.endings()
-        return CheckFailed(in_words(otherwise, f"{detail}; {endings}" if endings else detail))
+        return CheckFailed(in_words(otherwise, f"{detail}\n{endings}" if endings else detail))
 
     def _event(self, stream: str, text: str) -> None:
         self._driver.record(self.host.name, self.title, stream, text)

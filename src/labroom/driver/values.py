@@ -133,5 +133,5 @@ def short(text: str) -> str:
 
 
 def in_words(otherwise: str, detail: str) -> str:
-    """A message: a check's own words with the detail in brackets, or the detail alone."""
-    return f"{otherwise} ({detail})" if otherwise else detail
+    """A message: a check's own words, and the detail on a line of its own; or the detail alone."""
+    return f"{otherwise}\n{detail}" if otherwise else detail
