@@ -442,6 +442,11 @@ class Agent:
         own = {inode for process in self.descendants(program) for inode in socket_inodes(process["pid"])}
         return [s for s in waiting if s["inode"] in own]
 
+    def do_held(self) -> list[int]:
+        """The inodes of the sockets that the programs and the peers here hold."""
+        pids = [os.getpid(), *(process["pid"] for process in self.descendants(None))]
+        return sorted({inode for pid in pids for inode in socket_inodes(pid)})
+
     def do_clear(self) -> None:
         """Remove the folders that `do_scratch` has made, and what confined programs have left elsewhere."""
         while self.scratch:

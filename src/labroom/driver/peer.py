@@ -73,6 +73,9 @@ class Peer:
 
     def send_to(self, data: bytes, to: tuple[str, int]) -> None:
         """Send a datagram."""
+        if self.title.startswith("client") and to != self.to:
+            self.to = to
+            self.does(f"nc -u {to[0]} {to[1]}")
         self._event("stdin", shown(data))
         self.host.ask("peer_send", named=True, peer=self.name, text=data.decode("latin-1"), to=list(to))
 
@@ -136,6 +139,10 @@ class Peer:
         """Read again."""
         self._event("stdin", "(reads again)")
         self.host.ask("peer_read", peer=self.name, on=True)
+
+    def does(self, command: str) -> None:
+        """Say what it is in the transcript: the command by which a person does the same by hand."""
+        self._event("start", command)
 
     # -- what is awaited ----------------------------------------------------------------------------------------
 
@@ -342,9 +349,9 @@ class PeerHost(SocketHost):
         """A server on this host, whose clients are accepted as they come; port 0: any."""
         return self._peer("listen", "server", None, port, receive_buffer)
 
-    def datagrams(self, port: int = 0) -> Peer:
-        """A UDP socket on this host."""
-        return self._peer("udp", "socket", None, port)
+    def datagrams(self, port: int | None = None) -> Peer:
+        """A UDP socket on this host: a client's, or a server's on a port (0: any)."""
+        return self._peer("udp", "client" if port is None else "server", None, port or 0)
 
     def _peer(self, kind: str, title: str, to: tuple[str, int] | None, port: int = 0, receive_buffer: int = 0) -> Peer:
         name = str(next(self.driver.numbers))
@@ -360,4 +367,9 @@ class PeerHost(SocketHost):
             port=port,
             receive_buffer=receive_buffer,
         )
+        self.driver.watched.add(peer.address[1])
+        if to:
+            peer.does(f"nc {to[0]} {to[1]}")
+        elif title == "server":
+            peer.does(f"nc {'-u ' if kind == 'udp' else ''}-l {peer.address[1]}")
         return peer

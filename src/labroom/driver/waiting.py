@@ -59,7 +59,7 @@ class Shared:
         transcript: the events of this check, in order of time.
         audience: is shown each event as it happens.
         conditions: what must hold during every wait; they raise CheckFailed.
-        watched: ports whose sockets this check has waited for.
+        watched: ports that this check is about.
         changed: guards what the hosts' readers write; notified whenever something happened.
         numbers: of requests to agents, and of programs.
         ports: ports to use, endlessly.
