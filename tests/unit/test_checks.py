@@ -101,6 +101,7 @@ def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoin
         ("start", "cat"),
         ("stdin", "question"),
         ("stdout", "question"),
+        ("note", "here it failed"),
     ]
     assert "alfa" in words.sockets
     assert found["test_left"].left_behind == {"alfa": ["sleep 1000"]}

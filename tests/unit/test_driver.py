@@ -264,8 +264,8 @@ def test_an_ended_program_is_not_waited_for(alfa: Host) -> None:
         hello.expect("good bye", LONG, otherwise="alfa left without a word")
     assert time.monotonic() - began < LONG
     assert str(failed.value) == (
-        "alfa left without a word (alfa's hello ended with status 3 and did not print 'good bye'; "
-        "it printed 'hello' / 'no such thing')"
+        "alfa left without a word\nalfa's hello ended with status 3 and did not print 'good bye'; "
+        "it printed 'hello' / 'no such thing'"
     )
 
 
@@ -430,7 +430,7 @@ def test_a_zombie_is_waited_for(alfa: Host) -> None:
     assert (parent.pid, zombie.ppid) == (program.pid, program.pid)
     program.send("")
     assert len(program.wait_for_processes(lambda found: len(found) == 1, "no zombie")) == 1
-    with pytest.raises(CheckFailed, match=r"no child died \(not seen within 1 s: a zombie; .*zombie.py \("):
+    with pytest.raises(CheckFailed, match=r"no child died\nnot seen within 1 s: a zombie; .*zombie.py"):
         program.wait_for_processes(lambda found: len(found) == 2, "a zombie", 1, otherwise="no child died")
     program.send("")
     program.expect_exit(0)
@@ -606,6 +606,37 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
         slow.expect("done", timeout=0.8)
     assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
     driver.close()
+
+
+# -- order of time ----------------------------------------------------------------------------------------------
+
+
+def test_events_are_in_the_order_in_which_they_happened(sshd: Any, tmp_path: Path) -> None:
+    """Not in that in which they come: alfa's sshd is held up, and what its agent said first comes last."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    with closing(Driver({name: replace(sshd.endpoint, name=name) for name in ("alfa", "bravo")})) as driver:
+        driver.begin("lab")
+        first = driver.hosts["alfa"].start_command(["sh", "-c", f"read line <{go}; echo first; read line"])
+        second = driver.hosts["bravo"].start_command(["sh", "-c", "read line; echo second"])
+        agent_of_alfa = parent_of(first.pid)
+        held = parent_of(agent_of_alfa)
+        said = said_by(agent_of_alfa)
+        os.kill(held, signal.SIGSTOP)
+        try:
+            go.write_text("\n")
+            wait_for(lambda: said_by(agent_of_alfa) > said, "alfa's agent to say what came")
+            second.send("")
+            second.expect("second")
+        finally:
+            os.kill(held, signal.SIGCONT)
+        first.expect("first")
+        assert [event.text for event in driver.transcript if event.stream == "stdout"] == ["first", "second"]
+
+
+def said_by(pid: int) -> int:
+    """How many bytes a process has written, proc_pid_io(5)."""
+    return int(Path(f"/proc/{pid}/io").read_text().partition("wchar: ")[2].split()[0])
 
 
 # -- slow machines ----------------------------------------------------------------------------------------------

@@ -243,6 +243,19 @@ def test_a_file_of_several_pieces_comes_whole(confined: Confined, tmp_path: Path
     assert alfa.read_file(f"{tmp_path}/file") == data
 
 
+# -- another clock ----------------------------------------------------------------------------------------------
+
+
+@AS_ROOT
+def test_a_host_whose_clock_is_behind(confined: Confined) -> None:
+    alfa = confined("unshare", "--time", "--monotonic=-20", "--fork", "--kill-child")
+    alfa.driver.note("before")
+    alfa.start_command(["echo", "told"]).expect("told")
+    alfa.driver.note("after")
+    texts = [event.text for event in alfa.driver.transcript if event.stream != "exit"]
+    assert texts == ["before", "echo told", "told", "after"]
+
+
 # -- agents that are none of ours -------------------------------------------------------------------------------
 
 
@@ -252,16 +265,18 @@ def test_a_file_of_several_pieces_comes_whole(confined: Confined, tmp_path: Path
         "print('Welcome!')",
         "print('[1]')",
         "print('{}')",
-        """print('{"id": 1, "result": 1}'); print('{"id": 1, "result": 1}')""",
-        """print('{"id": 4711, "result": 1}')""",
-        """print('{"program": 4711, "stream": "stdout", "text": "x"}')""",
-        """print('{"program": [], "exit": 0}')""",
-        """print('{"program": 1, "exit": "soon"}')""",
-        """print('{"program": 1, "stream": "stdlog", "text": "x"}')""",
-        """print('{"program": 1, "stream": "stdout", "text": "€"}')""",
-        """print('{"id": 2, "result": {}}')""",
-        """print('{"id": 2, "error": "no"}')""",
-        """print('{"id": 2}')""",
+        """print('{"time": 1.0, "id": 1, "result": 1}'); print('{"time": 1.0, "id": 1, "result": 1}')""",
+        """print('{"time": 1.0, "id": 4711, "result": 1}')""",
+        """print('{"time": 1.0, "program": 4711, "stream": "stdout", "text": "x"}')""",
+        """print('{"time": 1.0, "program": [], "exit": 0}')""",
+        """print('{"time": 1.0, "program": 1, "exit": "soon"}')""",
+        """print('{"time": 1.0, "program": 1, "stream": "stdlog", "text": "x"}')""",
+        """print('{"time": 1.0, "program": 1, "stream": "stdout", "text": "€"}')""",
+        """print('{"time": 1.0, "id": 2, "result": {}}')""",
+        """print('{"time": 1.0, "id": 2, "error": "no"}')""",
+        """print('{"time": 1.0, "id": 2}')""",
+        """print('{"id": 2, "result": 4711}')""",
+        """print('{"time": "now", "id": 2, "result": 4711}')""",
         "print('[' * 100000)",
         f"print('x' * {LINE_BYTES + (1 << 20)})",
     ],

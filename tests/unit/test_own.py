@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from labroom.checks import own
-from labroom.driver import difference
+from labroom.driver import Process, difference
+from labroom.driver.words import grouped
 from labroom.errors import UsageError
 
 pytest_plugins = ["pytester"]
@@ -158,12 +159,50 @@ def test_what_a_sanitizer_finds_is_one_line_with_the_place(output: str, words: s
 @pytest.mark.parametrize(
     ("wanted", "got", "words"),
     [
-        (b"hello", b"", "expected 'hello', and nothing came"),
-        (b"hello", b"HELLO", "expected 'hello', got 'HELLO': they differ from byte 1 on"),
-        (b"hello", b"hel", "expected 5 bytes, 'hello'; 3 came, 'hel'"),
-        (b"hello", b"hello\0", r"expected 'hello'; 1 bytes more came, '\0'"),
-        (b"a" * 90 + b"x", b"a" * 90 + b"\x1b", rf"from byte 91 on, expected '{'a' * 20}x', got '{'a' * 20}\x1b'"),
+        (b"hello", b"hello", ["expected 'hello', and that came"]),
+        (b"hello", b"", ["expected  'hello'", "got       ''", "           ^ nothing came"]),
+        (b"hello", b"hEllo", ["expected  'hello'", "got       'hEllo'", "            ^ they differ from byte 2 on"]),
+        (b"hello", b"hel", ["expected  'hello'", "got       'hel'", "              ^ 3 came, of 5 bytes"]),
+        (b"hi", b"hi!", ["expected  'hi'", "got       'hi!'", "             ^ 1 byte more came"]),
+        ("강!".encode(), "강".encode(), ["expected  '강!'", "got       '강'", "             ^ 3 came, of 4 bytes"]),
+        ("강".encode(), "갈".encode(), ["expected  '강'", "got       '갈'", "           ^ they differ from byte 3 on"]),
+        (
+            b"a" * 90 + b"x" + b"a" * 90,
+            b"a" * 90 + b"\x1b",
+            [
+                f"expected  …'{'a' * 20}x{'a' * 19}'…",
+                rf"got       …'{'a' * 20}\x1b'",
+                f"{' ' * 32}^ they differ from byte 91 on",
+            ],
+        ),
     ],
 )
-def test_a_difference_is_told_at_the_first_byte(wanted: bytes, got: bytes, words: str) -> None:
-    assert difference(wanted, got) == words
+def test_a_difference_is_marked_at_the_first_byte(wanted: bytes, got: bytes, words: list[str]) -> None:
+    assert difference(wanted, got).split("\n") == words
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "hint"),
+    [
+        (b"hello", b"hello\0", "strlen(s) bytes"),
+        (b"hello", b"hello\n", "fgets() leaves it"),
+        (b"hello", b"hello\0\0xy", "not the whole buffer"),
+        (b"one \0 two", b"one ", "stop at a zero byte"),
+        (b"\xff\xfe", "\ufffd\ufffd".encode(), "send back the bytes as they came"),
+    ],
+)
+def test_a_difference_that_tells_its_cause_has_a_hint(wanted: bytes, got: bytes, hint: str) -> None:
+    assert hint in difference(wanted, got).partition("\nhint: ")[2]
+
+
+def test_processes_of_a_kind_are_told_together() -> None:
+    server = Process(730, 1, "S", "./server 9090")
+    children = [Process(731 + number, 730, "S", "./server 9090") for number in range(2)]
+    zombies = [Process(740 + number, 730, "Z", "[server]") for number in range(5)]
+    assert grouped([server]) == ["730 ./server 9090"]
+    assert grouped([server, *children, *zombies]) == [
+        "730 ./server 9090",
+        "2 children of 730: ./server 9090",
+        "5 zombies, children of 730",
+    ]
+    assert grouped(zombies[:1]) == ["1 zombie, child of 730"]

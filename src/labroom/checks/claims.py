@@ -34,6 +34,7 @@ class Claim:
     kind: Kind
     programs: tuple[str, ...]
     needs: tuple[str, ...]
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,16 @@ SANITIZED = "@sanitized"
 ALL = Chosen()
 
 
-def claim(kind: Kind, *programs: str, needs: Sequence[str] = ()) -> Callable[[Any], Any]:
+def claim(kind: Kind, *programs: str, needs: Sequence[str] = (), hint: str = "") -> Callable[[Any], Any]:
     """Mark a check as a claim.
 
     Args:
         kind: of the claim.
         programs: that it is about, by the lab's names.
         needs: claims without which it makes no sense: names of checks of the same file, without `test_`.
+        hint: what a student can do where it fails, unless what was seen tells more (`labroom.checks.hints`).
     """
-    return pytest.mark.claim(Claim(kind, programs, tuple(needs)))
+    return pytest.mark.claim(Claim(kind, programs, tuple(needs), hint))
 
 
 def claim_of(item: pytest.Item) -> Claim | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -62,6 +63,33 @@ class Source:
     def text(self) -> str:
         """The source, as far as it is text."""
         return decoded(self.files.get(self.main, b""))
+
+    @property
+    def parts(self) -> list[str]:
+        """The sources beside it of which it is compiled."""
+        folder = posixpath.dirname(self.main)
+        return [
+            posixpath.basename(path)
+            for path, data in self.files.items()
+            if posixpath.dirname(path) == folder
+            and posixpath.splitext(path)[1].lower() in (".c", ".cc", ".cpp", ".cxx")
+            and (path == self.main or not _is_program(path, data))
+        ]
+
+    @property
+    def compiler(self) -> str:
+        """The compiler of its language."""
+        return "g++" if self.kind == "c++" or self.main.endswith((".cc", ".cpp", ".cxx")) else "gcc"
+
+    @property
+    def build_command(self) -> str:
+        """The command by which a person builds it; nothing if it is run as it is."""
+        if self.build or self.kind == "make":
+            return self.build or "make"
+        if self.kind not in ("c", "c++"):
+            return ""
+        binary = posixpath.splitext(posixpath.basename(self.main))[0]
+        return shlex.join([self.compiler, "-g", *_WARNINGS, "-pthread", "-o", binary, *self.parts])
 
     def lines_with(self, pattern: str) -> Iterator[tuple[int, str]]:
         """The lines of its source that match a pattern (regular expression), with their numbers."""
@@ -335,23 +363,15 @@ def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
 
 
 def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Built:
-    compiler = "g++" if source.kind == "c++" or source.main.endswith((".cc", ".cpp", ".cxx")) else "gcc"
-    folder = posixpath.dirname(source.main)
-    parts = [
-        posixpath.basename(path)
-        for path, data in source.files.items()
-        if posixpath.dirname(path) == folder
-        and posixpath.splitext(path)[1].lower() in (".c", ".cc", ".cpp", ".cxx")
-        and (path == source.main or not _is_program(path, data))
-    ]
+    compiler = source.compiler
     binary = posixpath.splitext(posixpath.basename(source.main))[0] + (".sanitized" if sanitized else "")
-    if posixpath.join(folder, binary) in source.files:
+    if posixpath.join(posixpath.dirname(source.main), binary) in source.files:
         binary += ".out"
     options = ["-g", "-pthread", *_WARNINGS, "-o", binary]
     if sanitized:
         options += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     language = ["-x", "c++" if compiler == "g++" else "c"]
-    done = _run(host, here, compiler, *options, *language, *parts, "-lm")
+    done = _run(host, here, compiler, *options, *language, *source.parts, "-lm")
     if done.status == 127 or (done.status != 0 and "not found" in done.stderr and compiler in done.stderr):
         raise RoomFault(f"{host.name} has no {compiler}", "playbooks/room.yml brings it")
     _succeed(done, compiler)

@@ -273,13 +273,17 @@ def client(
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> None:
     """Begin the record of a check."""
-    asked = claim_of(item)
+    asked, own = claim_of(item), _chosen(item.config).own
+    program = getattr(getattr(item, "callspec", None), "params", {}).get("subject", "")
+    source = own.get(program.removesuffix(SANITIZED))
     item.stash[_CHECK] = Check(
         item.name,
         claim(item),
         kind=asked.kind if asked else "",
-        program=getattr(getattr(item, "callspec", None), "params", {}).get("subject", ""),
-        counts=not asked or asked.kind == "lesson" or not _chosen(item.config).own,
+        program=program,
+        counts=not asked or asked.kind == "lesson" or not own,
+        file=source.main if source else "",
+        build=source.build_command if source else "",
     )
 
 
@@ -304,7 +308,8 @@ def pytest_runtest_makereport(
     check.seconds += call.duration
     if call.excinfo and check.verdict == "passed":
         driver = getattr(item, "funcargs", {}).get("driver")
-        check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None)
+        asked = claim_of(item)
+        check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None, asked.hint if asked else "")
         if check.program.endswith(SANITIZED) and not isinstance(call.excinfo.value, Finding | LabroomError):
             check.verdict, check.words = "skipped", "judged without sanitizers"
         submission = getattr(item, "funcargs", {}).get("submission")

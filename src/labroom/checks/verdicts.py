@@ -8,6 +8,9 @@ leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed`
 
 from __future__ import annotations
 
+import posixpath
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +18,10 @@ from typing import Literal
 
 import pytest
 
+from labroom.checks import hints
+from labroom.checks.transcript import by_hand
 from labroom.driver import CheckFailed, Driver, Event
+from labroom.driver.words import grouped
 from labroom.errors import LabroomError, RoomFault
 
 #: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.
@@ -25,7 +31,10 @@ Verdict = Literal["passed", "failed", "fault", "skipped"]
 #: How each is called in front of a person.
 VERDICTS: dict[Verdict, str] = {"passed": "passed", "failed": "failed", "fault": "room fault", "skipped": "skipped"}
 
-SHOWN_SOCKETS = 30  # of a host
+#: The kinds of claims, in the order in which they matter.
+KINDS = ("lesson", "robustness", "interface")
+
+SHOWN = 30  # sockets of a host, or processes
 
 
 @dataclass
@@ -38,13 +47,17 @@ class Check:
         verdict: what came of it.
         seconds: how long it took.
         words: for a failure or fault, what happened, in plain words; for a check that was skipped, what is missing.
-        remedy: what helps, if that is known.
+        remedy: what helps against a fault, if that is known.
+        hint: for a failure, what a student can do about it, if what was seen tells that.
         transcript: for a failure or fault, all that happened on the hosts, in order.
-        sockets: and the sockets of each host involved, at that moment.
+        sockets: and the sockets of this check on each host involved, at that moment.
+        processes: and its processes on each host, those of a kind together.
         kind: of claim: `lesson`, `robustness` or `interface`; empty for a demonstration.
         program: the program that a claim was about, by its name in the lab.
         counts: whether the lab fails with it; where a person's programs are judged, lessons alone count.
         remarks: what a person should know of how the program was started.
+        file: a person's own program: its file; empty for ours.
+        build: the command by which a person builds that; empty if it is run as it is.
         left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
     """
 
@@ -54,35 +67,94 @@ class Check:
     seconds: float = 0.0
     words: str = ""
     remedy: str = ""
+    hint: str = ""
     transcript: list[Event] = field(default_factory=list)
     sockets: dict[str, list[str]] = field(default_factory=dict)
+    processes: dict[str, list[str]] = field(default_factory=dict)
     left_behind: dict[str, list[str]] = field(default_factory=dict)
     kind: str = ""
     program: str = ""
     counts: bool = True
     remarks: list[str] = field(default_factory=list)
+    file: str = ""
+    build: str = ""
 
     @property
     def title(self) -> str:
         """The claim, and the program that it is about."""
         return f"{self.program}: {self.claim}" if self.program else self.claim
 
-    def judge(self, error: BaseException, driver: Driver | None) -> None:
+    @property
+    def again(self) -> str:
+        """The option that runs this check again, and those that it needs."""
+        return shlex.join(["-k", self.claim.rstrip(".")])
+
+    @property
+    def by_hand(self) -> dict[str, list[str]]:
+        """What a person types on each host to see the same."""
+        return by_hand(self.transcript, posixpath.basename(self.file), self.build)
+
+    def judge(self, error: BaseException, driver: Driver | None, hint: str = "") -> None:
         """Judge the check by the error that ended it, while its programs still run.
 
         Args:
             error: what was raised.
-            driver: the driver that the check used, if any: for the transcript and the sockets.
+            driver: the driver that the check used, if any: for the transcript, the sockets and the processes.
+            hint: of the claim.
         """
-        self.words = _in_words(error)
+        self.words, own = hints.split(_in_words(error))
         if isinstance(error, pytest.skip.Exception):
             self.verdict = "skipped"
             return
         self.verdict = "fault" if isinstance(error, LabroomError) else "failed"
         self.remedy = getattr(error, "remedy", "")
+        if self.verdict == "failed":
+            self.hint = own or hints.hint(self.words, hint)
         if driver:
+            driver.record("", "", "note", f"here it {'failed' if self.verdict == 'failed' else 'ended'}")
             self.transcript = list(driver.transcript)
-            self.sockets = _sockets(driver)
+            for host in driver.hosts_in_use:
+                with suppress(CheckFailed, RoomFault):
+                    self.sockets[host.name] = _at_most(list(map(str, host.sockets_of_check())))
+                    self.processes[host.name] = _at_most(grouped(host.processes()))
+
+
+_FIRST: Sequence[Verdict] = ("failed", "fault", "skipped", "passed")
+
+
+@dataclass
+class OwnProgram:
+    """A program of a person's own, and what became of its claims.
+
+    Attributes:
+        name: what it is in the lab.
+        file: its file.
+        checks: in the order in which they ran; of its second build, with sanitizers, those that found something.
+    """
+
+    name: str
+    file: str
+    checks: list[Check]
+
+    def of_kind(self, kind: str) -> list[Check]:
+        """Its claims of a kind, those that failed first."""
+        return sorted((c for c in self.checks if c.kind == kind), key=lambda c: _FIRST.index(c.verdict))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is worth knowing of how it was built and started."""
+        return list(dict.fromkeys(remark for check in self.checks for remark in check.remarks))
+
+    @property
+    def summary(self) -> str:
+        """One line: how many of the claims of each kind passed, lessons first."""
+        passed = {
+            kind: f"{sum(c.verdict == 'passed' for c in claims)} of {len(claims)}"
+            for kind in KINDS
+            if (claims := self.of_kind(kind))
+        }
+        lessons = [f"{passed.pop('lesson')} lessons passed"] if "lesson" in passed else []
+        return "; ".join([*lessons, *(f"{kind} {number}" for kind, number in passed.items())])
 
 
 @dataclass
@@ -105,6 +177,16 @@ class LabResult:
         found = {"passed" if check.verdict == "failed" and not check.counts else check.verdict for check in self.checks}
         order: tuple[Verdict, ...] = ("failed", "fault", "passed", "skipped")
         return next((verdict for verdict in order if verdict in found), "passed")
+
+    @property
+    def own(self) -> list[OwnProgram]:
+        """A person's programs that were judged; none where ours were."""
+        checks: dict[str, list[Check]] = {}
+        for check in self.checks:
+            name, _, second = check.program.partition("@")
+            if check.file and not (second and check.verdict not in ("failed", "fault")):
+                checks.setdefault(name, []).append(check)
+        return [OwnProgram(name, of_program[0].file, of_program) for name, of_program in checks.items()]
 
     @property
     def skipped(self) -> list[Check]:
@@ -198,11 +280,6 @@ def _in_words(error: BaseException) -> str:
     return f"the check itself broke: {type(error).__name__}: {error}"
 
 
-def _sockets(driver: Driver) -> dict[str, list[str]]:
-    found = {}
-    for host in driver.hosts_in_use:
-        with suppress(CheckFailed, RoomFault):
-            sockets = [str(socket) for socket in host.sockets_of_interest()]
-            more = [f"and {len(sockets) - SHOWN_SOCKETS} more"] if len(sockets) > SHOWN_SOCKETS else []
-            found[host.name] = sockets[:SHOWN_SOCKETS] + more
-    return found
+def _at_most(lines: list[str]) -> list[str]:
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more

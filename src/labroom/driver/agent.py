@@ -8,12 +8,15 @@ speaks one JSON object per line. On its standard input, requests:
 
 on its standard output, an answer to each (`result` or `error`), and between them what the programs do:
 
-    {"id": 7, "result": 4711}
+    {"time": 1.5, "id": 7, "result": 4711}
     {"id": 7, "error": {"name": "ENOENT", ...}}             see `Agent.explain`; whose fault it is, the driver decides
     {"program": 1, "stream": "stdout", "text": "..."}       bytes, as the characters U+0000 to U+00FF; "": its end
     {"program": 1, "exit": 0}                               status; -9 if killed by signal 9
     {"program": 1, "exit": -9, "memory": 0.8}               killed since the guest ran out of memory: its share of that
     {"peer": "1", "event": "data", "text": "..."}           what became of a socket of our own: see `Peer`
+
+each with the `time` at which it was said, in seconds of CLOCK_MONOTONIC (clock_gettime(2)), by which events of several
+guests are put in order.
 
 The agent is the *subreaper* (prctl(2), PR_SET_CHILD_SUBREAPER) of all that it starts: a process that forks twice and
 calls setsid becomes the agent's child, not init's. So the processes of a driver are exactly the agent's descendants,
@@ -97,6 +100,7 @@ ENDLESS = {
     int(number): (name, int(timeout))
     for name, number, timeout in map(str.split, filter(None, _CALLS.get(os.uname().machine, "").split(";")))
 }
+ON_DESCRIPTOR = ("read", "write", "accept", "recv", "send")  # calls whose first argument is one begin so
 
 prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -221,7 +225,7 @@ class Agent:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one line to the driver; if it is gone, let the main loop end."""
-        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        data = json.dumps({"time": time.monotonic(), **message}, separators=(",", ":")).encode() + b"\n"
         try:
             while data and not self.over:
                 data = data[os.write(self.replies, data) :]
@@ -446,6 +450,11 @@ class Agent:
             return []
         own = {inode for process in self.descendants(program) for inode in socket_inodes(process["pid"])}
         return [s for s in waiting if s["inode"] in own]
+
+    def do_held(self) -> list[int]:
+        """The inodes of the sockets that the programs and the peers here hold."""
+        pids = [os.getpid(), *(process["pid"] for process in self.descendants(None))]
+        return sorted({inode for pid in pids for inode in socket_inodes(pid)})
 
     def do_clear(self) -> None:
         """Remove the folders that `do_scratch` has made, and what confined programs have left elsewhere."""
@@ -918,7 +927,10 @@ def awake(pid: int) -> bool:
 
 
 def blocked_in(pid: int) -> set[str] | None:
-    """The calls in which the threads of a process wait for ever; None if one does not, or can't be looked at."""
+    """The calls in which the threads of a process wait for ever, such as `read(0)`: on which descriptor.
+
+    None if a thread does not wait so, or can't be looked at.
+    """
     found = set()
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -930,7 +942,7 @@ def blocked_in(pid: int) -> set[str] | None:
             argument = int(words[timeout], 16) if timeout else 0  # a pointer, or milliseconds, of which -1 is for ever
             if not name or (argument and argument & 0xFFFFFFFF != 0xFFFFFFFF):
                 return None
-            found.add(name)
+            found.add(f"{name}({int(words[1], 16) if name.startswith(ON_DESCRIPTOR) else ''})")
     except (OSError, IndexError, ValueError):
         return None
     return found

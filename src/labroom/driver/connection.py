@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import shlex
 import socket
 import subprocess
@@ -92,8 +93,11 @@ class Connection:
         self._strange = ""  # what the host sent that no agent of ours sends
         self._connecting = threading.Lock()
         self._sending = threading.Lock()
-        self._asked: set[int] = set()  # requests that are not answered yet
+        self._asked: dict[int, float] = {}  # requests that are not answered yet, and when they were sent
         self._answers: dict[int, dict[str, Any]] = {}
+        self._round_trip = math.inf  # seconds, of the fastest answer so far
+        self._clock = 0.0  # our clock minus the host's, by that answer
+        self._latest = 0.0  # when the last event was, by our clock
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -212,6 +216,7 @@ class Connection:
             ) from error
         self._asked.clear()
         self._answers.clear()
+        self._round_trip, self._latest = math.inf, 0.0
         self._last_words = self._strange = ""
         self._channel = channel
         threading.Thread(target=self._read, args=(channel,), name=f"read {self.name}", daemon=True).start()
@@ -272,7 +277,7 @@ class Connection:
         channel = self._channel
         if channel is None:
             raise self._gone()
-        self._asked.add(number)
+        self._asked[number] = time.monotonic()
         try:
             with self._sending:
                 channel.sendall(line.encode())
@@ -302,6 +307,16 @@ class Connection:
                 f"{self.endpoint.remedy}, then check again",
             )
         return CheckFailed(words)
+
+    def _set_clock(self, sent: float, answered: float, came: float) -> None:
+        """Learn from an answer by how much the host's clock is off: of the fastest, half way, as NTP does (RFC 5905).
+
+        Where both may be one clock, as a machine and its guests have it, they are taken to be.
+        """
+        if came - sent < self._round_trip:
+            self._round_trip = came - sent
+            low, high = sent - answered, came - answered
+            self._clock = 0.0 if low <= 0 <= high else (low + high) / 2
 
     def check(self) -> None:
         """Raise RoomFault if the connection has broken."""
@@ -365,11 +380,13 @@ class Connection:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "id" in message:
-            self._asked.remove(message["id"])
+            self._set_clock(self._asked.pop(message["id"]), _seconds(message["time"]), time.monotonic())
             self._answers[message["id"]] = message
             self.driver.changed.notify_all()
         else:
-            self.hear(message)
+            self._latest = max(self._latest, _seconds(message["time"]) + self._clock)
+            with self.driver.events_at(self._latest):
+                self.hear(message)
             self.driver.happened()
 
     def hear(self, message: dict[str, Any]) -> None:
@@ -428,3 +445,9 @@ def _listed(files: Sequence[object]) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("latin-1")
+
+
+def _seconds(number: object) -> float:
+    if not isinstance(number, float):
+        raise TypeError(f"a time of {type(number).__name__}")
+    return number

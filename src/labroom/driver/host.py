@@ -31,7 +31,7 @@ from labroom.driver.values import (
     short,
 )
 from labroom.driver.waiting import Shared
-from labroom.driver.words import shown
+from labroom.driver.words import grouped, shown
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
 
@@ -276,7 +276,7 @@ class Program:
             return found if wanted(found) else None
 
         def missed(within: str) -> str:
-            there = ", ".join(f"{quoted(p.command)} ({p.pid}, child of {p.ppid}, {p.state})" for p in self.processes())
+            there = ", ".join(map(quoted, grouped(self.processes())))
             return in_words(otherwise, f"not seen{within}: {what}; {self}'s processes: {there or 'none'}")
 
         return self._driver.wait_until(look, what, timeout, missed)

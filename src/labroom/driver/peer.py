@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from labroom.driver.sockets import SocketHost
 from labroom.driver.values import PEER_LIMIT, in_words, short
 from labroom.driver.waiting import Shared
-from labroom.driver.words import difference, shown
+from labroom.driver.words import HINT, counted, difference, shown
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed
 
@@ -25,6 +25,10 @@ _ERRORS = {
     "ETIMEDOUT": "the other side did not answer",
     "EHOSTUNREACH": "there is no way to the other side",
 }
+_PARTIAL = (
+    "recv() gives what has come so far, as much as its buffer holds, and send() may take less than all: "
+    "both say how much, and are repeated until all is done"
+)
 
 
 class Peer:
@@ -69,6 +73,9 @@ class Peer:
 
     def send_to(self, data: bytes, to: tuple[str, int]) -> None:
         """Send a datagram."""
+        if self.title.startswith("client") and to != self.to:
+            self.to = to
+            self.does(f"nc -u {to[0]} {to[1]}")
         self._event("stdin", shown(data))
         self.host.ask("peer_send", named=True, peer=self.name, text=data.decode("latin-1"), to=list(to))
 
@@ -133,6 +140,10 @@ class Peer:
         self._event("stdin", "(reads again)")
         self.host.ask("peer_read", peer=self.name, on=True)
 
+    def does(self, command: str) -> None:
+        """Say what it is in the transcript: the command by which a person does the same by hand."""
+        self._event("start", command)
+
     # -- what is awaited ----------------------------------------------------------------------------------------
 
     def wait_connected(self, otherwise: str = "") -> Peer:
@@ -165,15 +176,15 @@ class Peer:
             if not wanted.startswith(got):
                 raise self._failed(otherwise, difference(wanted, got))
             if self.ended or self.error:
-                raise self._failed(otherwise, f"{self._why_ended}; {difference(wanted, got)}")
+                raise self._failed(otherwise, f"{self._why_ended}\n{difference(wanted, got)}")
             return False
 
-        self._wait(
-            look,
-            f"to receive {shown(wanted)}",
-            otherwise,
-            lambda within: f"not all came back{within}; {difference(wanted, self.received[self._taken :])}",
-        )
+        def missed(within: str) -> str:
+            got = self.received[self._taken :]
+            words = f"{'not all' if got else 'nothing'} came{within}\n{difference(wanted, got)}"
+            return words if not got or HINT in words else f"{words}\n{HINT}{_PARTIAL}"
+
+        self._wait(look, f"to receive {shown(wanted)}", otherwise, missed)
 
     def exchange(self, data: bytes, otherwise: str = "") -> None:
         """Send bytes, and wait until they come back, and no others before them.
@@ -193,14 +204,14 @@ class Peer:
                 self._taken += count
                 return got
             if self.ended or self.error:
-                raise self._failed(otherwise, f"{self._why_ended} after {len(got)} of {count} bytes")
+                raise self._failed(otherwise, f"{self._why_ended} after {len(got)} of {counted(count, 'byte')}")
             return None
 
         return self._wait(
             look,
-            f"to receive {count} bytes",
+            f"to receive {counted(count, 'byte')}",
             otherwise,
-            lambda within: f"{len(self.received) - self._taken} of {count} bytes came{within}",
+            lambda within: f"{len(self.received) - self._taken} of {counted(count, 'byte')} came{within}",
         )
 
     def rest(self) -> bytes:
@@ -313,7 +324,7 @@ class Peer:
     def _failed(self, otherwise: str, detail: str) -> CheckFailed:
         self._driver.settle()  # a connection ends before the program does that ends
         endings = self._driver.endings()
-        return CheckFailed(in_words(otherwise, f"{detail}; {endings}" if endings else detail))
+        return CheckFailed(in_words(otherwise, f"{detail}\n{endings}" if endings else detail))
 
     def _event(self, stream: str, text: str) -> None:
         self._driver.record(self.host.name, self.title, stream, text)
@@ -338,9 +349,9 @@ class PeerHost(SocketHost):
         """A server on this host, whose clients are accepted as they come; port 0: any."""
         return self._peer("listen", "server", None, port, receive_buffer)
 
-    def datagrams(self, port: int = 0) -> Peer:
-        """A UDP socket on this host."""
-        return self._peer("udp", "socket", None, port)
+    def datagrams(self, port: int | None = None) -> Peer:
+        """A UDP socket on this host: a client's, or a server's on a port (0: any)."""
+        return self._peer("udp", "client" if port is None else "server", None, port or 0)
 
     def _peer(self, kind: str, title: str, to: tuple[str, int] | None, port: int = 0, receive_buffer: int = 0) -> Peer:
         name = str(next(self.driver.numbers))
@@ -356,4 +367,9 @@ class PeerHost(SocketHost):
             port=port,
             receive_buffer=receive_buffer,
         )
+        self.driver.watched.add(peer.address[1])
+        if to:
+            peer.does(f"nc {to[0]} {to[1]}")
+        elif title == "server":
+            peer.does(f"nc {'-u ' if kind == 'udp' else ''}-l {peer.address[1]}")
         return peer

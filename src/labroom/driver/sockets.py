@@ -102,10 +102,11 @@ class SocketHost(Connection):
         """The own address from which this host speaks to another."""
         return self.ask("source_address", read=str, to=to.address)
 
-    def sockets_of_interest(self) -> list[Socket]:
-        """The sockets that a person looks at when the check fails: those that are open, and of ports it waited for."""
-        ports = self.driver.watched
-        return [s for s in self.sockets() if s.state != "TIME_WAIT" or s.local[1] in ports or s.remote[1] in ports]
+    def sockets_of_check(self) -> list[Socket]:
+        """The sockets that the check's programs and peers here hold, and those of the ports that it is about."""
+        ports = self.driver.watched - {0}
+        held = self.ask("held", read=set[int])
+        return [s for s in self.sockets() if s.inode in held or s.local[1] in ports or s.remote[1] in ports]
 
     @property
     def all_ended(self) -> str:

@@ -51,7 +51,7 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        time: seconds since the check began, when the driver came to know.
+        time: seconds since the check began, when its host said so: see `Connection._set_clock`.
         host: name of the host.
         program: name of the program, numbered if the check started several of one name on one host.
         stream: `stdout` or `stderr` (a line printed), `stdin` (a line sent), `start`, `signal`, `exit`, or `note`.
@@ -136,5 +136,5 @@ def short(text: str) -> str:
 
 
 def in_words(otherwise: str, detail: str) -> str:
-    """A message: a check's own words with the detail in brackets, or the detail alone."""
-    return f"{otherwise} ({detail})" if otherwise else detail
+    """A message: a check's own words, and the detail on a line of its own; or the detail alone."""
+    return f"{otherwise}\n{detail}" if otherwise else detail

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from labroom.driver.values import (
@@ -56,10 +57,10 @@ class Shared:
         slowness: what multiplies every deadline, read from the environment (LABROOM_PATIENCE).
         lab: what the check is about, as `begin` was told.
         waiting: what for, in words; empty while there is nothing to wait for.
-        transcript: the events of this check.
+        transcript: the events of this check, in order of time.
         audience: is shown each event as it happens.
         conditions: what must hold during every wait; they raise CheckFailed.
-        watched: ports whose sockets this check has waited for.
+        watched: ports that this check is about.
         changed: guards what the hosts' readers write; notified whenever something happened.
         numbers: of requests to agents, and of programs.
         ports: ports to use, endlessly.
@@ -93,6 +94,7 @@ class Shared:
         start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
         self._began = time.monotonic()
+        self._happened_at: float | None = None  # when the events did that are being recorded
         self._happenings = 0  # counts what programs did
 
     @property
@@ -108,11 +110,22 @@ class Shared:
         self._began = time.monotonic()
 
     def record(self, host: str, program: str, stream: str, text: str) -> None:
-        """Add an event to the transcript."""
+        """Add an event to the transcript: of now, or of the time that `events_at` says."""
         with self.changed:
-            event = Event(time.monotonic() - self._began, host, program, stream, text)
-            self.transcript.append(event)
+            now = time.monotonic()
+            at = now if self._happened_at is None else min(now, self._happened_at)
+            event = Event(max(0.0, at - self._began), host, program, stream, text)
+            insort(self.transcript, event, key=lambda event: event.time)
             self.audience(event)
+
+    @contextmanager
+    def events_at(self, at: float) -> Iterator[None]:
+        """All that is recorded in the body happened then, on our clock. The caller holds `changed`."""
+        self._happened_at = at
+        try:
+            yield
+        finally:
+            self._happened_at = None
 
     def note(self, words: str) -> None:
         """Explain in the transcript, and to the audience of a play, what is happening or comes next."""

@@ -1,9 +1,28 @@
-"""Bytes in words: as a message shows them, and where two texts first differ."""
+"""Bytes, counts and processes in words: as a message shows them, and where two texts first differ."""
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from labroom.driver.values import Process
+
+#: How a line of a message begins that says what a person can do.
+HINT = "hint: "
+
 _LONG, _HEAD = 200, 150  # bytes: of what is longer, a message shows its head
-_AROUND = 20  # bytes shown on either side of a difference
+_WHOLE = 60  # bytes: of longer ones, what surrounds the first difference is shown
+_AROUND = 20  # bytes shown on either side of it
+_REPLACED = "\ufffd".encode()
+
+_NUMBERED = "send as many bytes as recv() or read() returned, or as the text has, not the whole buffer (sizeof)"
+_MORE = {
+    b"\n": "the newline is a byte, too: fgets() leaves it in the line, puts() and print() add one",
+    b"\0": "a string's zero byte is not part of the message: it has strlen(s) bytes, and sizeof counts more",
+}
+_CUT = 'strlen(), strcpy() and printf("%s") stop at a zero byte: use the number of bytes that recv() returned'
+_DECODED = "the bytes were decoded to text and encoded again: send back the bytes as they came"
 
 
 def shown(data: bytes) -> str:
@@ -17,20 +36,76 @@ def shown(data: bytes) -> str:
     return f"{text!r}".replace("\\\\", "\\") if "'" in text else f"'{text}'"
 
 
+def counted(number: int, what: str) -> str:
+    """So many of a thing: `1 byte`, `2 bytes`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def difference(wanted: bytes, got: bytes) -> str:
-    """In words, how what came differs from what should have come: the first byte that differs, and its surroundings."""
-    if not got:
-        return f"expected {shown(wanted)}, and nothing came"
+    """In words, how what came differs from what should have come.
+
+    Both stand one below the other, the first difference is marked, and a hint follows where it tells its cause.
+    """
     if wanted == got:
         return f"expected {shown(wanted)}, and that came"
-    same = next((at for at, (one, other) in enumerate(zip(wanted, got, strict=False)) if one != other), None)
-    if same is None:
-        same = min(len(wanted), len(got))
-        if len(got) < len(wanted):
-            return f"expected {len(wanted)} bytes, {shown(wanted)}; {len(got)} came, {shown(got)}"
-        return f"expected {shown(wanted)}; {len(got) - same} bytes more came, {shown(got[same:])}"
-    if len(wanted) <= 2 * _AROUND and len(got) <= 2 * _AROUND:
-        return f"expected {shown(wanted)}, got {shown(got)}: they differ from byte {same + 1} on"
-    start = max(same - _AROUND, 0)
-    parts = (shown(text[start : same + _AROUND]) for text in (wanted, got))
-    return "from byte {} on, expected {}, got {}".format(same + 1, *parts)
+    pairs = enumerate(zip(wanted, got, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), min(len(wanted), len(got)))
+    if not got:
+        what = "nothing came"
+    elif same == len(got):
+        what = f"{len(got)} came, of {counted(len(wanted), 'byte')}"
+    elif same == len(wanted):
+        what = f"{counted(len(got) - same, 'byte')} more came"
+    else:
+        what = f"they differ from byte {same + 1} on"
+    hint = _hint(wanted, got, same)
+    return "\n".join([*_marked(wanted, got, same, what), *([HINT + hint] if hint else [])])
+
+
+def _marked(wanted: bytes, got: bytes, same: int, what: str) -> list[str]:
+    whole = max(len(wanted), len(got)) <= _WHOLE
+    start, end = (0, None) if whole else (_letter(wanted, max(same - _AROUND, 0)), same + _AROUND)
+
+    def part(data: bytes) -> str:
+        more = "…" if end is not None and end < len(data) else ""
+        return f"{'…' if start else ''}{shown(data[start:end])}{more}"
+
+    before = shown(wanted[start : _letter(wanted, same)])[:-1]
+    column = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in before) + bool(start)
+    return [f"expected  {part(wanted)}", f"got       {part(got)}", f"{' ' * (10 + column)}^ {what}"]
+
+
+def _letter(data: bytes, at: int) -> int:
+    """Where the letter begins that byte `at` of UTF-8 is in."""
+    while 0 < at < len(data) and data[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
+
+def _hint(wanted: bytes, got: bytes, same: int) -> str:
+    """Why they differ, where the difference tells that."""
+    if _REPLACED in got and _REPLACED not in wanted:
+        return _DECODED
+    if same == len(got):
+        return _CUT if got and wanted[same] == 0 else ""
+    if same == len(wanted):
+        more = got[same:]
+        return _MORE.get(more, _NUMBERED if b"\0" in more else "")
+    return ""
+
+
+def grouped(processes: Sequence[Process]) -> list[str]:
+    """Processes in words, those of a kind together: `730 ./server 9090`, `5 zombies, children of 730`."""
+    kinds = Counter((process.ppid, "" if process.state == "Z" else process.command) for process in processes)
+    found = []
+    for process in processes:
+        kind = process.ppid, "" if process.state == "Z" else process.command
+        number = kinds.pop(kind, 0)
+        of = f"{'child' if number == 1 else 'children'} of {process.ppid}"
+        if number and not kind[1]:
+            found.append(f"{counted(number, 'zombie')}, {of}")
+        elif number > 1:
+            found.append(f"{number} {of}: {process.command}")
+        elif number:
+            found.append(f"{process.pid} {process.command}")
+    return found

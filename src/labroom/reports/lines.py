@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labroom.checks import run as checks
 from labroom.checks.claims import ALL, SANITIZED, Chosen
-from labroom.checks.own import Source
-from labroom.checks.transcript import aligned
-from labroom.checks.verdicts import VERDICTS, Check, CheckResult, LabResult, Verdict
+from labroom.checks.transcript import LOOK, aligned
+from labroom.checks.verdicts import KINDS, VERDICTS, Check, CheckResult, LabResult, Verdict
 from labroom.console import Console, harmless
 from labroom.endpoint import Endpoint
 from labroom.reports import page
@@ -19,6 +17,7 @@ from labroom.resources import CHECKS
 
 COMMAND = "./labroom check"
 SHOWN_LINES = 30  # of a transcript: the page has all
+SHOWN_REMARKS = 6  # of a program
 
 _STYLES: dict[Verdict, str] = {"passed": "32", "failed": "31", "fault": "33", "skipped": "2"}
 
@@ -67,7 +66,7 @@ class Lines(checks.Listener):
         """
         told: Counter[str] = Counter()
         for lab in result.labs:
-            for check in lab.checks:
+            for check in sorted(lab.checks, key=lambda check: not check.counts):
                 if check.verdict == "failed" or (check.verdict == "fault" and not told[check.words]):
                     self._explain(lab, check, command)
                 told[check.words] += bool(check.words) and check.verdict != "skipped"
@@ -77,8 +76,12 @@ class Lines(checks.Listener):
         for words, times in told.items():
             if times > 1:
                 self._paragraph(f"{times} checks in all: {indented(words)}")
-        self._paragraph(result.summary)
+        self.console.line()
+        self._sum(result)
         self.console.line(f"report: {page}")
+
+    def _sum(self, result: CheckResult) -> None:
+        self.console.line(result.summary)
 
     def _paragraph(self, text: str) -> None:
         self.console.line()
@@ -88,54 +91,75 @@ class Lines(checks.Listener):
         """Show one check that did not pass."""
         show = self.console.line
         show()
-        show((_STYLES[check.verdict], harmless(f"{lab.name}: {check.title}")))
-        show(f"  {indented(check.words)}")
+        show((told(check)[1], harmless(self._title(lab, check))))
+        for line in check.words.split("\n"):
+            show(harmless(f"      {line}"))
+        if check.hint:
+            show(harmless(f"  hint: {check.hint}"))
         if not check.counts:
             return
         lines = aligned(check.transcript)
-        if len(lines) > SHOWN_LINES:
-            show(f"    … {len(lines) - SHOWN_LINES} lines before, in the report")
+        if lines:
+            show("  what happened:" if len(lines) <= SHOWN_LINES else f"  what happened, the last {SHOWN_LINES} lines:")
         for line in lines[-SHOWN_LINES:]:
             show(harmless(f"    {line}"))
-        for host, sockets in check.sockets.items():
-            for socket in sockets:
-                show(harmless(f"    sockets of {host}: {socket}"))
+        for what, of_hosts in (("sockets", check.sockets), ("processes", check.processes)):
+            for host, found in of_hosts.items():
+                for each in found:
+                    show(harmless(f"  {what} of {host}: {each}"))
+        if check.verdict == "failed":
+            self._by_hand(check, command)
         if check.remedy:
             show(harmless(f"  remedy: {check.remedy}"))
-        again = shlex.join(["-k", check.claim.rstrip(".")])
-        show(harmless(f"  run it again: {command} {lab.name} {again}"))
+        show(harmless(f"  run it again: {command} {lab.name} {check.again}"))
+
+    def _title(self, lab: LabResult, check: Check) -> str:
+        return f"{lab.name}: {check.title}"
+
+    def _by_hand(self, check: Check, command: str) -> None:
+        """Show the commands by which a person sees the same."""
+        if not (commands := check.by_hand):
+            return
+        self.console.line(harmless(f"  by hand, each in a terminal of its own ({page.login(command)}):"))
+        width = max(map(len, commands))
+        for host, typed in commands.items():
+            for each in typed:
+                self.console.line(harmless(f"    {host:{width}}  {each}"))
+        self.console.line(f"    {'':{width}}  {LOOK}")
 
 
 class OwnLines(Lines):
     """Shows a run on a person's own programs: one line per claim."""
 
-    def __init__(self, console: Console, sources: Mapping[str, Source]) -> None:
-        super().__init__(console)
-        self._sources = sources
-
     def done(self, lab: LabResult) -> None:
-        """Show each program's claims, and what is worth knowing of how it was started."""
-        for name, source in self._sources.items():
-            # Of the second build, with sanitizers, only what was found.
-            second = [c for c in lab.checks if c.program == name + SANITIZED and c.verdict in ("failed", "fault")]
-            of_program = [check for check in lab.checks if check.program == name] + second
-            if not of_program:
-                continue
-            self.console.line(harmless(f"{name} ({source.main})"))
-            for remark in dict.fromkeys(remark for check in of_program for remark in check.remarks):
+        """Show each program's claims, those that failed first, and what is worth knowing of how it was started."""
+        for program in lab.own:
+            self.console.line(harmless(f"{program.name} ({program.file})"))
+            for remark in program.remarks[:SHOWN_REMARKS]:
                 self.console.line(harmless(f"  note: {remark}"))
-            for check in of_program:
-                says = VERDICTS[check.verdict]
-                if check.verdict == "failed":
-                    says = "FAILED" if check.counts else "remark"
-                style = (
-                    _STYLES[check.verdict] if check.counts else _STYLES["fault" if says == "remark" else check.verdict]
-                )
+            if (more := len(program.remarks) - SHOWN_REMARKS) > 0:
+                self.console.line(f"  note: {more} more in the report")
+            for check in (check for kind in KINDS for check in program.of_kind(kind)):
+                says, style = told(check)
                 sanitized = " (built with sanitizers)" if check.program.endswith(SANITIZED) else ""
                 why = f"  ({check.words})" if check.verdict == "skipped" else ""
                 self.console.line(
                     "  ", (style, f"{says:10}"), harmless(f"  {check.kind:10}  {check.claim}{why}{sanitized}")
                 )
+
+    def _title(self, lab: LabResult, check: Check) -> str:
+        return f"{told(check)[0]}, {check.kind}: {check.title}"
+
+    def _sum(self, result: CheckResult) -> None:
+        for program in (program for lab in result.labs for program in lab.own):
+            self.console.line(harmless(f"{program.name} ({program.file}): {program.summary}"))
+
+
+def told(check: Check) -> tuple[str, str]:
+    """A check's verdict as a person reads it, and its style: where a claim doesn't count, a failure is a remark."""
+    if check.verdict == "failed":
+        return ("FAILED", _STYLES["failed"]) if check.counts else ("remark", _STYLES["fault"])
+    return VERDICTS[check.verdict], _STYLES[check.verdict]
 
 
 def indented(words: str) -> str:
@@ -171,7 +195,7 @@ def run(
         LabroomError: of `checks.run`.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
-    lines = OwnLines(console, chosen.own) if chosen.own else Lines(console)
+    lines = OwnLines(console) if chosen.own else Lines(console)
     result = checks.run(endpoints, labs, report_dir, lines, chosen_checks=chosen, folder=folder)
     lines.finish(result, page.write(result, report_dir, command), command)
     return result

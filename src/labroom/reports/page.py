@@ -7,8 +7,14 @@ from base64 import b64encode
 from dataclasses import asdict
 from pathlib import Path
 
-from labroom.checks.transcript import SIGNS
-from labroom.checks.verdicts import VERDICTS, CheckResult
+from labroom.checks.transcript import LOOK, SIGNS
+from labroom.checks.verdicts import KINDS, VERDICTS, CheckResult
+
+
+def login(command: str) -> str:
+    """How a person gets to the guests of the room that a command checked."""
+    before, _, options = command.partition(" check")
+    return "log in to these machines" if "--provider ssh" in options else f"{before} ssh NAME"
 
 
 def write(result: CheckResult, folder: Path, command: str) -> Path:
@@ -37,9 +43,17 @@ def write(result: CheckResult, folder: Path, command: str) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    own = [program for lab in result.labs for program in lab.own]
+    what = "lessons" if own else "labs"
     text = environment.get_template("page.html.j2").render(
         result=result,
+        own=own,
+        title=f"All {what} passed" if result.passed else f"Not all {what} passed",
+        summaries=[f"{p.name} ({p.file}): {p.summary}" for p in own] or [f"{result.summary}."],
+        headings=dict(zip(KINDS, ("Lessons", "Robustness", "Interface"), strict=True)),
         command=command,
+        login=login(command),
+        look=LOOK,
         says=VERDICTS,
         signs=SIGNS,
         pictures={
