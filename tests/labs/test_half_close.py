@@ -189,7 +189,7 @@ def received(idle: Server, host: Host, port: int, data: bytes = TEXT) -> Peer:
     allowed = serve_file(idle, port, data)
     client = idle.connect(host)
     got = client.receive_to_end(otherwise="the client has received the file and waits for its end")
-    assert got in allowed, f"the file was not sent as it is: {difference(allowed[0], got)}"
+    assert got in allowed, f"the file was not sent as it is\n{difference(allowed[0], got)}"
     return client
 
 
@@ -199,13 +199,23 @@ def test_listens(idle: Server, port: int) -> None:
     serve_file(idle, port)
 
 
-@claim("lesson", "file_server", needs=["listens"])
+@claim(
+    "lesson",
+    "file_server",
+    needs=["listens"],
+    hint="shutdown(SHUT_WR) after the last byte: it says the end, and the other direction stays open",
+)
 def test_says_the_end(idle: Server, alfa: Host, port: int) -> None:
     """The server sends its file as it is, and then says that it is complete: it ends its direction (FIN)."""
     received(idle, alfa, port)
 
 
-@claim("lesson", "file_server", needs=["says_the_end"])
+@claim(
+    "lesson",
+    "file_server",
+    needs=["says_the_end"],
+    hint="close() ends both directions; shutdown(SHUT_WR) only one's own: receive after it",
+)
 def test_receives_thanks(idle: Server, alfa: Host, port: int) -> None:
     """After the end of its file the server still receives what the client sends, and prints it."""
     client = received(idle, alfa, port)
@@ -214,13 +224,23 @@ def test_receives_thanks(idle: Server, alfa: Host, port: int) -> None:
     idle.program.expect_text("Thank you", otherwise="the client thanked after the end of the file")
 
 
-@claim("lesson", "file_server", needs=["says_the_end"])
+@claim(
+    "lesson",
+    "file_server",
+    needs=["says_the_end"],
+    hint="read the file by fread() or read(), and send as many bytes as it returned; strlen() ends at a zero byte",
+)
 def test_any_byte(idle: Server, alfa: Host, port: int) -> None:
     """A file may hold any byte: zero bytes and bytes that are no text are sent like others."""
     received(idle, alfa, port, b"\0 in front" + bytes(range(256)) + b"\xff\xfe\0")
 
 
-@claim("lesson", "file_server", needs=["says_the_end"])
+@claim(
+    "lesson",
+    "file_server",
+    needs=["says_the_end"],
+    hint="send as many bytes as fread() or read() returned: the last piece is shorter",
+)
 def test_any_length(idle: Server, server: Host, alfa: Host) -> None:
     """A file may have any length: none, just one piece of 30 bytes, one byte less or more, or many pieces."""
     for length in (0, 29, 30, 31, 70_000):
@@ -232,7 +252,12 @@ def test_any_length(idle: Server, server: Host, alfa: Host) -> None:
             break  # it takes no FILE, and has sent its own
 
 
-@claim("robustness", "file_server", needs=["receives_thanks"])
+@claim(
+    "robustness",
+    "file_server",
+    needs=["receives_thanks"],
+    hint="recv() gives what has come so far: call it until it returns 0",
+)
 def test_thanks_in_pieces(idle: Server, alfa: Host, server: Host, port: int) -> None:
     """The server receives until the client closes, in however many pieces the thanks come."""
     client = received(idle, alfa, port)
@@ -291,7 +316,7 @@ def connected(client: Client, *output: str) -> Peer:
 def wrote(client: Client, data: bytes) -> str:
     """See that a client has written its file; returns its name."""
     name, copy = client.written()
-    assert copy == data, f"the file that it wrote last, {name or 'none'}, is no copy: {difference(data, copy)}"
+    assert copy == data, f"the file that it wrote last, {name or 'none'}, is no copy\n{difference(data, copy)}"
     return name
 
 
@@ -301,7 +326,12 @@ def test_connects(client: Client) -> None:
     connected(client)
 
 
-@claim("lesson", "file_client", needs=["connects"])
+@claim(
+    "lesson",
+    "file_client",
+    needs=["connects"],
+    hint="receive until recv() returns 0, then send: the own direction is still open",
+)
 def test_thanks(client: Client) -> None:
     """The client thanks when the file has come to its end, not before: it still sends after the server's FIN."""
     peer = connected(client)
@@ -312,14 +342,19 @@ def test_thanks(client: Client) -> None:
     assert peer.receive_to_end(otherwise="the file has come to its end"), "the client closed without thanks"
 
 
-@claim("lesson", "file_client", needs=["thanks"])
+@claim("lesson", "file_client", needs=["thanks"], hint="send strlen(text) bytes, not sizeof(text)")
 def test_no_zero_byte(client: Client) -> None:
     """There is no zero byte after the thanks: in C, it ends a string in memory, and is no part of the text."""
     said = thanks(client, connected(client), TEXT)
     assert b"\0" not in said, f"the client sends a zero byte, too: {shown(said)}"
 
 
-@claim("lesson", "file_client", needs=["thanks"])
+@claim(
+    "lesson",
+    "file_client",
+    needs=["thanks"],
+    hint="write as many bytes as recv() returned, by fwrite() or write() to a file opened in binary",
+)
 def test_copies_whole(client: Client) -> None:
     """The client writes all that it receives, as it is, whatever bytes these are and however many."""
     for length in (0, 30, 1234, 70_000):
@@ -328,7 +363,12 @@ def test_copies_whole(client: Client) -> None:
         wrote(client, data)
 
 
-@claim("lesson", "file_client", needs=["thanks"])
+@claim(
+    "lesson",
+    "file_client",
+    needs=["thanks"],
+    hint="only 0 from recv() is the end of the file, not a piece that is shorter than the buffer",
+)
 def test_file_in_pieces(client: Client) -> None:
     """In however many pieces a file comes, it is one copy, and the end of the stream alone ends it."""
     peer = connected(client)
@@ -337,7 +377,7 @@ def test_file_in_pieces(client: Client) -> None:
     wrote(client, b"one\n\0twothreefour")
 
 
-@claim("robustness", "file_client", needs=["copies_whole"])
+@claim("robustness", "file_client", needs=["copies_whole"], hint='open it with O_TRUNC, or by fopen(…, "w")')
 def test_empties_the_file(client: Client) -> None:
     """A file that is there already is emptied first: nothing of it is left behind a shorter one."""
     for data in (b"a longer file, which was there before\n", b"a shorter one\n"):

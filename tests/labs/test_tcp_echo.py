@@ -105,7 +105,12 @@ def test_listens(running: Server) -> None:
     """A server listens on the port that it is given."""
 
 
-@claim("lesson", *SERVERS, needs=["listens"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["listens"],
+    hint="read and answer again and again, until recv() returns 0: its client has closed",
+)
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
     client = running.connect(alfa)
@@ -133,7 +138,12 @@ def test_any_length(running: Server, alfa: Host) -> None:
         client.expect(data, otherwise=f"of a message of {length} bytes")
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["answers"],
+    hint="one answer to each recv(), again and again: a message may come in several pieces",
+)
 def test_pieces(running: Server, alfa: Host, server: Host) -> None:
     """What a client sends in pieces goes back as it comes."""
     client = running.connect(alfa)
@@ -151,21 +161,36 @@ def test_closes(running: Server, alfa: Host) -> None:
     client.expect_end(otherwise="the client has closed its direction, and the server does not close its own")
 
 
-@claim("lesson", "iterative_server", needs=["answers"])
+@claim(
+    "lesson",
+    "iterative_server",
+    needs=["answers"],
+    hint="accept() the next client in a loop around the one that serves a client",
+)
 def test_next_client(running: Server, alfa: Host) -> None:
     """The iterative server serves the next client when one has left."""
     for which in ("first", "second"):
         running.still_serves(alfa, which.encode(), otherwise=f"the {which} client was not served")
 
 
-@claim("robustness", "iterative_server", needs=["next_client"])
+@claim(
+    "robustness",
+    "iterative_server",
+    needs=["next_client"],
+    hint="the loop around accept() has no end and no number of rounds",
+)
 def test_for_ever(running: Server, alfa: Host) -> None:
     """The iterative server goes on for ever: it serves eight clients in a row."""
     for number in range(1, 9):
         running.still_serves(alfa, b"client %d" % number, otherwise=f"client {number} of eight was not served")
 
 
-@claim("lesson", "iterative_server", needs=["answers"])
+@claim(
+    "lesson",
+    "iterative_server",
+    needs=["answers"],
+    hint="serve one client to its end before the next accept(): no process, thread or select()",
+)
 def test_one_at_a_time(running: Server, alfa: Host, bravo: Host) -> None:
     """While the iterative server serves one client, the next one is connected and waits for its answer."""
     first, second = running.connect(alfa), running.connect(bravo)
@@ -191,14 +216,24 @@ def test_closes_descriptors(running: Server, alfa: Host) -> None:
     assert len(after) <= len(before), f"after twelve clients it has {len(after)} descriptors, before {len(before)}"
 
 
-@claim("robustness", "iterative_server", needs=["next_client"])
+@claim(
+    "robustness",
+    "iterative_server",
+    needs=["next_client"],
+    hint="where recv() or send() fails, as with ECONNRESET, close that client's socket and go on",
+)
 def test_reset(running: Server, alfa: Host) -> None:
     """A client that resets its connection doesn't end the iterative server."""
     running.reset_by(running.connect(alfa))
     running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
 
 
-@claim("robustness", "iterative_server", needs=["next_client"])
+@claim(
+    "robustness",
+    "iterative_server",
+    needs=["next_client"],
+    hint="recv() may return 0 at once: close that client's socket and go on",
+)
 def test_without_a_word(running: Server, alfa: Host) -> None:
     """A client that leaves without a word doesn't end the iterative server."""
     for _ in range(3):
@@ -206,7 +241,12 @@ def test_without_a_word(running: Server, alfa: Host) -> None:
     running.still_serves(alfa, otherwise="after a client has left without a word, no other one is served")
 
 
-@claim("robustness", *SERVERS, needs=["closes"])
+@claim(
+    "robustness",
+    *SERVERS,
+    needs=["closes"],
+    hint="after recv() has returned 0, what was read before may still be on its way out: send() all of it first",
+)
 def test_half_closed(running: Server, alfa: Host) -> None:
     """A client that has closed its direction still gets all that it has sent."""
     client = running.connect(alfa)
@@ -217,7 +257,12 @@ def test_half_closed(running: Server, alfa: Host) -> None:
     client.expect_end()
 
 
-@claim("robustness", "iterative_server", needs=["next_client"])
+@claim(
+    "robustness",
+    "iterative_server",
+    needs=["next_client"],
+    hint="send() may take less than it is given: it returns how much, and is called again for the rest",
+)
 def test_slow_reader(running: Server, alfa: Host) -> None:
     """A client that reads late gets all that it has sent."""
     client = running.peer(alfa, receive_buffer=4096).wait_connected()
@@ -253,7 +298,7 @@ def test_ends_with_its_client(running: Server, alfa: Host) -> None:
     running.program.expect_exit(0)
 
 
-@claim("interface", *SERVERS, needs=["listens"])
+@claim("interface", *SERVERS, needs=["listens"], hint="handle SIGINT and exit(0); in Python, except KeyboardInterrupt")
 def test_ctrl_c(running: Server) -> None:
     """Ctrl+C ends a server with status 0."""
     running.program.interrupt()
@@ -300,12 +345,17 @@ def test_sends_lines(client: Client) -> None:
     peer = client.connect()
     for line in ("hello", "two words", "안녕", "x"):
         sent = answer(peer, client, line)
-        assert sent in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed; {difference(line.encode(), sent)}"
+        assert sent in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed\n{difference(line.encode(), sent)}"
         peer.send(sent)
         client.shows(line)
 
 
-@claim("lesson", *CLIENTS, needs=["sends_lines"])
+@claim(
+    "lesson",
+    *CLIENTS,
+    needs=["sends_lines"],
+    hint="print what recv() gave, as many bytes as it returned, not what was sent",
+)
 def test_shows_answers(client: Client) -> None:
     """A client prints what the server sends back."""
     peer = client.connect()
@@ -314,7 +364,12 @@ def test_shows_answers(client: Client) -> None:
     client.shows("ANSWER.")
 
 
-@claim("lesson", *CLIENTS, needs=["shows_answers"])
+@claim(
+    "lesson",
+    *CLIENTS,
+    needs=["shows_answers"],
+    hint="recv() gives what has come so far: call it until as many bytes are back as were sent",
+)
 def test_answer_in_pieces(client: Client) -> None:
     """A client waits until all of the answer is back, in however many pieces it comes."""
     peer = client.connect()
@@ -325,7 +380,12 @@ def test_answer_in_pieces(client: Client) -> None:
         client.shows(line.split()[2], otherwise=stopped)
 
 
-@claim("lesson", *CLIENTS, needs=["connects"])
+@claim(
+    "lesson",
+    *CLIENTS,
+    needs=["connects"],
+    hint="compare the line with the word before it is sent; fgets() leaves the newline in the line",
+)
 def test_leaves(client: Client) -> None:
     """`Q` leaves the echo client and `END` the line client: the connection is closed, and it is not sent."""
     peer = client.connect()
@@ -333,7 +393,12 @@ def test_leaves(client: Client) -> None:
     peer.expect_end(otherwise=f"{LEAVE[client.role]} was typed")
 
 
-@claim("robustness", *CLIENTS, needs=["connects"])
+@claim(
+    "robustness",
+    *CLIENTS,
+    needs=["connects"],
+    hint="fgets() returns NULL at the end of input, input() raises EOFError: close the connection then",
+)
 def test_end_of_input(client: Client) -> None:
     """The end of its input leaves a client, too."""
     peer = client.connect()
@@ -341,7 +406,12 @@ def test_end_of_input(client: Client) -> None:
     peer.expect_end(otherwise="its input has ended")
 
 
-@claim("robustness", *CLIENTS, needs=["sends_lines"])
+@claim(
+    "robustness",
+    *CLIENTS,
+    needs=["sends_lines"],
+    hint="recv() returns 0 when the server has closed: leave the loop then",
+)
 def test_server_leaves(client: Client) -> None:
     """A client whose server closes doesn't wait for an answer for ever."""
     peer = client.connect()

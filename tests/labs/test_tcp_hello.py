@@ -104,26 +104,26 @@ def test_listens(running: Server) -> None:
     """The server listens on the port that it is given."""
 
 
-@claim("lesson", "hello_server", needs=["listens"])
+@claim("lesson", "hello_server", needs=["listens"], hint="send() right after accept(): a server may speak first")
 def test_greets(running: Server, alfa: Host) -> None:
     """The server sends a message to the client that connects, which need not send anything first."""
     running.connect(alfa).receive(1, otherwise="a client that sends nothing itself waits for the server's message")
 
 
-@claim("lesson", "hello_server", needs=["greets"])
+@claim("lesson", "hello_server", needs=["greets"], hint="close() the client's socket when the message is sent")
 def test_closes_first(running: Server, alfa: Host) -> None:
     """After its message the server closes the connection: it doesn't wait until the client does."""
     greeting(running, alfa)
 
 
-@claim("lesson", "hello_server", needs=["closes_first"])
+@claim("lesson", "hello_server", needs=["closes_first"], hint="send strlen(message) bytes, not sizeof(message)")
 def test_no_zero_byte(running: Server, alfa: Host) -> None:
     """There is no zero byte in the server's message: in C, it ends a string in memory, and is no part of the text."""
     _, message = greeting(running, alfa)
     assert b"\0" not in message, f"the server sends a zero byte, too: {shown(message)}"
 
 
-@claim("lesson", "hello_server", needs=["closes_first"])
+@claim("lesson", "hello_server", needs=["closes_first"], hint="setsockopt(SO_REUSEADDR) between socket() and bind()")
 def test_starts_again(running: Server, alfa: Host, server: Host) -> None:
     """The server can be started again at once, while its port is still in TIME_WAIT."""
     leave_in_time_wait(running, alfa, server)
@@ -183,7 +183,12 @@ def test_connects(client: Client) -> None:
     client.connect()
 
 
-@claim("lesson", "hello_client", needs=["connects"])
+@claim(
+    "lesson",
+    "hello_client",
+    needs=["connects"],
+    hint="print as many bytes as recv() returned: it puts no zero byte after them",
+)
 def test_prints(client: Client) -> None:
     """The client prints what the server sends before it closes."""
     peer = client.connect()
@@ -192,7 +197,7 @@ def test_prints(client: Client) -> None:
     client.shows("Hello World~")
 
 
-@claim("lesson", "hello_client", needs=["prints"])
+@claim("lesson", "hello_client", needs=["prints"], hint="recv() gives what has come so far: call it until it returns 0")
 def test_receives_to_the_end(client: Client) -> None:
     """The client receives until the server closes, in however many pieces the message comes."""
     peer = client.connect()
@@ -205,7 +210,7 @@ def test_receives_to_the_end(client: Client) -> None:
     client.shows("three", otherwise="the message came in three pieces, and it stopped too early")
 
 
-@claim("lesson", "hello_client", needs=["prints"])
+@claim("lesson", "hello_client", needs=["prints"], hint="when recv() has returned 0, close() the socket")
 def test_sends_nothing(client: Client) -> None:
     """The client sends nothing, and closes when the server has closed."""
     peer = client.connect()
@@ -214,7 +219,12 @@ def test_sends_nothing(client: Client) -> None:
     peer.expect_end(otherwise="the server has sent its message and closed")
 
 
-@claim("robustness", "hello_client", needs=["receives_to_the_end"])
+@claim(
+    "robustness",
+    "hello_client",
+    needs=["receives_to_the_end"],
+    hint="recv() gives what has come so far: call it until it returns 0",
+)
 def test_long_message(client: Client) -> None:
     """The client prints a message of 10,000 bytes whole."""
     peer = client.connect()

@@ -265,7 +265,12 @@ def test_is_bound(running: Server) -> None:
     """A server has a UDP socket on the port that it is given."""
 
 
-@claim("lesson", "udp_echo_server", needs=["is_bound"])
+@claim(
+    "lesson",
+    "udp_echo_server",
+    needs=["is_bound"],
+    hint="sendto() the very address that recvfrom() has given with the datagram",
+)
 def test_answers_each(running: Server, alfa: Host, bravo: Host) -> None:
     """The echo server sends each datagram back to where it came from, and to nobody else."""
     first, second = running.datagrams(alfa), running.datagrams(bravo)
@@ -280,7 +285,7 @@ def comes_back(running: Server, peer: Peer, data: bytes, otherwise: str = "") ->
     assert got == data, difference(data, got)
 
 
-@claim("lesson", "udp_echo_server", needs=["answers_each"])
+@claim("lesson", "udp_echo_server", needs=["answers_each"], hint="sendto() as many bytes as recvfrom() returned")
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too, and no more than was sent."""
     peer = running.datagrams(alfa)
@@ -288,7 +293,12 @@ def test_every_byte(running: Server, alfa: Host) -> None:
         comes_back(running, peer, data)
 
 
-@claim("lesson", "udp_echo_server", needs=["answers_each"])
+@claim(
+    "lesson",
+    "udp_echo_server",
+    needs=["answers_each"],
+    hint="each recvfrom() gives one datagram: answer it by one sendto()",
+)
 def test_stay_apart(running: Server, alfa: Host, server: Host) -> None:
     """Datagrams that wait at the server together come back one by one, not in one piece as by TCP."""
     peer = running.datagrams(alfa)
@@ -303,7 +313,12 @@ def test_stay_apart(running: Server, alfa: Host, server: Host) -> None:
         assert got == word, difference(word, got)
 
 
-@claim("robustness", "udp_echo_server", needs=["answers_each"])
+@claim(
+    "robustness",
+    "udp_echo_server",
+    needs=["answers_each"],
+    hint="recvfrom() returns 0 for an empty datagram: by UDP that is not an end",
+)
 def test_empty_datagram(running: Server, alfa: Host) -> None:
     """An empty datagram is a datagram: it comes back, too, and doesn't end the server."""
     peer = running.datagrams(alfa)
@@ -311,7 +326,12 @@ def test_empty_datagram(running: Server, alfa: Host) -> None:
         comes_back(running, peer, data, f"{shown(data)} was sent" if data else "an empty datagram was sent")
 
 
-@claim("robustness", "udp_echo_server", needs=["answers_each"])
+@claim(
+    "robustness",
+    "udp_echo_server",
+    needs=["answers_each"],
+    hint="what does not fit into the buffer of recvfrom() is lost: let it hold 65507 bytes",
+)
 def test_longest_datagram(running: Server, alfa: Host) -> None:
     """Nothing is cut: not 1000 bytes, and not the 65507 of the longest datagram."""
     peer = running.datagrams(alfa)
@@ -358,7 +378,12 @@ def join(running: Server, *hosts: Host) -> list[Peer]:
     return members
 
 
-@claim("lesson", "chat_server", needs=["is_bound"])
+@claim(
+    "lesson",
+    "chat_server",
+    needs=["is_bound"],
+    hint="remember each address that recvfrom() gives, and sendto() all but the sender",
+)
 def test_passes_on(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """The chat server passes on what a member says to all the others: who has sent it a datagram is a member."""
     members = join(running, alfa, bravo, charlie)
@@ -370,7 +395,7 @@ def test_passes_on(running: Server, alfa: Host, bravo: Host, charlie: Host) -> N
                 hears(other, words)
 
 
-@claim("lesson", "chat_server", needs=["passes_on"])
+@claim("lesson", "chat_server", needs=["passes_on"], hint="compare address and port with those of the sender")
 def test_not_to_oneself(running: Server, alfa: Host, bravo: Host) -> None:
     """The chat server doesn't send a member's own words back to it."""
     first, second = join(running, alfa, bravo)
@@ -382,7 +407,12 @@ def test_not_to_oneself(running: Server, alfa: Host, bravo: Host) -> None:
     assert not own, f"a member hears itself: {shown(own[0])}"
 
 
-@claim("lesson", "chat_server", needs=["passes_on"])
+@claim(
+    "lesson",
+    "chat_server",
+    needs=["passes_on"],
+    hint="each recvfrom() gives one datagram: pass it on by one sendto(), with as many bytes",
+)
 def test_chat_stays_apart(running: Server, alfa: Host, bravo: Host, server: Host) -> None:
     """Each message is a datagram of its own, no byte more: three that wait at the server together stay three."""
     speaker, listener = join(running, alfa, bravo)
@@ -398,7 +428,12 @@ def test_chat_stays_apart(running: Server, alfa: Host, bravo: Host, server: Host
         assert sum(other in got for other in words) == 1, f"several messages came in one: {shown(got)}"
 
 
-@claim("robustness", "chat_server", needs=["passes_on"])
+@claim(
+    "robustness",
+    "chat_server",
+    needs=["passes_on"],
+    hint="recvfrom() or sendto() may fail for one member: go on with the others",
+)
 def test_member_is_gone(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """A member whose socket is closed doesn't keep the others from hearing each other."""
     gone, first, second = join(running, alfa, bravo, charlie)
@@ -463,12 +498,17 @@ def test_sends_lines(client: Client) -> None:
         if line != "the first line":
             client.type(line)
         got, at = peer.datagram(f"{line!r} was typed")
-        assert got in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed; {difference(line.encode(), got)}"
+        assert got in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed\n{difference(line.encode(), got)}"
         peer.send_to(got, at)
         client.shows(line)
 
 
-@claim("lesson", *CLIENTS, needs=["sends_lines"])
+@claim(
+    "lesson",
+    *CLIENTS,
+    needs=["sends_lines"],
+    hint="print as many bytes as recvfrom() returned: it puts no zero byte after them",
+)
 def test_prints_what_comes(client: Client) -> None:
     """A client prints what the datagram holds that comes back, and no more."""
     peer = client.speak("question")
@@ -489,7 +529,12 @@ def test_prints_what_comes(client: Client) -> None:
     )
 
 
-@claim("lesson", "chat_client", needs=["sends_lines"])
+@claim(
+    "lesson",
+    "chat_client",
+    needs=["sends_lines"],
+    hint="one process or thread receives while another waits for the keyboard; or select() waits for both",
+)
 def test_listens_meanwhile(client: Client) -> None:
     """The chat client prints what comes while nothing is typed."""
     peer = client.speak("hello")
@@ -510,7 +555,12 @@ def gone(client: Client, after: str) -> int:
     return status
 
 
-@claim("lesson", *CLIENTS, needs=["sends_lines"])
+@claim(
+    "lesson",
+    *CLIENTS,
+    needs=["sends_lines"],
+    hint="the one that reads the keyboard ends the other: kill() and wait(), or a thread that is a daemon",
+)
 def test_leaves(client: Client, subject: str) -> None:
     """`Q` leaves the echo client and `END` the chat client, both of its processes: none is left."""
     peer = client.speak("hello", tty=False)
@@ -520,7 +570,12 @@ def test_leaves(client: Client, subject: str) -> None:
     gone(client, f"{word} was typed")
 
 
-@claim("robustness", *CLIENTS, needs=["leaves"])
+@claim(
+    "robustness",
+    *CLIENTS,
+    needs=["leaves"],
+    hint="fgets() returns NULL at the end of input, input() raises EOFError: leave as by the word",
+)
 def test_end_of_input(client: Client) -> None:
     """The end of its input leaves a client, too; no process of it is left."""
     peer = client.speak("hello", tty=False)

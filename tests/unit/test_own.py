@@ -187,12 +187,17 @@ def test_a_difference_is_marked_at_the_first_byte(wanted: bytes, got: bytes, wor
         (b"hello", b"hello\0", "strlen(s) bytes"),
         (b"hello", b"hello\n", "fgets() leaves it"),
         (b"hello", b"hello\0\0xy", "not the whole buffer"),
+        (b"again", b"\0\0again", "not the whole buffer"),
+        (b"one two three", b"one two three!!", ""),
+        (b"one two three", b"one two three two ", "what the buffer held from before"),
         (b"one \0 two", b"one ", "stop at a zero byte"),
         (b"\xff\xfe", "\ufffd\ufffd".encode(), "send back the bytes as they came"),
     ],
 )
 def test_a_difference_that_tells_its_cause_has_a_hint(wanted: bytes, got: bytes, hint: str) -> None:
-    assert hint in difference(wanted, got).partition("\nhint: ")[2]
+    found = difference(wanted, got).partition("\nhint: ")[2]
+    assert hint in found
+    assert bool(hint) == bool(found)
 
 
 def test_processes_of_a_kind_are_told_together() -> None:

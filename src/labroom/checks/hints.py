@@ -27,8 +27,8 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         (r"UnicodeDecodeError",),
-        "what a socket gives is bytes, and need be no whole letters: send them on as they are; to print them, "
-        "decode(errors='replace')",
+        "what comes from a socket is bytes, which may be no text, or end within a letter: send them on as they are; to "
+        "print them, decode(errors='replace')",
     ),
     (
         (r"InterruptedError|Interrupted system call",),
@@ -57,6 +57,7 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
         "close() each client's socket when it has left; after fork(), the parent closes the client's, the child the "
         "listening one",
     ),
+    ((r"of its processes run",), "it forks without end: a child leaves the loop that forks, by exit() or return"),
     (
         (r"printed more than|keeps the processors busy",),
         "a loop never ends: recv() returns 0 once the other side has closed, and -1 where it fails; fgets() returns "
@@ -76,7 +77,7 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
         "buffer",
     ),
     (
-        (r"does not close|was not closed|waits for its end", r"waits in"),
+        (r"has closed its direction", r"was not closed", r"waits in"),
         "recv() returns 0 once the other side has closed: leave the loop then, and close() the socket, in each process "
         "that has it",
     ),

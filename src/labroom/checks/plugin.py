@@ -316,6 +316,9 @@ def pytest_runtest_makereport(
         if isinstance(submission, Submission):
             check.words = submission.without_folders(check.words)
             check.transcript = [replace(e, text=submission.without_folders(e.text)) for e in check.transcript]
+            check.processes = {
+                host: list(map(submission.without_folders, found)) for host, found in check.processes.items()
+            }
         if check.verdict != "passed":
             item.config.stash[_LEDGER].note(item, check.claim)
         if check.transcript or check.sockets:

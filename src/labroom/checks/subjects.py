@@ -16,6 +16,7 @@ from labroom.checks import own
 from labroom.checks.claims import SANITIZED
 from labroom.checks.own import Built, Source
 from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
+from labroom.driver.values import in_words
 
 _LOOPBACK = "127.0.0.1"
 
@@ -36,11 +37,11 @@ class Submission:
         return self._confined[host.name]
 
     def without_folders(self, text: str) -> str:
-        """Text in which the programs' files have the names that they have at home."""
+        """Text in which files have the names that they have at a person's home, not those of our folders."""
         for built in self._built.values():
             if isinstance(built, Built):
                 text = text.replace(f"{built.folder}/", "")
-        return text
+        return re.sub(r"[\w/]*/labroom-\w{8}/", "", text)  # of `Host.folder`
 
     def built(self, host: Host, name: str) -> Built:
         """A program, built on a host the first time that it is asked for.
@@ -359,7 +360,7 @@ class Server(Subject):
             CheckFailed: it is not.
         """
         if self.program.over:
-            raise CheckFailed(f"{otherwise or 'the server ended'} ({self.program.last_words})")
+            raise CheckFailed(in_words(otherwise or "the server ended", self.program.last_words))
         try:
             client = self.connect(host)
             client.send(words)
@@ -369,8 +370,8 @@ class Server(Subject):
             client.close()
         except CheckFailed as error:
             if self.program.over:
-                raise CheckFailed(f"{otherwise or 'the server ended'} ({self.program.last_words})") from error
-            raise CheckFailed(f"{otherwise}: {error}" if otherwise else str(error)) from error
+                raise CheckFailed(in_words(otherwise or "the server ended", self.program.last_words)) from error
+            raise CheckFailed(in_words(otherwise, str(error))) from error
 
 
 class Client(Subject):

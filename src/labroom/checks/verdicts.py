@@ -276,7 +276,8 @@ def attached(report: pytest.TestReport) -> Check | None:
 def _in_words(error: BaseException) -> str:
     """What an exception says to a person."""
     if isinstance(error, AssertionError | LabroomError | pytest.fail.Exception | pytest.skip.Exception):
-        return str(error).partition("\nassert ")[0] or "a check without words failed"
+        words = str(error).partition("\nassert ")[0] or "a check without words failed"
+        return words if isinstance(error, CheckFailed) else words.replace("\n  ", "\n")  # pytest indents them
     return f"the check itself broke: {type(error).__name__}: {error}"
 
 

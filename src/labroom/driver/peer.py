@@ -56,6 +56,7 @@ class Peer:
         self.ended = False
         self.error = ""
         self.closed = False
+        self.shut = False  # its own direction is closed
         self.peers: list[Peer] = []
         self._taken = 0
         self._driver = host.driver
@@ -113,6 +114,7 @@ class Peer:
 
     def end(self) -> None:
         """Close this direction alone (FIN): the other side reads the end, and may go on sending."""
+        self.shut = True
         self._event("stdin", "(end: FIN)")
         self.host.ask("peer_shut", named=True, peer=self.name)
 
@@ -233,7 +235,8 @@ class Peer:
                 raise self._failed(otherwise, self._why_ended)
             return self.ended
 
-        self._wait(look, "to see the end", otherwise, lambda within: f"the connection was not closed{within}")
+        before = f", although {self} has closed its direction" if self.shut else ""
+        self._wait(look, "to see the end", otherwise, lambda within: f"the connection was not closed{before}{within}")
         got, self._taken = self.received[self._taken :], len(self.received)
         return got
 

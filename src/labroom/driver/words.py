@@ -16,11 +16,14 @@ _WHOLE = 60  # bytes: of longer ones, what surrounds the first difference is sho
 _AROUND = 20  # bytes shown on either side of it
 _REPLACED = "\ufffd".encode()
 
-_NUMBERED = "send as many bytes as recv() or read() returned, or as the text has, not the whole buffer (sizeof)"
+_NUMBERED = (
+    "zero bytes came that nobody sent: send as many bytes as recv() returned, or strlen() says, not the whole buffer"
+)
 _MORE = {
     b"\n": "the newline is a byte, too: fgets() leaves it in the line, puts() and print() add one",
     b"\0": "a string's zero byte is not part of the message: it has strlen(s) bytes, and sizeof counts more",
 }
+_BEFORE = "what the buffer held from before was sent again: send as many bytes as were read into it, not all of it"
 _CUT = 'strlen(), strcpy() and printf("%s") stop at a zero byte: use the number of bytes that recv() returned'
 _DECODED = "the bytes were decoded to text and encoded again: send back the bytes as they came"
 
@@ -88,10 +91,11 @@ def _hint(wanted: bytes, got: bytes, same: int) -> str:
         return _DECODED
     if same == len(got):
         return _CUT if got and wanted[same] == 0 else ""
-    if same == len(wanted):
-        more = got[same:]
-        return _MORE.get(more, _NUMBERED if b"\0" in more else "")
-    return ""
+    if same == len(wanted) and got[same:] in _MORE:
+        return _MORE[got[same:]]
+    if b"\0" in got[same:] and b"\0" not in wanted:
+        return _NUMBERED
+    return _BEFORE if same == len(wanted) and len(got) > same + 1 and got[same:] in wanted else ""
 
 
 def grouped(processes: Sequence[Process]) -> list[str]:
