@@ -260,7 +260,7 @@ class Server(Subject):
         port: the port on which its process listens.
     """
 
-    starts = ("{port}", "", "0.0.0.0 {port}")
+    starts: Sequence[str] = ("{port}", "", "0.0.0.0 {port}")
     address = ""
     port = 0
 
@@ -391,17 +391,18 @@ class Client(Subject):
     Attributes:
         peer_host: where the peer is that it connects to.
         told: the address and port that it is told, where they lead to the peer by a way of its own (a forwarded port).
+        listening: the peer that it was started against, which has all its connections.
         starts_fixed: as `starts`, for one that has its server's port in the source.
     """
 
-    starts = ("{host} {port}", "{port} {host}")
+    starts: Sequence[str] = ("{host} {port}", "{port} {host}")
     starts_fixed: Sequence[str] = ("", "{host}")
     told: tuple[str, int] | None = None
+    listening: Peer
 
     def __init__(self, host: Host, name: str, submission: Submission | None, peer_host: Host) -> None:
         super().__init__(host, name, submission)
         self.peer_host = peer_host
-        self._seen = 0
 
     def connect(self, *options: str, late_ack: bool = False) -> Peer:
         """Start it, and return the connection that it has made, to a peer of the driver's (`late_ack`: `Host.listen`).
@@ -436,7 +437,7 @@ class Client(Subject):
         """Start it in each way that there is, until it reaches a peer."""
         last: CheckFailed | None = None
         for at, port, words in self._ways():
-            listening = listen(at, port)
+            listening = self.listening = listen(at, port)
             host = self.told[0] if self.told else at.address if at is not self.host else _LOOPBACK
             arguments = [word.format(host=host, port=listening.address[1]) for word in words]
             self.start(*arguments, *options, tty=tty)
