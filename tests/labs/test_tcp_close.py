@@ -1,6 +1,5 @@
 """tcp_close across hosts: which call puts which segments on the wire, and who is left in TIME_WAIT."""
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -260,11 +259,13 @@ def arrived(program: Subject, peer: Peer, data: bytes) -> None:
     )
 
 
-def returned(program: Subject, *values: object, otherwise: str) -> None:
+def returned(program: Subject, *values: int | str, otherwise: str) -> None:
     """Wait until it prints these numbers and words, in this order, whatever stands around them."""
     for value in values:
-        number = rf"(?<![\d.:]){value}(?![.:]?\d)" if isinstance(value, int) else re.escape(str(value))
-        program.program.expect(number, otherwise=otherwise)
+        if isinstance(value, int):
+            program.program.expect_number(value, otherwise=otherwise)
+        else:
+            program.program.expect_text(value, otherwise=otherwise)
 
 
 def type_line(program: Subject, line: str) -> None:
