@@ -183,11 +183,11 @@ def test_much_from_outside(running: Server, gateway: Host, outside: Host) -> Non
 @claim("lesson", "iterative_server")
 def test_answers_inside(running: Server, server: Host, outside: Host) -> None:
     """A client inside is answered by the server outside, and so is the next one."""
-    for words in (b"hello from inside", b"and again"):
-        client = server.peer(outside.address, running.port).wait_connected("a client inside connects to outside")
-        client.exchange(words, "a client inside has sent it to the server outside")
+    for which in ("a client inside", "the next client inside"):
+        client = server.peer(outside.address, running.port).wait_connected(which)
+        client.exchange(b"hello from inside", which)
         client.end()
-        client.expect_end("the client inside has closed, and the server outside does not close its end")
+        client.expect_end(f"{which} has closed, and the server outside does not close its end")
 
 
 @claim("lesson", "iterative_server", needs=["answers_inside"])

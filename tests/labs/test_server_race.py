@@ -108,7 +108,7 @@ LONG = 20.0  # seconds until a load of 4 s has ended
 def counted(client: Client, name: str) -> float:
     """A number of the result."""
     found = re.search(rf"\b{name}\W+(\d+(?:\.\d+)?)", client.program.stdout)
-    assert found, f"its result does not say {name}: {client.program.stdout!r}"
+    assert found, f"its result does not say {name}: {client.program.stdout.strip()}"
     return float(found[1])
 
 
@@ -167,7 +167,9 @@ def test_ends_by_itself(client: Client) -> None:
     start(client, 3, 0.1)
     client.program.expect_exit(0, otherwise="nobody is answered, and the load was to end after 0.1 s")
     for name, number in (("connected", 3), ("answered", 0), ("requests", 0)):
-        assert counted(client, name) == number, f"{name} should be {number}; its result: {client.program.stdout!r}"
+        assert counted(client, name) == number, (
+            f"{name} should be {number}; its result: {client.program.stdout.strip()}"
+        )
 
 
 @claim("lesson", "load_client", needs=["ends_by_itself"])
@@ -189,7 +191,7 @@ def test_counts_the_answered(client: Client) -> None:
         requests, most = counted(client, "requests"), peers[0].received.count(b"\n")
         if found == [3, 1, 0] and 0 < requests <= most:
             return
-    pytest.fail(f"of three clients one was answered, up to {most} times; its result: {client.program.stdout!r}")
+    pytest.fail(f"of three clients one was answered, up to {most} times; its result: {client.program.stdout.strip()}")
 
 
 @claim("lesson", "load_client", needs=["ends_by_itself"])
@@ -199,7 +201,7 @@ def test_counts_the_wrong(client: Client) -> None:
         answer(client, start(client, 2, seconds), lambda number, line: line if number else b"X" + line[1:])
         if counted(client, "wrong") == 1:
             return
-    pytest.fail(f"one of two clients got back another line than its own; its result: {client.program.stdout!r}")
+    pytest.fail(f"one of two clients got back another line than its own; its result: {client.program.stdout.strip()}")
 
 
 @claim("robustness", "load_client", needs=["ends_by_itself"])
@@ -210,7 +212,9 @@ def test_broken(client: Client) -> None:
     peers[1].reset()
     answer(client, peers[2:], lambda number, line: line)
     client.program.expect_exit(0, otherwise="the server has closed one connection and broken another one")
-    assert counted(client, "connected") == 3, f"three clients were connected; its result: {client.program.stdout!r}"
+    assert counted(client, "connected") == 3, (
+        f"three clients were connected; its result: {client.program.stdout.strip()}"
+    )
 
 
 NAMES = ("clients", "connected", "answered", "wrong", "seconds", "requests")

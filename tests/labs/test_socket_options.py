@@ -52,20 +52,28 @@ def in_one_line(segments: list[bytes]) -> str:
 def check_merged(packets: list[Packet], port: int) -> None:
     """Nagle's algorithm was at work: the second segment left after the first had been acknowledged, with more in it."""
     segments = line_of(packets, port)
-    assert b"".join(segments) == LINE, f"the client's segments were {segments}: not the line, each byte once"
-    assert segments[0] == b"A", f"the first byte should leave at once, alone; the first segment was {segments[0]!r}"
-    assert len(segments) < len(LINE), "each write became a segment of its own: none waited for an ACK"
+    assert b"".join(segments) == LINE, (
+        f"the client's segments were {in_one_line(segments)}: not the line, each byte once"
+    )
+    assert segments[0] == b"A", (
+        f"the first byte should leave at once, alone; the first segment was {shown(segments[0])}"
+    )
+    assert len(segments) < len(LINE), "each write became a segment of its own: they did not wait for an ACK"
     assert waited(packets, port), (
-        f"{segments[1]!r} left before the server had acknowledged {segments[0]!r}: it did not wait"
+        f"{shown(segments[1])} left before the server had acknowledged {shown(segments[0])}: it did not wait for an ACK"
     )
 
 
 def check_not_merged(packets: list[Packet], port: int) -> None:
     """No write waited for an ACK. A slow network card may gather some all the same (tcp_autocorking, tcp(7))."""
     segments = line_of(packets, port)
-    assert b"".join(segments) == LINE, f"the client's segments were {segments}: not the line, each byte once"
+    assert b"".join(segments) == LINE, (
+        f"the client's segments were {in_one_line(segments)}: not the line, each byte once"
+    )
     assert len(segments) > 1, "with TCP_NODELAY the first byte should leave at once; all left together"
-    assert not waited(packets, port), f"with TCP_NODELAY no byte should wait for an ACK; the segments were {segments}"
+    assert not waited(packets, port), (
+        f"with TCP_NODELAY no byte should wait for an ACK; the segments were {in_one_line(segments)}"
+    )
 
 
 def waited(packets: list[Packet], port: int) -> bool:
@@ -366,7 +374,7 @@ def test_no_delay(client: Client) -> None:
 def test_one_write(client: Client) -> None:
     """With `--one-write` all ten bytes leave in one segment."""
     segments = line_of(*ten_bytes(client, "--one-write"))
-    assert segments == [LINE], f"its segments were {segments}"
+    assert segments == [LINE], f"its segments were {in_one_line(segments)}"
 
 
 @claim("robustness", "small_writes_client", needs=["connects"])
