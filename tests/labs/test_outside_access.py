@@ -123,12 +123,7 @@ def idle(idle: Server, request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def running(idle: Server, server: Host) -> Server:
     """The server, inside on a port that the gateway forwards."""
-    if idle.role == "iterative_server":
-        return idle.serve(idle.host.unused_port())
-    idle.serve(forwarded(server))
-    if idle.port not in PORTS:
-        pytest.skip(f"it listens on port {idle.port}, whatever it is told, and the gateway does not forward that")
-    return idle
+    return idle.serve(forwarded(server) if idle.role == "select_server" else idle.host.unused_port())
 
 
 def forwarded(server: Host) -> int:
@@ -139,6 +134,8 @@ def forwarded(server: Host) -> int:
 
 def through(gateway: Host, outside: Host, port: int) -> Peer:
     """A client outside that is connected by a forwarded port."""
+    if port not in PORTS:
+        pytest.skip(f"the server listens on port {port}, whatever it is told, and the gateway does not forward that")
     address = gateway.source_address(outside)
     return outside.peer(address, port).wait_connected(f"a client outside connects to {address}, port {port}")
 
