@@ -252,10 +252,11 @@ def test_in_pieces(running: Server, alfa: Host, server: Host) -> None:
 
 
 @claim("lesson", "small_writes_server", needs=["is_ready"])
-def test_acknowledges_late(running: Server, alfa: Host, server: Host) -> None:
+def test_acknowledges_late(running: Server, driver: Driver, alfa: Host, server: Host) -> None:
     """The server has switched TCP_QUICKACK off: it keeps back its ACK of half a line, 40 ms long."""
     with server.capture(f"tcp port {running.port}") as wire:
         client = greeted(running, alfa)
+        driver.settle()  # it may set the option after its greeting
         client.send(b"A")
 
         def looked(packets: list[Packet]) -> tuple[Packet, Packet] | None:

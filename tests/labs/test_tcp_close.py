@@ -259,13 +259,22 @@ def arrived(program: Subject, peer: Peer, data: bytes) -> None:
     )
 
 
-def returned(program: Subject, *values: int | str, otherwise: str) -> None:
-    """Wait until it prints these numbers and words, in this order, whatever stands around them."""
-    for value in values:
-        if isinstance(value, int):
-            program.program.expect_number(value, otherwise=otherwise)
-        else:
-            program.program.expect_text(value, otherwise=otherwise)
+def call(program: Subject, line: str, *values: int | str, otherwise: str) -> None:
+    """Type a line, and wait until these numbers and words have been printed, whatever stands around them."""
+    running = program.program
+    since = len(running.stdout)
+    type_line(program, line)
+
+    def printed(value: int | str) -> bool:
+        return running.saw_number(value, since) if isinstance(value, int) else value in running.stdout[since:]
+
+    program.wait_until(
+        lambda: all(map(printed, values)),
+        lambda: (
+            f"{otherwise}; it should print {' and '.join(map(str, values))}, and printed "
+            f"{shown(running.stdout[since:].encode()) if running.stdout[since:] else 'nothing'}"
+        ),
+    )
 
 
 def type_line(program: Subject, line: str) -> None:
@@ -298,8 +307,7 @@ def test_sends(connected: Connected) -> None:
     """`send TEXT` sends the text and nothing else, no newline and no zero byte, and prints how many bytes that were."""
     program, peer = connected
     for text in ("Hello", "two longer words"):
-        type_line(program, f"send {text}")
-        returned(program, len(text), otherwise=f"'send {text}' was typed, which are {len(text)} bytes")
+        call(program, f"send {text}", len(text), otherwise=f"'send {text}' was typed, which are {len(text)} bytes")
         peer.expect(text.encode(), otherwise=f"'send {text}' was typed")
         assert not (more := peer.rest()), f"'send {text}' was typed; after the text it sent {shown(more)}"
 
@@ -310,8 +318,7 @@ def test_receives(connected: Connected) -> None:
     program, peer = connected
     for text in ("Hello", "seventeen letters"):
         peer.send(text.encode())
-        type_line(program, "recv")
-        returned(program, len(text), text, otherwise=f"{shown(text.encode())} was sent to it, and recv typed")
+        call(program, "recv", len(text), text, otherwise=f"{shown(text.encode())} was sent to it, and recv typed")
 
 
 @claim("lesson", *PROGRAMS, needs=["receives"])
@@ -330,8 +337,7 @@ def test_sees_the_end(connected: Connected) -> None:
     """When the other side has closed, `recv` returns 0."""
     program, peer = connected
     peer.end()
-    type_line(program, "recv")
-    returned(program, 0, otherwise="the other side has closed, and recv was typed")
+    call(program, "recv", 0, otherwise="the other side has closed, and recv was typed")
 
 
 @claim("lesson", *PROGRAMS, needs=["sends", "sees_the_end"])
@@ -426,8 +432,7 @@ def test_buffer(connected: Connected) -> None:
     program, peer = connected
     arrived(program, peer, b"#" * 1500)
     for size in (1024, 476):
-        type_line(program, "recv")
-        returned(program, size, otherwise=f"of 1500 bytes that have arrived, recv should return {size} now")
+        call(program, "recv", size, otherwise=f"of 1500 bytes that have arrived, recv should return {size} now")
 
 
 @claim("interface", *PROGRAMS, needs=["closes_first"])
@@ -436,8 +441,7 @@ def test_aborts(idle: Server, client: Client, alfa: Host, port: int) -> None:
     program: Subject = idle if idle.role == "closing_server" else client
     peer = accepted(idle.serve(port, "--abort"), alfa) if program is idle else client.connect("--abort")
     peer.send(b"Hello")
-    type_line(program, "recv")
-    returned(program, "Hello", otherwise="Hello was sent to it, and recv typed")
+    call(program, "recv", "Hello", otherwise="Hello was sent to it, and recv typed")
     type_line(program, "close")
     with suppress(CheckFailed):
         peer.receive_to_end()

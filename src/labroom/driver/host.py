@@ -86,9 +86,9 @@ class Program:
         """Whether it has printed this (regular expression) so far, expected or not."""
         return any(re.search(pattern, text, re.MULTILINE) for text in self._output.text.values())
 
-    def saw_number(self, number: int | str) -> bool:
-        """Whether it has printed this number, or address, so far, as no part of a longer one."""
-        return self.saw(_number(number))
+    def saw_number(self, number: int | str, since: int = 0) -> bool:
+        """Whether stdout, from a place there on, has this number, or address, as no part of a longer one."""
+        return re.search(_number(number), self.stdout[since:]) is not None
 
     def expect(self, pattern: str, timeout: float | None = None, *, otherwise: str = "") -> re.Match[str]:
         r"""Wait until it prints `pattern`, in text that no earlier `expect` has passed.
