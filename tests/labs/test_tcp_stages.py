@@ -336,7 +336,7 @@ def follow(program: Program, who: str, stages: list[str], values: dict[str, obje
     assert "*****[Connecting Information]*****" in text, f"it printed no *****[Connecting Information]*****: {lines}"
     for what, value in values.items():
         assert re.search(rf"= {re.escape(str(value))}$", text, re.MULTILINE), (
-            f"no line ends with '= {value}', which is the {what.lower()}; it printed {lines}"
+            f"no line ends with '= {value}' ({what}); it printed {lines}"
         )
 
 
@@ -364,7 +364,7 @@ def test_pauses(
             leave(peer)
         took = time.monotonic() - began
         assert took >= pauses * PAUSES, f"with LAB_PACE={PAUSES}, it took {took:.3f} s, not {pauses * PAUSES:g} s"
-        if took < pauses:
+        if took < 2:  # as long as the pauses before and after one call are without it
             return
     pytest.fail(f"with LAB_PACE={PAUSES}, it took {took:.1f} s, as if that were not set")
 
