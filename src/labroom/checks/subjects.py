@@ -316,9 +316,10 @@ class Server(Subject):
             raise CheckFailed(
                 f"it listens on port {self.port}, which is {port} with its two bytes exchanged: htons() is missing"
             )
-        if self.port in _EPHEMERAL and not self._line(str(self.port)):
+        if self.port in _EPHEMERAL and self.source and not self.source.has_number(self.port):
             raise CheckFailed(
-                f"it listens on port {self.port}, which the kernel chose: it did not take {port} from its arguments"
+                f"it listens on port {self.port}, which the kernel chose: it was bound to port 0, or not at all, "
+                f"and not to {port}"
             )
         if self.port != port:
             self.remarks.append(f"it listens on port {self.port}{self._line(str(self.port))}, whatever it is told")
