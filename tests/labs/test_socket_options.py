@@ -251,7 +251,7 @@ def test_in_pieces(running: Server, alfa: Host, server: Host) -> None:
     client.has_nothing("a line was answered more than once")
 
 
-@claim("lesson", "small_writes_server", needs=["is_ready"])
+@claim("lesson", "small_writes_server", needs=["in_pieces"])
 def test_acknowledges_late(running: Server, driver: Driver, alfa: Host, server: Host) -> None:
     """The server has switched TCP_QUICKACK off: it keeps back its ACK of half a line, 40 ms long."""
     with server.capture(f"tcp port {running.port}") as wire:

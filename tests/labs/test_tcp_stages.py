@@ -165,7 +165,7 @@ def test_one_after_another(running: Server, driver: Driver, alfa: Host, bravo: H
     greeting(third, "the third client was not greeted, although the second one had left")
 
 
-@claim("lesson", "staged_server", needs=["receives_to_the_end"])
+@claim("lesson", "staged_server", needs=["receives_to_the_end", "one_after_another"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """The server closes each client's socket, so that the next client gets the same descriptor again."""
     counts = []
