@@ -14,6 +14,12 @@ def titles() -> dict[str, str]:
     return found
 
 
+def having(program: str, lab: str) -> str:
+    """The lab whose own a program is: this one, unless it has none of that name and another one has."""
+    others = (file.parent.name for file in LABS.glob(f"*/{program}.py"))
+    return lab if (LABS / lab / f"{program}.py").exists() else next(others, lab)
+
+
 def programs(lab: str) -> list[str]:
     """The programs that a lab's contract, "A program of your own", names: the lab's own, else those of other labs."""
     text = (LABS / lab / "README.md").read_text(encoding="utf-8").partition("\n## A program of your own\n")[2]

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from labroom.driver import Driver, Host, Program
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Client, Server, Subject
+from labroom.driver import Driver, Host, Peer, Program
 
 FORWARDED, NOT_FORWARDED = 18080, 18081
 REFUSED = "connect: (Connection refused|Connection timed out|No route to host|Network is unreachable)"
@@ -105,20 +107,147 @@ def test_no_way_in_past_the_gateway(server: Host, gateway: Host, outside: Host) 
     assert len(through) == 1, f"outside opened a connection to the server's own address, too: {through}"
 
 
-def test_client_on_the_same_guest(server: Host) -> None:
-    """The client may sit on the same guest as the server."""
-    start_server(server, FORWARDED)
-    for address in (server.address, "127.0.0.1"):
-        answered(connect(server, address, FORWARDED), "hello", f"a client on the server got no answer from {address}")
+# -- claims -----------------------------------------------------------------------------------------------------
+
+PORTS = (18080, 9090)  # that the gateway forwards to the server's of the same number
 
 
-def test_c_programs(server: Host, gateway: Host, outside: Host, port: int) -> None:
-    """A C client outside comes in by the forwarded port; a C server outside is reached from inside."""
-    start_server(server, FORWARDED)
-    client = outside.start("line_client.c", gateway.source_address(outside), FORWARDED)
-    answered(client, "안녕", "the C client outside got no answer from the gateway's port 18080")
-    outside.start("iterative_server.c", port)
-    outside.wait_for_listening(port)
-    answered(
-        connect(server, outside.address, port), "안녕", "the server inside got no answer from the C server outside"
+@pytest.fixture
+def idle(idle: Server, request: pytest.FixtureRequest) -> Server:
+    """The server: select_server runs inside, iterative_server outside."""
+    if idle.role == "iterative_server":
+        idle.host = request.getfixturevalue("outside")
+    return idle
+
+
+@pytest.fixture
+def running(idle: Server, server: Host) -> Server:
+    """The server, inside on a port that the gateway forwards."""
+    return idle.serve(forwarded(server) if idle.role == "select_server" else idle.host.unused_port())
+
+
+def forwarded(server: Host) -> int:
+    """A forwarded port that is unused on the server."""
+    used = {found.local[1] for found in server.sockets()}
+    return next((port for port in PORTS if port not in used), FORWARDED)
+
+
+def through(gateway: Host, outside: Host, port: int) -> Peer:
+    """A client outside that is connected by a forwarded port."""
+    if port not in PORTS:
+        pytest.skip(f"the server listens on port {port}, whatever it is told, and the gateway does not forward that")
+    address = gateway.source_address(outside)
+    return outside.peer(address, port).wait_connected(f"a client outside connects to {address}, port {port}")
+
+
+@claim("lesson", "select_server")
+def test_listens_to_all(running: Server) -> None:
+    """The server inside listens on all interfaces, not on 127.0.0.1 alone."""
+    assert running.address != "127.0.0.1", "it listens on 127.0.0.1 alone: neither gateway nor guest can reach it"
+
+
+@claim("lesson", "select_server", needs=["listens_to_all"])
+def test_answers_guests(running: Server, server: Host, alfa: Host) -> None:
+    """Clients on another guest and on the server's own guest are answered at the same time."""
+    clients = {
+        "another guest": alfa.peer(server.address, running.port),
+        "its own guest": server.peer(server.address, running.port),
+        "its own guest, by 127.0.0.1": server.peer("127.0.0.1", running.port),
+    }
+    for _ in range(2):
+        for where, client in clients.items():
+            client.wait_connected(f"a client on {where}")
+            client.exchange(b"hello", f"a client on {where}, while others are connected")
+
+
+@claim("lesson", "select_server", needs=["listens_to_all"])
+def test_answers_outside(running: Server, gateway: Host, outside: Host) -> None:
+    """A client outside is answered through the gateway's forwarded port."""
+    client = through(gateway, outside, running.port)
+    for words in (b"hello", b"again"):
+        client.exchange(words, "a client outside has sent it to the gateway's forwarded port")
+
+
+@claim("robustness", "select_server", needs=["answers_outside"])
+def test_much_from_outside(running: Server, gateway: Host, outside: Host) -> None:
+    """Through the gateway, too, 200,000 bytes come back whole, and a reset ends nobody but its client."""
+    client = through(gateway, outside, running.port)
+    client.exchange(b"0123456789" * 20_000)
+    running.reset_by(client)
+    through(gateway, outside, running.port).exchange(b"still there?", "after a client outside has sent a reset")
+
+
+@claim("lesson", "iterative_server")
+def test_answers_inside(running: Server, server: Host, outside: Host) -> None:
+    """A client inside is answered by the server outside, and so is the next one."""
+    for which in ("a client inside", "the next client inside"):
+        client = server.peer(outside.address, running.port).wait_connected(which)
+        client.exchange(b"hello from inside", which)
+        client.end()
+        client.expect_end(f"{which} has closed, and the server outside does not close its end")
+
+
+@claim("lesson", "iterative_server", needs=["answers_inside"])
+def test_sees_the_gateway(running: Server, server: Host, outside: Host) -> None:
+    """The server outside prints the address and port that `accept` returns: the gateway's, not those of the guest."""
+    server.peer(outside.address, running.port).wait_connected().exchange(b"hello from inside")
+    address, port = outside.wait_for_connections(running.port)[0].remote
+    running.wait_until(
+        lambda: running.program.saw_number(address) and running.program.saw_number(port),
+        lambda: f"accept has returned {address}, port {port}, the gateway's; it printed {running.program.lines}",
     )
+    assert not running.program.saw_number(server.address), f"it says {server.address}, which accept did not return"
+
+
+@pytest.fixture
+def client(client: Client, request: pytest.FixtureRequest, server: Host, gateway: Host) -> Client:
+    """The client, outside; its peer is inside, behind a forwarded port."""
+    client.host = request.getfixturevalue("outside")
+    client.told = (gateway.source_address(client.host), forwarded(server))
+    return client
+
+
+@claim("lesson", "line_client")
+def test_connects_inside(client: Client) -> None:
+    """The client outside connects to the address that it is given, the gateway's, and so to the server inside."""
+    address, _ = client.connect().to or ("", 0)
+    assert address == client.host.address, f"the server inside was connected to by {address}, not {client.host.address}"
+
+
+@claim("lesson", "line_client", needs=["connects_inside"])
+def test_is_answered(client: Client) -> None:
+    """What is typed outside comes to the server inside, and its answer is printed outside."""
+    peer = client.connect()
+    for line in ("hello from outside", "안녕"):
+        client.type(line)
+        peer.expect(line.encode(), f"{line!r} was typed outside")
+        peer.send(line.encode() + peer.rest())
+        client.shows(line)
+
+
+@claim("interface", "line_client", needs=["connects_inside"])
+def test_takes_a_name(client: Client, alfa: Host, server: Host) -> None:
+    """The client takes a name in place of an address."""
+    if server.address not in alfa.run("getent", "ahostsv4", "server").stdout.split():
+        pytest.skip("here server is another host's name, or nobody's")
+    client.host, client.told = alfa, ("server", 0)
+    client.connect()
+
+
+@claim("interface", "line_client")
+def test_refused(client: Client, gateway: Host, outside: Host) -> None:
+    """By a port that is not forwarded it comes to nobody: `connect: Connection refused` on stderr, and status 1."""
+    client.start(gateway.source_address(outside), NOT_FORWARDED, tty=False).expect_exit(1)
+    assert "connect: Connection refused" in client.program.stderr, f"on stderr: {client.program.stderr!r}"
+
+
+@claim(
+    "interface",
+    *("select_server", "iterative_server", "line_client"),
+    needs=["listens_to_all", "answers_inside", "connects_inside"],
+)
+def test_arguments(program: Subject) -> None:
+    """Without a port, or with one that is none, it exits with 2."""
+    host = ["127.0.0.1"] if program.role == "line_client" else []
+    for arguments in (host, [*host, "0"]):
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

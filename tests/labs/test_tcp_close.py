@@ -1,10 +1,13 @@
 """tcp_close across hosts: which call puts which segments on the wire, and who is left in TIME_WAIT."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
-from labroom.driver import Capture, Driver, Host, Packet, Program
+from labroom.checks.claims import claim
+from labroom.checks.subjects import Client, Server, Subject
+from labroom.driver import Capture, CheckFailed, Driver, Host, Packet, Peer, Program, Socket, shown
 
 
 class Wire:
@@ -215,18 +218,252 @@ def test_send_to_a_side_that_has_closed(server: Host, alfa: Host, port: int) -> 
     closing_client.expect_exit(1)
 
 
-@pytest.mark.parametrize("twin", ["server", "client"])
-def test_c_and_python(server: Host, alfa: Host, port: int, twin: str) -> None:
-    """A server in C and a client in Python open, talk and close alike, and so the other way round."""
-    with server.capture(f"tcp port {port}") as capture:
-        wire = Wire(capture, server, alfa)
-        closing_server = server.start("closing_server" + (".c" if twin == "server" else ""), port)
-        server.wait_for_listening(port)
-        closing_client = alfa.start("closing_client" + (".c" if twin == "client" else ""), server.address, port)
-        say_hello(closing_client, closing_server)
-        wire.expect(*OPENING, *HELLO)
-        close(closing_client)
-        wire.expect("alfa: FIN+ACK seq 6 ack 1", "server: ACK seq 1 ack 7")
-        see_close(closing_server)
-        close(closing_server)
-        wire.expect("server: FIN+ACK seq 1 ack 7", "alfa: ACK seq 7 ack 2")
+# -- claims -----------------------------------------------------------------------------------------------------
+
+PROGRAMS = ("closing_server", "closing_client")
+Connected = tuple[Subject, Peer]
+
+
+@pytest.fixture
+def connected(request: pytest.FixtureRequest, subject: str, alfa: Host) -> Connected:
+    """The program, and the driver's end of its connection."""
+    if subject.startswith("closing_server"):
+        running: Server = request.getfixturevalue("running")
+        return running, accepted(running, alfa)
+    client: Client = request.getfixturevalue("client")
+    return client, client.connect()
+
+
+def accepted(running: Server, host: Host) -> Peer:
+    """A client that the server has accepted."""
+    client = running.connect(host)
+    running.wait_until(
+        lambda: any(s.inode for s in running.host.connections(running.port)),
+        lambda: "a client is connected, and the server does not accept it",
+    )
+    return client
+
+
+def connection(program: Subject, peer: Peer) -> Socket | None:
+    """The program's end of a peer's connection; None if nothing is left of it."""
+    ports = peer.to and peer.to[1], peer.address[1]
+    return next((s for s in program.host.sockets() if (s.local[1], s.remote[1]) == ports), None)
+
+
+def arrived(program: Subject, peer: Peer, data: bytes) -> None:
+    """Have bytes arrive that the program does not read, since it was not told to."""
+    peer.send(data)
+    program.wait_until(
+        lambda: (found := connection(program, peer)) and found.unread >= len(data),
+        lambda: "bytes have arrived, and the program reads them although nobody has typed recv",
+    )
+
+
+def call(program: Subject, line: str, *values: int | str, otherwise: str) -> None:
+    """Type a line, and wait until these numbers and words have been printed, whatever stands around them."""
+    running = program.program
+    since = len(running.stdout)
+    type_line(program, line)
+
+    def printed(value: int | str) -> bool:
+        return running.saw_number(value, since) if isinstance(value, int) else value in running.stdout[since:]
+
+    program.wait_until(
+        lambda: all(map(printed, values)),
+        lambda: (
+            f"{otherwise}; it should print {' and '.join(map(str, values))}, and printed "
+            f"{shown(running.stdout[since:].encode()) if running.stdout[since:] else 'nothing'}"
+        ),
+    )
+
+
+def type_line(program: Subject, line: str) -> None:
+    program.program.send(line)
+
+
+@claim("lesson", "closing_server")
+def test_listens(running: Server) -> None:
+    """The server listens on the port that it is given."""
+
+
+@claim("lesson", "closing_client")
+def test_connects(client: Client) -> None:
+    """The client connects to the host and the port that it is given."""
+    client.connect()
+
+
+@claim("lesson", "closing_server", needs=["listens"])
+def test_takes_one_client(running: Server, alfa: Host) -> None:
+    """When it has its one client, the server closes its listening socket: who comes now is refused."""
+    accepted(running, alfa)
+    running.wait_until(
+        lambda: not running.host.listening(running.program),
+        lambda: "the server has its client, and still listens for others",
+    )
+
+
+@claim("lesson", *PROGRAMS, needs=["listens", "connects"])
+def test_sends(connected: Connected) -> None:
+    """`send TEXT` sends the text and nothing else, no newline and no zero byte, and prints how many bytes that were."""
+    program, peer = connected
+    for text in ("Hello", "two longer words"):
+        call(program, f"send {text}", len(text), otherwise=f"'send {text}' was typed, which are {len(text)} bytes")
+        peer.expect(text.encode(), otherwise=f"'send {text}' was typed")
+        assert not (more := peer.rest()), f"'send {text}' was typed; after the text it sent {shown(more)}"
+
+
+@claim("lesson", *PROGRAMS, needs=["listens", "connects"])
+def test_receives(connected: Connected) -> None:
+    """`recv` receives what is there, once, and prints how many bytes and which."""
+    program, peer = connected
+    for text in ("Hello", "seventeen letters"):
+        peer.send(text.encode())
+        call(program, "recv", len(text), text, otherwise=f"{shown(text.encode())} was sent to it, and recv typed")
+
+
+@claim("lesson", *PROGRAMS, needs=["receives"])
+def test_reads_when_told(connected: Connected, driver: Driver) -> None:
+    """Without `recv` nothing is read: what arrives waits in the kernel."""
+    program, peer = connected
+    arrived(program, peer, b"Hello")
+    driver.settle()
+    found = connection(program, peer)
+    assert found, "bytes have arrived, and the program has closed although nobody has typed close"
+    read = 5 - found.unread
+    assert read == 0, f"5 bytes have arrived and nobody has typed recv, and the program has read {read} of them"
+
+
+@claim("lesson", *PROGRAMS, needs=["receives"])
+def test_sees_the_end(connected: Connected) -> None:
+    """When the other side has closed, `recv` returns 0."""
+    program, peer = connected
+    peer.end()
+    call(program, "recv", 0, otherwise="the other side has closed, and recv was typed")
+
+
+@claim("lesson", *PROGRAMS, needs=["sends", "sees_the_end"])
+def test_closes_when_told(connected: Connected, driver: Driver) -> None:
+    """When the other side has closed, this one stays in CLOSE_WAIT, and may still send, until `close` is typed."""
+    program, peer = connected
+    peer.end()
+    type_line(program, "recv")
+    driver.settle()
+    peer.host.ping()  # after which all that it has received is known
+    assert not peer.ended, "the other side has closed, and the program closes, too, although nobody has typed close"
+    type_line(program, "send Hello")
+    peer.expect(b"Hello", otherwise="the other side has closed its direction, and 'send Hello' was typed")
+    type_line(program, "close")
+    peer.expect_end("close was typed")
+
+
+@claim("lesson", *PROGRAMS, needs=["listens", "connects"])
+def test_closes_first(connected: Connected) -> None:
+    """`close` closes the connection: a FIN, and then the program ends."""
+    program, peer = connected
+    type_line(program, "close")
+    peer.expect_end("close was typed")
+    program.program.wait(otherwise="close was typed, and the program goes on")
+
+
+@claim("lesson", *PROGRAMS, needs=["reads_when_told", "closes_first"])
+def test_unread_is_reset(connected: Connected) -> None:
+    """`close` with bytes that were not read breaks the connection: RST, not FIN."""
+    program, peer = connected
+    arrived(program, peer, b"Hello")
+    type_line(program, "close")
+    try:
+        peer.receive_to_end()
+    except CheckFailed as error:
+        if peer.error == "ECONNRESET":
+            return
+        raise CheckFailed(f"5 bytes were unread, and close was typed: {error}") from error
+    raise CheckFailed("5 bytes were unread, and close was typed: a FIN came instead of a RST")
+
+
+@claim("robustness", *PROGRAMS, needs=["closes_first"])
+def test_end_of_input(connected: Connected) -> None:
+    """The end of its input closes, too."""
+    program, peer = connected
+    program.program.close_stdin()
+    peer.expect_end("its input has ended")
+
+
+def gone(program: Subject, peer: Peer) -> None:
+    """Wait until a RST has come."""
+    program.wait_until(lambda: not connection(program, peer), lambda: "the connection was reset, and is still there")
+
+
+@claim("robustness", *PROGRAMS, needs=["receives"])
+def test_reset(connected: Connected) -> None:
+    """When the other side has broken the connection, `recv` fails, and the status is 1."""
+    program, peer = connected
+    peer.reset()
+    gone(program, peer)
+    type_line(program, "recv")
+    program.program.expect_exit(1, otherwise="the connection was reset, and recv was typed")
+
+
+@claim("robustness", *PROGRAMS, needs=["sends"])
+def test_broken_pipe(connected: Connected) -> None:
+    """A `send` into a connection that is gone ends the program with status 1, not by SIGPIPE."""
+    program, peer = connected
+    peer.end()
+    peer.reset()
+    gone(program, peer)
+    type_line(program, "send Hello")
+    program.program.expect_exit(1, otherwise="the connection is gone, and 'send Hello' was typed")
+
+
+@claim("interface", *PROGRAMS, needs=["sends", "receives", "closes_first"])
+def test_lines(connected: Connected) -> None:
+    """It prints `connected to `, `recv = 5 (Hello)`, `send = 5` and `close = 0`, takes no other line, exits with 0."""
+    program, peer = connected
+    program.program.expect_text("connected to ")
+    peer.send(b"Hello")
+    type_line(program, "hello")
+    for line, words in (("recv", "recv = 5 (Hello)"), ("send Hello", "send = 5"), ("close", "close = 0")):
+        type_line(program, line)
+        program.program.expect_text(words)
+    program.program.expect_exit(0)
+
+
+@claim("interface", *PROGRAMS, needs=["receives"])
+def test_buffer(connected: Connected) -> None:
+    """`recv` has a buffer of 1024 bytes: of 1500 bytes it returns 1024, and next time 476."""
+    program, peer = connected
+    arrived(program, peer, b"#" * 1500)
+    for size in (1024, 476):
+        call(program, "recv", size, otherwise=f"of 1500 bytes that have arrived, recv should return {size} now")
+
+
+@claim("interface", *PROGRAMS, needs=["closes_first"])
+def test_aborts(idle: Server, client: Client, alfa: Host, port: int) -> None:
+    """With `--abort`, which sets SO_LINGER to 0 s, `close` sends RST though all was read."""
+    program: Subject = idle if idle.role == "closing_server" else client
+    peer = accepted(idle.serve(port, "--abort"), alfa) if program is idle else client.connect("--abort")
+    peer.send(b"Hello")
+    call(program, "recv", "Hello", otherwise="Hello was sent to it, and recv typed")
+    type_line(program, "close")
+    with suppress(CheckFailed):
+        peer.receive_to_end()
+    assert peer.error == "ECONNRESET", "close was typed: the program was started with --abort, and no RST came"
+
+
+@claim("interface", *PROGRAMS)
+def test_names_the_call(program: Subject, server: Host) -> None:
+    """A call that fails is named on stderr, as in `bind: Address already in use`; the status is 1."""
+    if program.role == "closing_server":
+        arguments, words = [str(server.listen().address[1])], "bind: Address already in use"
+    else:
+        arguments, words = [server.address, str(server.unused_port())], "connect: Connection refused"
+    program.start(*arguments, tty=False).expect_exit(1)
+    said = shown(program.program.stderr.encode())
+    assert words in program.program.stderr, f"it should say {words!r} on stderr; it says {said}"
+
+
+@claim("interface", *PROGRAMS)
+def test_arguments(program: Subject, server: Host) -> None:
+    """Without its arguments, or with a port that is none, it exits with 2."""
+    host = [] if program.role == "closing_server" else [server.address]
+    for arguments in ([], [*host, "0"], [*host, "port"]):
+        program.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")

@@ -180,6 +180,17 @@ def test_a_pattern_is_expected_once(alfa: Host) -> None:
         assert echo.expect(r"said: (\w+)\n")[1] == word
 
 
+def test_a_number_is_no_part_of_another_one(alfa: Host) -> None:
+    echo = alfa.start("echo")
+    echo.send("10.0.0.129:8080, 13 bytes.")
+    for number in ("10.0.0.129", 8080, 13):
+        echo.expect_number(number)
+        assert echo.saw_number(number)
+    assert not any(echo.saw_number(number) for number in ("10.0.0.12", "0.0.0.129", 10, 0, 129, 80, 3))
+    with pytest.raises(CheckFailed, match="did not print 14 within"):
+        echo.expect_number(14, 0.1)
+
+
 def test_terminal_and_control_c(alfa: Host) -> None:
     program = alfa.start("terminal", tty=True)
     program.expect(r"terminal \[True, True, True\]\n")

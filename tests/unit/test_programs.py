@@ -33,6 +33,7 @@ def test_ours_are_in_the_folders_of_the_labs(alfa: Host) -> None:
     assert alfa.launch("echo_server") == Launch(("./echo_server.py",), "/opt/labs/tcp_echo", "echo_server")
     other = Launch(("../tcp_close/closing_client.py",), "/opt/labs/tcp_echo", "closing_client")
     assert alfa.launch("../tcp_close/closing_client") == other
+    assert alfa.launch("select_server") == Launch(("./select_server.py",), "/opt/labs/select_server", "select_server")
 
 
 def test_a_program_as_words_for_another_command(alfa: Host, sshd: Sshd) -> None:

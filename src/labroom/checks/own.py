@@ -91,6 +91,11 @@ class Source:
         binary = posixpath.splitext(posixpath.basename(self.main))[0]
         return shlex.join([self.compiler, "-g", *_WARNINGS, "-pthread", "-o", binary, *self.parts])
 
+    def has_number(self, number: int) -> bool:
+        """Whether one of its files, or what is said of its start, has this number."""
+        texts = [self.start, *self.typed, *map(decoded, self.files.values())]
+        return any(str(number) in text for text in texts)
+
     def lines_with(self, pattern: str) -> Iterator[tuple[int, str]]:
         """The lines of its source that match a pattern (regular expression), with their numbers."""
         for number, line in enumerate(self.text.splitlines(), start=1):

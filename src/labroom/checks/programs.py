@@ -1,7 +1,7 @@
 """What is started where a check names a program: decided here, and nowhere else.
 
-"echo_server" is our own, echo_server.py in the lab's folder on the guest; "../tcp_echo/line_client" is one of another
-lab; "echo_server.c" is its twin in C.
+"echo_server" is our own, echo_server.py in its lab's folder on the guest; "../tcp_echo/line_client" is one of another
+lab, as a person would write it there; "echo_server.c" is its twin in C.
 """
 
 import functools
@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
+from labroom import labs
 from labroom.driver import CheckFailed, Host, Launch, Program
 from labroom.errors import RoomFault
 from labroom.resources import CHECKS
@@ -38,9 +39,10 @@ def resolve(host: Host, name: str) -> Launch:
 
 
 def ours(host: Host, name: str) -> Launch:
-    """The lab's own program, run in the folder of the lab."""
-    file = f"{name}.py" if "/" in name else f"./{name}.py"
-    return Launch((file,), f"{LABS}/{host.driver.lab}", name.rpartition("/")[2])
+    """The lab's own program, or one of another lab that it is about, too; run in the folder of its lab."""
+    if "/" in name:
+        return Launch((f"{name}.py",), f"{LABS}/{host.driver.lab}", name.rpartition("/")[2])
+    return Launch((f"./{name}.py",), f"{LABS}/{labs.having(name, host.driver.lab)}", name)
 
 
 @functools.cache  # of a host object, so for one driver

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from labroom.checks import own
@@ -19,6 +20,7 @@ from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
 from labroom.driver.values import in_words
 
 _LOOPBACK = "127.0.0.1"
+_EPHEMERAL = range(32768, 61000)  # ports that the kernel gives to who binds to port 0 (ip(7))
 
 
 class Submission:
@@ -69,10 +71,12 @@ class Subject:
         host: where it runs.
         name: the lab's name of it; "echo_server.c" is our twin in C.
         remarks: what a person should know of how it was started.
+        starts: its arguments as the contract has them, and then as others are common.
         folder: where it runs, and may write, once it was started.
     """
 
     folder = ""
+    starts: Sequence[str] = ("",)
 
     def __init__(self, host: Host, name: str, submission: Submission | None) -> None:
         self.host = host
@@ -122,6 +126,13 @@ class Subject:
             return ""
         self.host.driver.settle()
         return own.finding(self._program.stdout + self._program.stderr, self.called)
+
+    @property
+    def start_lines(self) -> Sequence[str]:
+        """The arguments to try: ours has those of the contract, as has one that says its own (own.yml)."""
+        if self.source is None:
+            return self.starts[:1]
+        return [self.source.start] if self.source.start else self.starts
 
     def start(self, *arguments: object, settles: bool = True, **options: Any) -> Program:
         """Start it, with a terminal: on a pipe most programs print nothing before they end.
@@ -250,6 +261,7 @@ class Server(Subject):
         port: the port on which its process listens.
     """
 
+    starts: Sequence[str] = ("{port}", "", "0.0.0.0 {port}")
     address = ""
     port = 0
 
@@ -276,13 +288,9 @@ class Server(Subject):
         raise last or CheckFailed(f"{self.called} can't be started")
 
     def _start_lines(self, port: int) -> list[list[str]]:
-        if self.source is None:
-            return [[str(port)]]
-        if self.source.start:
-            return [shlex.split(self.source.start.format(port=port, host="0.0.0.0"))]  # noqa: S104
         if self._submission and (known := self._submission.starts.get(self.name)) is not None:
             return [[word.replace("{port}", str(port)) for word in known]]
-        return [[str(port)], [], ["0.0.0.0", str(port)]]  # noqa: S104
+        return [shlex.split(line.format(port=port, host="0.0.0.0")) for line in self.start_lines]  # noqa: S104
 
     def _wait_listening(self) -> Socket:
         def look() -> Socket | None:
@@ -308,6 +316,11 @@ class Server(Subject):
         if self.port == int.from_bytes(port.to_bytes(2, "big"), "little") != port:
             raise CheckFailed(
                 f"it listens on port {self.port}, which is {port} with its two bytes exchanged: htons() is missing"
+            )
+        if self.port in _EPHEMERAL and self.source and not self.source.has_number(self.port):
+            raise CheckFailed(
+                f"it listens on port {self.port}, which the kernel chose: it was bound to port 0, or not at all, "
+                f"and not to {port}"
             )
         if self.port != port:
             self.remarks.append(f"it listens on port {self.port}{self._line(str(self.port))}, whatever it is told")
@@ -379,20 +392,27 @@ class Client(Subject):
 
     Attributes:
         peer_host: where the peer is that it connects to.
+        told: the address and port that it is told, where they lead to the peer by a way of its own (a forwarded port).
+        listening: the peer that it was started against, which has all its connections.
+        starts_fixed: as `starts`, for one that has its server's port in the source.
     """
+
+    starts: Sequence[str] = ("{host} {port}", "{port} {host}")
+    starts_fixed: Sequence[str] = ("", "{host}")
+    told: tuple[str, int] | None = None
+    listening: Peer
 
     def __init__(self, host: Host, name: str, submission: Submission | None, peer_host: Host) -> None:
         super().__init__(host, name, submission)
         self.peer_host = peer_host
-        self._seen = 0
 
-    def connect(self, *options: str) -> Peer:
-        """Start it, and return the connection that it has made, to a peer of the driver's.
+    def connect(self, *options: str, late_ack: bool = False) -> Peer:
+        """Start it, and return the connection that it has made, to a peer of the driver's (`late_ack`: `Host.listen`).
 
         Raises:
             CheckFailed: it does not connect; of several start lines, the words are those of the first.
         """
-        return self._reach(Host.listen, self._accepted, options)
+        return self._reach(partial(Host.listen, late_ack=late_ack), self._accepted, options)
 
     def speak(self, line: str, *options: str, tty: bool = True) -> Peer:
         """Start one that sends datagrams, type a line, and return the driver's socket, to which one has come.
@@ -419,14 +439,12 @@ class Client(Subject):
         """Start it in each way that there is, until it reaches a peer."""
         last: CheckFailed | None = None
         for at, port, words in self._ways():
-            listening = listen(at, port)
-            arguments = [
-                word.format(host=at.address if at is not self.host else _LOOPBACK, port=listening.address[1])
-                for word in words
-            ]
+            listening = self.listening = listen(at, port)
+            host = self.told[0] if self.told else at.address if at is not self.host else _LOOPBACK
+            arguments = [word.format(host=host, port=listening.address[1]) for word in words]
             self.start(*arguments, *options, tty=tty)
             for line in self.source.typed if self.source else ():
-                self.program.send(line.format(host=at.address, port=listening.address[1]))
+                self.program.send(line.format(host=host, port=listening.address[1]))
             try:
                 peer = found(listening)
             except CheckFailed as error:
@@ -434,7 +452,7 @@ class Client(Subject):
                 self._give_up_unless_decided(last)
                 listening.close()
                 continue
-            if self._submission:
+            if self._submission and not self.told:
                 self._submission.starts[self.name] = [str(at is self.host), str(port), *words]
                 if port:
                     self.remarks.append(f"it connects to port {port}, whatever it is told")
@@ -445,23 +463,20 @@ class Client(Subject):
 
     def _ways(self) -> list[tuple[Host, int, list[str]]]:
         """Where the peer listens (0: any port), and the arguments."""
-        if self.source is None:
-            return [(self.peer_host, 0, ["{host}", "{port}"])]
-        if self.source.start:
-            return [(self.peer_host, 0, shlex.split(self.source.start))]
+        own = [(self.peer_host, self.told[1] if self.told else 0, shlex.split(line)) for line in self.start_lines]
+        if self.source is None or self.source.start or self.told:
+            return own
         if self._submission and (known := self._submission.starts.get(self.name)):
             here, port, *words = known
             return [(self.host if here == "True" else self.peer_host, int(port), words)]
         ports = [int(n) for n in dict.fromkeys(re.findall(r"\b(\d{4,5})\b", self.source.text)) if 1024 < int(n) < 65536]
         fixed = [
-            (at, port, words) for port in ports[:3] for at in (self.host, self.peer_host) for words in ([], ["{host}"])
+            (at, port, shlex.split(line))
+            for port in ports[:3]
+            for at in (self.host, self.peer_host)
+            for line in self.starts_fixed
         ]
-        return [
-            (self.peer_host, 0, ["{host}", "{port}"]),
-            (self.peer_host, 0, ["{port}", "{host}"]),
-            (self.host, 0, ["{port}"]),
-            *fixed,
-        ]
+        return [*own, (self.host, 0, ["{port}"]), *fixed]
 
     def _accepted(self, listening: Peer) -> Peer:
         def look() -> Peer | None:

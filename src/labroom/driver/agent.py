@@ -139,7 +139,9 @@ class Peer:
     and `accepted`, have the other end's address as `at`, `connected` has our own.
     """
 
-    def __init__(self, name: str, own: socket.socket, state: str, to: tuple[str, int] = ("", 0)) -> None:
+    def __init__(
+        self, name: str, own: socket.socket, state: str, to: tuple[str, int] = ("", 0), late_ack: bool = False
+    ) -> None:
         self.name = name
         self.socket = own
         self.to = to  # where it is to connect
@@ -149,6 +151,7 @@ class Peer:
         self.reading = True
         self.taken = 0  # bytes received
         self.accepted = 0  # connections so far
+        self.late_ack = late_ack  # of those
 
     @property
     def events(self) -> int:
@@ -513,7 +516,7 @@ class Agent:
 
     # -- peers --------------------------------------------------------------------------------------------------
 
-    def do_peer(self, peer: str, kind: str, to: Any, port: int, receive_buffer: int) -> list[Any]:
+    def do_peer(self, peer: str, kind: str, to: Any, port: int, receive_buffer: int, late_ack: bool) -> list[Any]:
         """Create a socket of ours; answers its own address. Nothing is waited for.
 
         Args:
@@ -522,6 +525,7 @@ class Agent:
             to: address and port.
             port: of our own; 0: any.
             receive_buffer: SO_RCVBUF, socket(7), in bytes; 0: the system's.
+            late_ack: of those accepted, acknowledge late: TCP_QUICKACK 0, tcp(7).
         """
         kinds = {"connect": socket.SOCK_STREAM, "listen": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
         own = socket.socket(socket.AF_INET, kinds[kind])
@@ -544,7 +548,7 @@ class Agent:
         except OSError:
             own.close()
             raise
-        self.add_peer(Peer(peer, own, state, to))
+        self.add_peer(Peer(peer, own, state, to, late_ack))
         return list(own.getsockname())
 
     def add_peer(self, peer: Peer) -> None:
@@ -607,6 +611,8 @@ class Agent:
         own, at = listening.socket.accept()
         own.setblocking(False)
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if listening.late_ack:
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         listening.accepted += 1
         peer = Peer(f"{listening.name}.{listening.accepted}", own, "open")
         self.add_peer(peer)

@@ -86,6 +86,10 @@ class Program:
         """Whether it has printed this (regular expression) so far, expected or not."""
         return any(re.search(pattern, text, re.MULTILINE) for text in self._output.text.values())
 
+    def saw_number(self, number: int | str, since: int = 0) -> bool:
+        """Whether stdout, from a place there on, has this number, or address, as no part of a longer one."""
+        return re.search(_number(number), self.stdout[since:]) is not None
+
     def expect(self, pattern: str, timeout: float | None = None, *, otherwise: str = "") -> re.Match[str]:
         r"""Wait until it prints `pattern`, in text that no earlier `expect` has passed.
 
@@ -106,6 +110,10 @@ class Program:
     def expect_text(self, text: str, timeout: float | None = None, *, otherwise: str = "") -> None:
         """Wait until it prints this very text; as `expect` does."""
         self._expect(re.escape(text), shown(text.encode()), timeout, otherwise)
+
+    def expect_number(self, number: int | str, timeout: float | None = None, *, otherwise: str = "") -> None:
+        """Wait until it prints this number, or address, as no part of a longer one; as `expect` does."""
+        self._expect(_number(number), str(number), timeout, otherwise)
 
     def _expect(self, pattern: str, words: str, timeout: float | None, otherwise: str) -> re.Match[str]:
         expression = re.compile(pattern, re.MULTILINE)
@@ -350,6 +358,11 @@ class Program:
     def _event(self, stream: str, text: str) -> None:
         if not self.quiet:
             self._driver.record(self.host.name, self.name, stream, text)
+
+
+def _number(number: int | str) -> str:
+    """The pattern of a number, or address, that is no part of a longer one."""
+    return rf"(?<![\d.]){re.escape(str(number))}(?!\.?\d)"
 
 
 #: Says how the program of a name is started on a host.

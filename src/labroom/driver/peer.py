@@ -348,15 +348,26 @@ class PeerHost(SocketHost):
         """A client on this host, which connects; see `Peer.wait_connected`. `receive_buffer`: SO_RCVBUF, in bytes."""
         return self._peer("connect", "client", (address, port), receive_buffer=receive_buffer)
 
-    def listen(self, port: int = 0, *, receive_buffer: int = 0) -> Peer:
-        """A server on this host, whose clients are accepted as they come; port 0: any."""
-        return self._peer("listen", "server", None, port, receive_buffer)
+    def listen(self, port: int = 0, *, receive_buffer: int = 0, late_ack: bool = False) -> Peer:
+        """A server on this host, whose clients are accepted as they come; port 0: any.
+
+        `late_ack`: what they send is acknowledged as late as may be (TCP_QUICKACK 0, tcp(7)).
+        """
+        return self._peer("listen", "server", None, port, receive_buffer, late_ack)
 
     def datagrams(self, port: int | None = None) -> Peer:
         """A UDP socket on this host: a client's, or a server's on a port (0: any)."""
         return self._peer("udp", "client" if port is None else "server", None, port or 0)
 
-    def _peer(self, kind: str, title: str, to: tuple[str, int] | None, port: int = 0, receive_buffer: int = 0) -> Peer:
+    def _peer(
+        self,
+        kind: str,
+        title: str,
+        to: tuple[str, int] | None,
+        port: int = 0,
+        receive_buffer: int = 0,
+        late_ack: bool = False,
+    ) -> Peer:
         name = str(next(self.driver.numbers))
         same = sum(1 for peer in self.peers.values() if peer.title.partition("#")[0] == title)
         peer = self.peers[name] = Peer(self, name, f"{title}#{same + 1}" if same else title, to)
@@ -369,6 +380,7 @@ class PeerHost(SocketHost):
             to=to,
             port=port,
             receive_buffer=receive_buffer,
+            late_ack=late_ack,
         )
         self.driver.watched.add(peer.address[1])
         if to:

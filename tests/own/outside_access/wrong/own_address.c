@@ -1,0 +1,38 @@
+// as: iterative_server
+// fails: sees_the_gateway
+// says: the gateway's
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+int main(int argc, char *argv[])
+{
+	struct sockaddr_in me = { 0 }, you;
+	socklen_t len;
+	char buf[256], ip[INET_ADDRSTRLEN];
+	int l, c;
+	ssize_t n;
+
+	if (argc != 2)
+		return 2;
+	me.sin_family = AF_INET;
+	me.sin_port = htons(atoi(argv[1]));
+	l = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(l, (struct sockaddr *)&me, sizeof me) || listen(l, 2)) {
+		perror("bind");
+		return 1;
+	}
+	for (;;) {
+		len = sizeof you;
+		c = accept(l, (struct sockaddr *)&you, &len);
+		inet_ntop(AF_INET, &me.sin_addr, ip, sizeof ip);
+		printf("connected client : %s:%d\n", ip, ntohs(you.sin_port));
+		while ((n = recv(c, buf, sizeof buf, 0)) > 0)
+			send(c, buf, n, MSG_NOSIGNAL);
+		close(c);
+		printf("closed client : %s:%d\n", ip, ntohs(you.sin_port));
+	}
+}
