@@ -22,6 +22,11 @@ STOPSIGNAL SIGRTMIN+3
 ENTRYPOINT ["/usr/local/sbin/start"]
 
 FROM base AS guest
+# The packages of the roles, which find them there: a changed lab or role fetches none anew.
+COPY roles/toolchain/defaults/main.yml /tmp/toolchain.yml
+RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+    sudo $(sed -n 's/^  - //p' /tmp/toolchain.yml) && \
+    apt-get clean && rm -rf /var/lib/apt/lists/* /tmp/toolchain.yml
 WORKDIR /tmp/ansible_collections/labroom/labroom
 COPY docker/provision docker/
 COPY playbooks/guest.yml playbooks/

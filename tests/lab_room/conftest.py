@@ -71,7 +71,7 @@ class LabRoom:
         return done
 
     def playbook(self, *options: str, status: int = 0) -> tuple[str, dict[str, dict[str, int]]]:
-        """Run playbooks/room.yml; answers what it printed, and its recap: host -> what -> how often."""
+        """Run playbooks/room.yml; returns what it printed, and its recap: host -> what -> how often."""
         command = [tool("ansible-playbook"), "-i", str(self.inventory), "playbooks/room.yml", *options]
         printed = self.run(*command, status=status).stdout
         recap = re.findall(r"^(\w+) +: (ok=.*)", printed, re.MULTILINE)

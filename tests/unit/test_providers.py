@@ -1,5 +1,6 @@
 """What providers have in common, without a guest: whom a guest asks, what a room's record is good for."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from labroom import providers, state
 from labroom import room as room_file
 from labroom.providers import docker, guest_network, nspawn, record
-from labroom.providers.nspawn import image_base, links
+from labroom.providers.nspawn import fetched, image_base, links
 from labroom.resources import ROOT
 from labroom.room import Room
 
@@ -92,3 +93,34 @@ def test_a_room_with_two_gateways_is_refused() -> None:
     guests = room_file.load(ROOT / "room.yml").model_dump()["guests"] | {"second": gateway}
     with pytest.raises(ValidationError, match="guests: at most one may be the gateway"):
         _room(guests=guests)
+
+
+def test_a_bare_guest_gets_what_a_builder_has_fetched(tmp_path: Path) -> None:
+    apt, archives, lists = tmp_path / "apt", *(fetched.PLACES[kind] for kind in ("packages", "lists"))
+
+    def guest(name: str, **fetches: dict[str, str]) -> Path:
+        for kind, files in {"packages": {}, "lists": {}, **fetches}.items():
+            place = tmp_path / name / fetched.PLACES[kind]
+            (place / "partial").mkdir(parents=True)
+            for file, text in {"lock": "", **files}.items():
+                (place / file).write_text(text)
+        return tmp_path / name
+
+    fetched.lend(apt, guest("first"), os.getuid())  # nothing yet
+    old = {"gcc_4%3a12-3_amd64.deb": "old", "gcc-12_12.2_amd64.deb": "kept"}
+    fetched.keep(apt, guest("builder", packages=old, lists={"main_InRelease": "old", "main_Packages": "old"}))
+    bare = guest("bare")
+    fetched.lend(apt, bare, 4321)
+    new = {"gcc_4%3a13-1_amd64.deb": "new", "gcc-13_13.1_amd64.deb": "added"}
+    fetched.keep(apt, guest("second", packages=new, lists={"main_InRelease": "new", "main_Packages": "new"}))
+    assert {path.name: path.read_text() for path in (apt / "packages").iterdir()} == {
+        "gcc_4%3a13-1_amd64.deb": "new",
+        "gcc-13_13.1_amd64.deb": "added",
+        "gcc-12_12.2_amd64.deb": "kept",
+    }
+    assert {path.name: path.read_text() for path in (apt / "lists").iterdir()} == dict.fromkeys(
+        ("main_InRelease", "main_Packages"), "new"
+    )
+    assert {path.name: path.read_text() for path in (bare / archives).glob("*.deb")} == old
+    owners = {path.name: path.stat().st_uid for path in (bare / lists).glob("main*")}
+    assert owners == {"main_InRelease": 4321, "main_Packages": 0}

@@ -13,7 +13,7 @@ from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.processes import age
 from labroom.providers import record
-from labroom.providers.nspawn import guest, image, links, requirements
+from labroom.providers.nspawn import fetched, guest, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
 from labroom.providers.provider import Status
@@ -98,7 +98,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
         done[guest_name] = "replaced" if known else "started"
         if runs:
             guest.stop(name, [guest_name])
-        guest.start(name, wanted)
+        guest.start(name, wanted, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
         launched.append(wanted)
     for wanted in launched:
         guest.connect_far_side(name, wanted)

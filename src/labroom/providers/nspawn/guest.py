@@ -26,7 +26,7 @@ from labroom.errors import MachineError, RoomFault
 from labroom.processes import PRIVATE_MOUNTS, run, spawn, start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
-from labroom.providers.nspawn import cgroups, links
+from labroom.providers.nspawn import cgroups, fetched, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import Link, Room
 
@@ -99,12 +99,13 @@ def runs(room_name: str, guest: str) -> int | None:
     return pid if pid and start_time(pid) == record.get("start_time") else None
 
 
-def start(room_name: str, wanted: NspawnGuest) -> None:
+def start(room_name: str, wanted: NspawnGuest, apt: Path | None = None) -> None:
     """Start a guest, in place of one that died if there is one; it answers SSH a second or so later.
 
     Args:
         room_name: the room whose links and keys it gets.
         wanted: what to start.
+        apt: what is lent to its apt (`fetched`).
     """
     home = folder(room_name, wanted.name)
     remove(room_name, wanted.name)
@@ -112,7 +113,7 @@ def start(room_name: str, wanted: NspawnGuest) -> None:
     for path in (upper, home / "work", root):
         path.mkdir(parents=True)
     os.chown(upper, UID_BASE, UID_BASE)
-    _furnish(room_name, wanted, upper)
+    _furnish(room_name, wanted, upper, apt)
     group = Cgroup(room_name, wanted.name)
     group.create(wanted.processes, wanted.memory_mib)
     overlay = f"lowerdir={':'.join(wanted.layers)},upperdir={upper},workdir={home / 'work'}"
@@ -167,7 +168,7 @@ def connect_far_side(room_name: str, wanted: NspawnGuest) -> None:
             return
 
 
-def _furnish(room_name: str, wanted: NspawnGuest, upper: Path) -> None:
+def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None) -> None:
     """Write what tells this guest from others of the same image."""
     layers = [Path(layer) for layer in wanted.layers]
 
@@ -214,6 +215,10 @@ def _furnish(room_name: str, wanted: NspawnGuest, upper: Path) -> None:
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
+    if apt:
+        for place in fetched.PLACES.values():
+            parents(place)
+        fetched.lend(apt, upper, UID_BASE)
 
 
 def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEOUT) -> None:

@@ -21,7 +21,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.providers import record
-from labroom.providers.nspawn import guest, image_base, image_tools, links
+from labroom.providers.nspawn import fetched, guest, image_base, image_tools, links
 from labroom.resources import COLLECTIONS, LABS, PLAYBOOKS, ROLES, ROOT
 from labroom.room import Guest, Room
 
@@ -185,17 +185,19 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
     links.create(builder, joined=False)
     links.start_uplink(builder.name)
     keys.prepare(builder)
+    apt = fetched.folder(image_tools.tree(names["base"]))
     for part in missing:
         below = _layers(room, names)[part][1:]
         log = image_tools.log(names[part])
         with progress.phase(f"{part} layer by playbooks/{part}.yml", log):
-            guest.start(builder.name, guest.describe(builder, "builder", below))
+            guest.start(builder.name, guest.describe(builder, "builder", below), apt)
             _run_playbook(room, builder, part, log)
             partial = image_tools.partial(names[part])
             partial.mkdir()
             guest.shut_down(builder.name, ["builder"])
             (guest.folder(builder.name, "builder") / "upper").rename(partial / "tree")
             guest.remove(builder.name, "builder")
+            fetched.keep(apt, partial / "tree")
             image_tools.forget_identity(partial / "tree")
             image_tools.finish(names[part])
 
