@@ -1,0 +1,2 @@
+void child(int client);
+void reaper_on(void);

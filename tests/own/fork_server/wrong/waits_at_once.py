@@ -1,0 +1,28 @@
+# as: fork_server
+# fails: at_once
+# says: while other clients were connected
+import os
+import sys
+from socket import *
+
+s = socket(AF_INET, SOCK_STREAM)
+s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+s.bind(("", int(sys.argv[1])))
+s.listen(10)
+print("서버 시작")
+
+while True:
+    conn, addr = s.accept()
+    print("접속:", addr)
+    pid = os.fork()
+    if pid == 0:
+        s.close()
+        while True:
+            data = conn.recv(1024)
+            if not data:
+                break
+            conn.sendall(data)
+        conn.close()
+        os._exit(0)
+    conn.close()
+    os.waitpid(pid, 0)
