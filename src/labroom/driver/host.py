@@ -575,28 +575,30 @@ class Host(PeerHost):
             raise last.fault
         return last.last_words
 
-    def ping(self) -> dict[Program, float]:
+    def ping(self) -> dict[Program, tuple[float, float]]:
         """Have the agent answer, after which all that was printed here before has arrived.
 
         Returns:
-            program -> seconds that it has waited for a processor; those that run.
+            program -> seconds that it has run, and waited for a processor; those that have not ended.
 
         Raises:
             RoomFault: it does not answer in time, or the guest has no more disk, processes or memory.
             CheckFailed: it has none since the check's own programs have used it up.
         """
 
-        def read(answer: dict[str, Any]) -> tuple[dict[str, float], dict[int, float]]:
-            waited = {int(number): float(seconds) for number, seconds in answer["waited"].items()}
-            return {str(error): float(share) for error, share in answer["lacks"].items()}, waited
+        def read(answer: dict[str, Any]) -> tuple[dict[str, float], dict[int, tuple[float, float]]]:
+            processor = {
+                int(number): (float(ran), float(waited)) for number, (ran, waited) in answer["processor"].items()
+            }
+            return {str(error): float(share) for error, share in answer["lacks"].items()}, processor
 
-        lacks, waited = self.ask("ping", read=read, within=PING_SECONDS)
+        lacks, processor = self.ask("ping", read=read, within=PING_SECONDS)
         for error, share in lacks.items():
             what = _LACKS.get(error, "guest {} can start no process").format(self.name)
             if fault_of(error, share=share) is RoomFault:
                 raise RoomFault(what, f"{self.endpoint.remedy}, then check again")
             raise CheckFailed(f"{what}: the check's own programs have used it up")
-        return {program: waited[number] for number, program in self.programs.items() if number in waited}
+        return {program: processor[number] for number, program in self.programs.items() if number in processor}
 
     def clean(self) -> list[str]:
         """Kill all that runs here and remove the check's files.
