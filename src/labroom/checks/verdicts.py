@@ -119,7 +119,7 @@ class Check:
                     self.processes[host.name] = _at_most(grouped(host.processes()))
 
 
-_FIRST: Sequence[Verdict] = ("failed", "fault", "skipped", "passed")
+_FIRST: Sequence[Verdict] = ("failed", "fault", "passed", "skipped")
 
 
 @dataclass
