@@ -192,7 +192,8 @@ def shown_by(lines: Lines, result: CheckResult) -> list[str]:
     for lab in result.labs:
         lines.done(lab)
     lines.finish(result, Path("index.html"), "./labroom --room my.yml check --own .")
-    return lines.console.out.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert isinstance(lines.console.out, io.StringIO)
+    return lines.console.out.getvalue().splitlines()
 
 
 def test_own_programs_lessons_first_and_of_these_those_that_failed(own_result: CheckResult) -> None:
