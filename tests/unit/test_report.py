@@ -208,7 +208,7 @@ def test_own_programs_lessons_first_and_of_these_those_that_failed(own_result: C
         "  remark      interface   It says goodbye.",
     ]
     assert shown[-3:] == [
-        "echo_server (my <server>.c): 1 of 4 lessons passed; robustness 1 of 1; interface 0 of 1",
+        "echo_server (my <server>.c): 1 of 4 lessons passed, 1 skipped; robustness 1 of 1; interface 0 of 1",
         "Repair the lessons first; the report explains the remarks, too.",
         "report: index.html",
     ]
@@ -250,7 +250,7 @@ def test_page_of_own_programs(own_result: CheckResult, tmp_path: Path) -> None:
     page = report.write(own_result, tmp_path, "./labroom --room my.yml check --own .").read_text()
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.partition("<body>")[2]))
     assert "Not all lessons passed" in text
-    assert "1 of 4 lessons passed; robustness 1 of 1; interface 0 of 1" in text
+    assert "1 of 4 lessons passed, 1 skipped; robustness 1 of 1; interface 0 of 1" in text
     assert re.search("Lessons failed What .* skipped All .* Robustness passed It .* Interface remark It says", text)
     assert "Hint: send &lt;it&gt; back" in text
     assert "^ they differ" in text

@@ -154,6 +154,8 @@ class OwnProgram:
             if (claims := self.of_kind(kind))
         }
         lessons = [f"{passed.pop('lesson')} lessons passed"] if "lesson" in passed else []
+        if left_out := sum(c.verdict == "skipped" for c in self.of_kind("lesson")):
+            lessons[0] += f", {left_out} skipped"
         return "; ".join([*lessons, *(f"{kind} {number}" for kind, number in passed.items())])
 
 
