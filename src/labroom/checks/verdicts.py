@@ -122,7 +122,7 @@ class Check:
                     self.processes[host.name] = _at_most(grouped(host.processes()))
 
 
-_FIRST: Sequence[Verdict] = ("failed", "fault", "skipped", "passed")
+_FIRST: Sequence[Verdict] = ("failed", "fault", "passed", "skipped")
 
 
 @dataclass
@@ -157,6 +157,8 @@ class OwnProgram:
             if (claims := self.of_kind(kind))
         }
         lessons = [f"{passed.pop('lesson')} lessons passed"] if "lesson" in passed else []
+        if left_out := sum(c.verdict == "skipped" for c in self.of_kind("lesson")):
+            lessons[0] += f", {left_out} skipped"
         return "; ".join([*lessons, *(f"{kind} {number}" for kind, number in passed.items())])
 
 
