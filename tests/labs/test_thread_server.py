@@ -232,9 +232,13 @@ def test_any_length(running: Server, alfa: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
+    running.host.stop_processes([running.program.pid])  # so that all connect at the same moment
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
+    running.host.resume_processes([running.program.pid])
     for number in (2, 1, 2, 0, 1, 0):
-        clients[number].exchange(b"of client %d" % number, otherwise="while other clients were connected")
+        clients[number].exchange(
+            b"of client %d" % number, otherwise="three clients had connected at the same moment, and waited"
+        )
     for client in clients:
         client.has_nothing("what one client has sent came to another one, too")
 
