@@ -559,6 +559,7 @@ def test_listening_socket(idle: Server, alfa: Host, server: Host, port: int) -> 
         lambda: not any(s.state == "LISTEN" and s.local[1] == running.port for s in server.sockets()),
         lambda: "the parent is gone, and another process of the server has the listening socket open",
     )
+    running.program.kill()  # the child, which serves on
 
 
 def words_recorded(running: Server) -> list[str]:
@@ -574,7 +575,7 @@ def test_records(running: Server, alfa: Host, bravo: Host) -> None:
     clients = [running.connect(alfa), running.connect(bravo)]
     messages = [f"message-{number}-{running.port}-grüße" for number in range(10)]
     for number, words in enumerate(messages):
-        clients[number % 2].exchange(f"{words}\n".encode())
+        clients[number % 2].exchange(f"{words}\n".encode(), otherwise=f"message {number + 1} of ten")
         with suppress(CheckFailed):  # a recorder that doesn't flush: at least it has read what was sent
             wait_until_recorded(running, words)
     wait_until_recorded(running, *messages)
