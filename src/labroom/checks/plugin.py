@@ -256,6 +256,7 @@ def program(server: Host, subject: str, submission: Submission | None) -> Subjec
 def idle(request: pytest.FixtureRequest, server: Host, subject: str, submission: Submission | None) -> Iterator[Server]:
     """The server that a claim is about, not started yet."""
     found = Server(server, subject, submission)
+    found.forget_earlier_checks()
     yield found
     request.node.stash[_CHECK].remarks += found.remarks
 

@@ -33,6 +33,7 @@ class Submission:
         self._built: dict[tuple[str, str], Built | CheckFailed] = {}
         self._confined: dict[str, bool] = {}
         self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
+        self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
 
     def is_confined(self, host: Host) -> bool:
         """Whether programs are confined on a host."""
@@ -282,6 +283,11 @@ class Server(Subject):
     address = ""
     port = 0
 
+    def forget_earlier_checks(self) -> None:
+        """Have it find its port as a first start would, if that is always the same."""
+        if self._submission and (port := self._submission.ports.get(self.name)):
+            self.host.forget_time_waits(port)
+
     def serve(self, port: int, *options: str, tty: bool = True) -> Server:
         """Start it on a port, and wait until it listens: on that port, or on the one that it has chosen itself.
 
@@ -343,6 +349,8 @@ class Server(Subject):
             )
         if self.port != port:
             self.remarks.append(f"it listens on port {self.port}{self._line(str(self.port))}, whatever it is told")
+            if self._submission:
+                self._submission.ports[self.name] = self.port
         if listening.local[0].startswith("127."):
             self.address = _LOOPBACK
             self.remarks.append(

@@ -85,8 +85,8 @@ CLONE_NEWNS, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = (
     1 << 18,
 )  # <linux/sched.h>, <linux/mount.h>
 SOMAXCONN = 4096  # listen(2)
-NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20  # <linux/netlink.h>, <linux/sock_diag.h>
-NLM_F_REQUEST, NLM_F_DUMP, NLMSG_ERROR, NLMSG_DONE = 1, 0x300, 2, 3  # <linux/netlink.h>
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, SOCK_DESTROY = 4, 20, 21  # <linux/netlink.h>, <linux/sock_diag.h>
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLMSG_ERROR, NLMSG_DONE = 1, 4, 0x300, 2, 3  # <linux/netlink.h>
 # Calls that wait, and which argument (1 to 6) is their time-out, 0 if they have none: <asm/unistd.h>.
 _CALLS = {
     "x86_64": "read 0 0;readv 19 0;write 1 0;accept 43 0;accept4 288 0;recvfrom 45 0;recvmsg 47 0;sendto 44 0;"
@@ -471,6 +471,10 @@ class Agent:
             return []
         own = {inode for process in self.descendants(program) for inode in socket_inodes(process["pid"])}
         return [s for s in waiting if s["inode"] in own]
+
+    def do_forget(self, port: int) -> None:
+        """End the TIME_WAITs of a port, where we may."""
+        forget(port)
 
     def do_held(self) -> list[int]:
         """The inodes of the sockets that the programs and the peers here hold."""
@@ -1097,31 +1101,49 @@ def diagnosed(protocol: str, family: int, states: int) -> Iterator[dict[str, Any
     /proc/net/tcp has the same, but the kernel needs ten times as long to write it.
     """
     number = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}[protocol]
+    request = struct.pack("=BBBBI48x", family, number, 0, 0, states)  # struct inet_diag_req_v2
+    for message in ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request):
+        # struct inet_diag_msg, from its second byte on: state, ports, addresses, queues, inode
+        fields = struct.unpack_from("=B2x2s2s16s16s12x4x2I4xI", message, 1)
+        state, own_port, port, own, remote, unread, unsent, inode = fields
+        yield {
+            "protocol": protocol,
+            "local": (address(own, family), int.from_bytes(own_port, "big")),
+            "remote": (address(remote, family), int.from_bytes(port, "big")),
+            "state": STATES[state],
+            "unsent": unsent if STATES[state] != "LISTEN" else 0,  # bytes sent and not acknowledged yet
+            "unread": unread,  # bytes received and not read yet; LISTEN: connections not accepted yet
+            "inode": inode,
+        }
+
+
+def forget(port: int) -> None:
+    """End the TIME_WAITs of a TCP port, if the kernel lets us: to bind to it is possible again."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 1 << STATES.index("TIME_WAIT"))
+        for message in list(ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, header + bytes(48))):
+            identity = message[4:52]  # struct inet_diag_sockid
+            if int.from_bytes(identity[:2], "big") == port:
+                with contextlib.suppress(OSError):  # EPERM; EOPNOTSUPP without CONFIG_INET_DIAG_DESTROY
+                    list(ask_kernel(SOCK_DESTROY, NLM_F_ACK, header + identity))
+
+
+def ask_kernel(kind: int, flags: int, request: bytes) -> Iterator[bytes]:
+    """The messages with which the kernel answers a request about sockets (netlink(7))."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
-        request = struct.pack("=BBBBI48x", family, number, 0, 0, states)  # struct inet_diag_req_v2
-        header = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 0, 0)
-        kernel.send(header + request)
+        kernel.send(struct.pack("=IHHII", 16 + len(request), kind, NLM_F_REQUEST | flags, 0, 0) + request)
         while True:
             data = kernel.recv(PIECE)
             while data:
-                length, kind = struct.unpack_from("=IH", data)
-                if kind == NLMSG_DONE:
+                length, answered = struct.unpack_from("=IH", data)
+                if answered == NLMSG_DONE:
                     return
-                if kind == NLMSG_ERROR:
+                if answered == NLMSG_ERROR:
                     number = -struct.unpack_from("=i", data, 16)[0]
+                    if not number:  # the acknowledgement
+                        return
                     raise OSError(number, os.strerror(number))
-                # struct inet_diag_msg, from its second byte on: state, ports, addresses, queues, user, inode
-                fields = struct.unpack_from("=B2x2s2s16s16s12x4x2I4xI", data, 17)
-                state, own_port, port, own, remote, unread, unsent, inode = fields
-                yield {
-                    "protocol": protocol,
-                    "local": (address(own, family), int.from_bytes(own_port, "big")),
-                    "remote": (address(remote, family), int.from_bytes(port, "big")),
-                    "state": STATES[state],
-                    "unsent": unsent if STATES[state] != "LISTEN" else 0,  # bytes sent and not acknowledged yet
-                    "unread": unread,  # bytes received and not read yet; LISTEN: connections not accepted yet
-                    "inode": inode,
-                }
+                yield data[16:length]
                 data = data[length + 3 & ~3 :]
 
 

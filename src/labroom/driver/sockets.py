@@ -98,6 +98,10 @@ class SocketHost(Connection):
         """A port of the driver's `ports` that no socket of this host uses, not even one in TIME_WAIT."""
         return next(port for port in self.driver.ports if self.ask("is_free", read=bool, port=port))
 
+    def forget_time_waits(self, port: int) -> None:
+        """End the connections of a port that are in TIME_WAIT, so that a program can be bound to it; if we may."""
+        self.ask("forget", port=port)
+
     def source_address(self, to: SocketHost) -> str:
         """The own address from which this host speaks to another."""
         return self.ask("source_address", read=str, to=to.address)
