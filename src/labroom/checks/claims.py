@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import pytest
 
-from labroom.checks.own import Source
+from labroom.checks.own import COMPILED, Source
 from labroom.checks.programs import TWINS
 
 #: `lesson`: what the lab is about. `robustness`: what a client or a server may do to it. `interface`: prompt, wording,
@@ -79,7 +79,7 @@ def subjects(claim: Claim, chosen: Chosen) -> list[str]:
     """On which programs a claim is run: names for `programs.resolve`."""
     if chosen.own:
         own = [name for name in claim.programs if name in chosen.own]
-        compiled = [name for name in own if chosen.own[name].kind in ("c", "c++")]
+        compiled = [name for name in own if chosen.own[name].kind in COMPILED]
         return own + [name + SANITIZED for name in compiled if claim.kind == "lesson"]
     twins = [] if claim.kind == "interface" else [name for name in claim.programs if (TWINS / f"{name}.c").exists()]
     return [*claim.programs, *(f"{name}.c" for name in twins)]

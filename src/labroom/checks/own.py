@@ -9,7 +9,7 @@ import ast
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from labroom.driver import CheckFailed, Completed, Driver, Host
+from labroom.driver import CheckFailed, Completed, Driver, Host, Program
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
 from labroom.labs import programs
@@ -32,6 +32,8 @@ SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:color=never", "UBSAN_OPTIONS": "co
 BUILD_SECONDS = 60.0
 _FILES, _BYTES = 500, 20 << 20  # of a folder
 _SOURCES = {".c": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".py": "python"}  # .C is C++ to g++, and C to people
+#: Kinds of which a second build is made, with sanitizers.
+COMPILED = ("c", "c++", "make")
 _WARNINGS = ("-Wall", "-Wextra")
 _PARTS = {"server": ("server", "serv", "svr", "srv"), "client": ("client", "clnt", "cli")}
 _OWN = "own.yml"
@@ -330,8 +332,11 @@ def _source(program: str, main: str, files: Mapping[str, bytes], said: Mapping[s
 # -- building ---------------------------------------------------------------------------------------------------
 
 
-def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
-    """Put a program's files on a host and build it there, as its Makefile says, else by gcc or g++.
+def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Callable[[], Built]:
+    """Put a program's files on a host and begin to build it there, as its Makefile says, else by gcc or g++.
+
+    Returns:
+        what waits until it is built, and raises as this does.
 
     Raises:
         CheckFailed: it can't be built, or is for another system; the message has the compiler's words.
@@ -349,12 +354,13 @@ def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
     main = posixpath.basename(source.main)
     if source.build:
         _succeed(_run(host, here, "sh", "-c", source.build), source.build)
-        return Built((_built_file(host, here, source),), here)
+        built = Built((_built_file(host, here, source),), here)
+        return lambda: built
     if source.kind == "python":
         _see_python(source)
-        return Built(("python3", main), here)
+        return lambda: Built(("python3", main), here)
     if source.kind == "program":
-        return Built((f"./{main}",), here)
+        return lambda: Built((f"./{main}",), here)
     if not source.text.strip():
         raise CheckFailed(f"{source.main} is empty")
     if source.files[source.main][:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -362,12 +368,17 @@ def build(host: Host, source: Source, *, sanitized: bool = False) -> Built:
     if windows := next(source.lines_with(r"#\s*include\s*<(winsock2?|windows|conio)\.h>"), None):
         raise CheckFailed(f"{source.main} is written for Windows: line {windows[0]}, {windows[1]}")
     if source.kind == "make" and not sanitized:
-        _succeed(_run(host, here, "make"), "make")
-        return Built((_built_file(host, here, source),), here)
+        make = _start(host, here, "make")
+
+        def made() -> Built:
+            _succeed(_end(make, "make"), "make")
+            return Built((_built_file(host, here, source),), here)
+
+        return made
     return _compile(host, source, here, sanitized)
 
 
-def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Built:
+def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable[[], Built]:
     compiler = source.compiler
     binary = posixpath.splitext(posixpath.basename(source.main))[0] + (".sanitized" if sanitized else "")
     if posixpath.join(posixpath.dirname(source.main), binary) in source.files:
@@ -376,11 +387,16 @@ def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Built:
     if sanitized:
         options += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     language = ["-x", "c++" if compiler == "g++" else "c"]
-    done = _run(host, here, compiler, *options, *language, *source.parts, "-lm")
-    if done.status == 127 or (done.status != 0 and "not found" in done.stderr and compiler in done.stderr):
-        raise RoomFault(f"{host.name} has no {compiler}", "playbooks/room.yml brings it")
-    _succeed(done, compiler)
-    return Built((f"./{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
+    compiling = _start(host, here, source.compiler, *options, *language, *source.parts, "-lm")
+
+    def compiled() -> Built:
+        done = _end(compiling, source.compiler)
+        if done.status == 127 or (done.status != 0 and "not found" in done.stderr and source.compiler in done.stderr):
+            raise RoomFault(f"{host.name} has no {source.compiler}", "playbooks/room.yml brings it")
+        _succeed(done, source.compiler)
+        return Built((f"./{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
+
+    return compiled
 
 
 def _see_python(source: Source) -> None:
@@ -413,7 +429,7 @@ def _built_file(host: Host, here: str, source: Source) -> str:
     raise CheckFailed(f"the Makefile was to make {source.program} or {main}, and {made_words}")
 
 
-def _run(host: Host, folder: str, *argv: str) -> Completed:
+def _start(host: Host, folder: str, *argv: str) -> Program:
     program = host.start_command(
         argv,
         directory=folder,
@@ -424,8 +440,17 @@ def _run(host: Host, folder: str, *argv: str) -> Completed:
         env={"HOME": folder, "LC_ALL": "C.UTF-8"},
     )
     program.close_stdin()
-    status = program.wait(BUILD_SECONDS * host.driver.slowness, otherwise=f"{argv[0]} does not end")
+    return program
+
+
+def _end(program: Program, command: str) -> Completed:
+    seconds = BUILD_SECONDS * program.host.driver.slowness
+    status = program.wait(seconds, otherwise=f"{command} does not end")
     return Completed(status, program.stdout, program.stderr)
+
+
+def _run(host: Host, folder: str, *argv: str) -> Completed:
+    return _end(_start(host, folder, *argv), argv[0])
 
 
 def _succeed(done: Completed, command: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from labroom.checks import own
 from labroom.checks.claims import SANITIZED
-from labroom.checks.own import Built, Source
+from labroom.checks.own import COMPILED, Built, Source
 from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
 from labroom.driver.values import in_words
 
@@ -54,17 +54,26 @@ class Submission:
         Raises:
             CheckFailed: it can't be built; the same words each time.
         """
-        key = host.name, name
-        if key not in self._built:
-            try:
-                source = self.sources[name.removesuffix(SANITIZED)]
-                self._built[key] = own.build(host, source, sanitized=name.endswith(SANITIZED))
-            except CheckFailed as error:
-                self._built[key] = error
-        found = self._built[key]
+        if (host.name, name) not in self._built:
+            source = self.sources[name.removesuffix(SANITIZED)]
+            both = [name, name + SANITIZED] if source.kind in COMPILED and not name.endswith(SANITIZED) else [name]
+            begun = {
+                each: _outcome(partial(own.begin_build, host, source, sanitized=each.endswith(SANITIZED)))
+                for each in both
+            }
+            for each, build in begun.items():  # side by side
+                self._built[host.name, each] = build if isinstance(build, CheckFailed) else _outcome(build)
+        found = self._built[host.name, name]
         if isinstance(found, CheckFailed):
             raise found
         return found
+
+
+def _outcome(do: Callable[[], T]) -> T | CheckFailed:
+    try:
+        return do()
+    except CheckFailed as error:
+        return error
 
 
 class Subject:
