@@ -52,6 +52,7 @@ _VAGRANTFILE = """\
 Vagrant.configure("2") do |config|
   config.vm.guest = :debian
   config.vm.boot_timeout = 300
+  config.ssh.connect_timeout = 120
   config.ssh.insert_key = false
   config.vm.provider :libvirt do |libvirt|
     libvirt.driver = "qemu"
