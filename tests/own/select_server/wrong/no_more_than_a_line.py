@@ -1,6 +1,6 @@
 # as: select_server
 # fails: any_length
-# says: from byte 4097 on
+# says: byte 4097 on
 import asyncio
 import sys
 

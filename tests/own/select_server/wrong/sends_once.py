@@ -1,6 +1,6 @@
 # as: select_server
 # fails: slow_reader
-# says: x
+# says: came
 import selectors
 import socket
 import sys

@@ -1,7 +1,6 @@
 // as: thread_server
 // fails: the_lock
-// says: expected 'apple
-', got 'pear
+// says: 'pear
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

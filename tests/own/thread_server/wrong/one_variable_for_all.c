@@ -1,6 +1,6 @@
 // as: thread_server
-// fails: at_once
-// says: x
+// fails: at_the_same_moment
+// says: at the same moment
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

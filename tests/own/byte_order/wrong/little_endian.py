@@ -1,0 +1,12 @@
+# as: send_number
+# fails: sends_four_bytes
+# says: 78 56 34 12 came on the wire
+import socket
+import struct
+import sys
+
+number = int(sys.argv[3], 0) if len(sys.argv) > 3 else 0x12345678
+data = struct.pack("<L", number)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.sendto(data, (sys.argv[1], int(sys.argv[2])))
+print(number, "->", data)

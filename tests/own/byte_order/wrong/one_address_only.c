@@ -1,0 +1,21 @@
+// as: address_conversion
+// fails: back_to_text
+// says: 10.20.30.40 is not in what it printed
+#include <arpa/inet.h>
+#include <stdio.h>
+
+int main(int argc, char *argv[])
+{
+	struct in_addr a;
+	unsigned char *b = (unsigned char *)&a;
+
+	if (argc != 2 || !inet_aton(argv[1], &a)) {
+		fprintf(stderr, "Conversion error\n");
+		return 2;
+	}
+	printf("Network ordered integer addr: %#x\n", a.s_addr);
+	printf("Host ordered: %#x\n", ntohl(a.s_addr));
+	printf("%02x.%02x.%02x.%02x\n", b[0], b[1], b[2], b[3]);
+	printf("%s\n", "192.168.0.1");
+	return 0;
+}

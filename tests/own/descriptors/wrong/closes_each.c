@@ -1,0 +1,32 @@
+// as: standard_descriptors
+// fails: lowest_free
+// says: more 4 is not in what it printed
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char *argv[])
+{
+	int i, fd;
+
+	printf("stdin: %d, stdout: %d, stderr: %d\n", fileno(stdin), fileno(stdout), fileno(stderr));
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--close"))
+			close(atoi(argv[i + 1]));
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--close")) {
+			i++;
+			continue;
+		}
+		fd = open(argv[i], O_CREAT | O_RDONLY, 0644);
+		if (fd == -1) {
+			perror("open");
+			exit(1);
+		}
+		printf("file descriptor of %s: %d\n", argv[i], fd);
+		close(fd);
+	}
+	return 0;
+}

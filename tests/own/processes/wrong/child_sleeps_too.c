@@ -1,0 +1,22 @@
+// as: zombie
+// fails: stays_as_a_zombie
+// says: did not become a zombie
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		puts("Hi, I am a child process");
+	} else {
+		printf("Child Process ID: %d \n", pid);
+	}
+	sleep(30);
+	if (pid == 0)
+		puts("End child process");
+	else
+		puts("End parent process");
+	return 0;
+}

@@ -1,0 +1,24 @@
+// as: zombie
+// fails: stays_as_a_zombie
+// says: its child has ended, and the parent has waited for it
+#include <stdio.h>
+#include <unistd.h>
+#include <sys/wait.h>
+
+int main(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		puts("Hi, I am a child process");
+	} else {
+		printf("Child Process ID: %d \n", pid);
+		waitpid(pid, NULL, 0);
+		sleep(30);
+	}
+	if (pid == 0)
+		puts("End child process");
+	else
+		puts("End parent process");
+	return 0;
+}

@@ -1,0 +1,29 @@
+// as: wait_two
+// fails: both_statuses
+// says: it printed neither 3 nor 7
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/wait.h>
+
+int main(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		return 3;
+	printf("Child PID: %d \n", pid);
+	pid = fork();
+	if (pid == 0)
+		exit(7);
+	printf("Child PID: %d \n", pid);
+	wait(&status);
+	if (WIFEXITED(status))
+		printf("Child send one: %d \n", status);
+	wait(&status);
+	if (WIFEXITED(status))
+		printf("Child send two: %d \n", status);
+	sleep(2);
+	return 0;
+}

@@ -1,0 +1,27 @@
+// as: alarm
+// fails: handles_the_alarm
+// says: no handler for SIGALRM
+#include <stdio.h>
+#include <unistd.h>
+#include <signal.h>
+
+void timeout(int sig)
+{
+	if (sig == SIGALRM)
+		puts("Time out!");
+	alarm(2);
+}
+
+int main(void)
+{
+	int i;
+
+	if (0)
+		signal(SIGALRM, timeout);
+	alarm(2);
+	for (i = 0; i < 3; i++) {
+		puts("wait...");
+		sleep(100);
+	}
+	return 0;
+}
