@@ -7,6 +7,7 @@ LabroomError
 └── RoomFault        3  a guest or the room's network is at fault, never the lab that met it
 AssertionError
 └── CheckFailed      1  a lab did not do what it should; no error of labroom's, so `labroom check` goes on
+    └── DeadlineMissed  it did not do so in time, and might have, later: looked at twice (labroom.checks.plugin)
 """
 
 
@@ -47,6 +48,15 @@ class RoomFault(LabroomError):
 
 class CheckFailed(AssertionError):
     """A lab did not do what it should; the message says in plain words what was seen instead."""
+
+
+class DeadlineMissed(CheckFailed):
+    """A lab did not do what it should in time; nothing shows that it never will."""
+
+
+def is_late(error: BaseException | None) -> bool:
+    """Whether a missed deadline is why a check failed."""
+    return error is not None and (isinstance(error, DeadlineMissed) or is_late(error.__cause__))
 
 
 # What the system says of a file or a process that it was told: it isn't there, or isn't what it should be (errno(3)).

@@ -371,6 +371,8 @@ def wait_for_processes_left(running: Server, count: int, otherwise: str) -> None
     """Wait until a server has no more than so many processes, of which none is a zombie."""
 
     def left() -> str:
+        if running.program.status is not None and count:
+            return running.program.last_words
         found = [f"{process.pid} ({process.state})" for process in running.processes()]
         return f"{otherwise}: its processes are {', '.join(found)}; Z is a zombie"
 
@@ -546,8 +548,9 @@ def test_slow_reader(running: Server, alfa: Host, bravo: Host) -> None:
 
 
 @claim("robustness", *SERVERS, needs=["a_child_for_each"])
-def test_listening_socket(running: Server, alfa: Host, server: Host) -> None:
+def test_listening_socket(idle: Server, alfa: Host, server: Host, port: int) -> None:
     """A child has closed the listening socket: when the parent alone is killed, nobody listens any more."""
+    running = idle.serve(port, tty=False)  # or the terminal's end would end the child
     client = running.connect(alfa)
     client.exchange(b"hello")
     running.program.signal(signal.SIGKILL)
@@ -556,6 +559,7 @@ def test_listening_socket(running: Server, alfa: Host, server: Host) -> None:
         lambda: not any(s.state == "LISTEN" and s.local[1] == running.port for s in server.sockets()),
         lambda: "the parent is gone, and another process of the server has the listening socket open",
     )
+    running.program.kill()  # the child, which serves on
 
 
 def words_recorded(running: Server) -> list[str]:
@@ -571,7 +575,7 @@ def test_records(running: Server, alfa: Host, bravo: Host) -> None:
     clients = [running.connect(alfa), running.connect(bravo)]
     messages = [f"message-{number}-{running.port}-grüße" for number in range(10)]
     for number, words in enumerate(messages):
-        clients[number % 2].exchange(f"{words}\n".encode())
+        clients[number % 2].exchange(f"{words}\n".encode(), otherwise=f"message {number + 1} of ten")
         with suppress(CheckFailed):  # a recorder that doesn't flush: at least it has read what was sent
             wait_until_recorded(running, words)
     wait_until_recorded(running, *messages)
@@ -582,7 +586,10 @@ def wait_until_recorded(running: Server, *words: str) -> None:
     """Wait until the file holds all these words, as long as the server does something."""
     running.wait_until(
         lambda: set(words) <= set(words_recorded(running)),
-        lambda: f"{', '.join(words)} was sent, and `echomsg.txt` holds {words_recorded(running)[-12:] or 'nothing'}",
+        lambda: (
+            f"{', '.join(word for word in words if word not in words_recorded(running))} was sent, "
+            f"and `echomsg.txt` holds {words_recorded(running)[-12:] or 'nothing'}"
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """pipes on a guest: a message to a parent, an answer to its child, and who reads what."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,11 @@ PROGRAMS = ("pipe_one", "pipe_shared", "pipe_two")
 LINES = {"pipe_one": ["Who are you?"], "pipe_shared": [QUESTION, ANSWER], "pipe_two": [QUESTION, ANSWER]}
 
 
-def exchange(program: Subject, **options: object) -> None:
+def exchange(program: Subject, **options: Any) -> None:
     """See that a question gets to a parent, and then an answer to its child."""
-    ran = program.start(settles=False, **options)
-    ran.expect("Who are you[?]", otherwise="the question was not printed")
-    ran.expect("Thank you", otherwise="the child did not get the answer")
+    ran = program.start(**options)
+    ran.expect_text("Who are you?", otherwise="the question was not printed")
+    ran.expect_text("Thank you", otherwise="the child did not get the answer")
     ran.wait(otherwise="question and answer were exchanged, and it did not end")
 
 
@@ -70,13 +71,13 @@ def write_into_its_pipe(program: Subject, text: str) -> None:
 @claim("lesson", "pipe_one")
 def test_message(program: Subject) -> None:
     """The parent prints what its child has written into the pipe."""
-    program.start(settles=False).expect("Who are you[?]", otherwise="the message was not printed")
+    program.start().expect_text("Who are you?", otherwise="the message was not printed")
 
 
 @claim("lesson", "pipe_one", needs=["message"])
 def test_sees_the_end(program: Subject) -> None:
     """The parent reads until the end of the pipe, sees that, and ends."""
-    program.start(settles=False).wait(
+    program.start().wait(
         otherwise="the child has ended, and its parent does not see the end of the pipe: who has the write end open?"
     )
 
@@ -97,7 +98,7 @@ def test_two_pipes(program: Subject) -> None:
 @claim("robustness", *PROGRAMS)
 def test_nothing_else(program: Subject) -> None:
     """It prints as many bytes as `read` has returned: no zero byte, nothing of its buffer."""
-    ran = program.start(settles=False, env={"LAB_PACE": "1"})
+    ran = program.start(env={"LAB_PACE": "1"})
     ran.wait()
     strange = [line for line in ran.stdout.splitlines() if not line.isprintable() or re.search(r"\\x", line)]
     assert not strange, f"in what it printed is something that nobody has written: {strange}"

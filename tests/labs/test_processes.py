@@ -15,7 +15,7 @@ def wait_for_zombie(program: Program) -> Process:
     found = program.wait_for_processes(
         lambda processes: any(p.state == "Z" for p in processes),
         "a zombie",
-        otherwise="the child did not become a zombie, although its parent has not waited for it",
+        otherwise="no child of it is a zombie, as one that ends is until its parent waits for it",
     )
     return next(process for process in found if process.state == "Z")
 
@@ -143,7 +143,7 @@ def test_says_its_new_parent(program: Subject) -> None:
     orphan.wait(LONG, otherwise="the parent did not end")
     foster = next((p.ppid for p in orphan.processes() if p.pid == child), 0)
     assert foster, "the child did not outlive its parent"
-    orphan.expect(number(foster), LONG, otherwise=f"it did not print {foster}, its new parent's id")
+    orphan.expect_number(foster, LONG, otherwise=f"it did not print {foster}, its new parent's id")
     orphan.kill()
 
 
@@ -151,8 +151,14 @@ def test_says_its_new_parent(program: Subject) -> None:
 def test_both_statuses(program: Subject) -> None:
     """The parent prints 3 and 7, with which its two children have exited, and none stays as a zombie."""
     wait_two = program.start(settles=False)
-    first = int(wait_two.expect(number("[37]"), LONG, otherwise="it printed neither 3 nor 7")[0])
-    wait_two.expect(number(10 - first), LONG, otherwise=f"it printed {first}, and not {10 - first}")
+
+    def missing() -> list[int]:
+        return [status for status in (3, 7) if not wait_two.saw_number(status)]
+
+    program.host.driver.wait_until(
+        lambda: wait_two.over or not missing(), "3 and 7", LONG, lambda within: f"it did not print 3 and 7{within}"
+    )
+    assert not missing(), f"it did not print {' and '.join(map(str, missing()))}; {wait_two.last_words}"
     zombies = [p.pid for p in wait_two.processes() if p.state == "Z" and p.ppid == wait_two.pid]
     assert not zombies, f"it printed both, and {len(zombies)} of its children are zombies"
 
@@ -160,18 +166,20 @@ def test_both_statuses(program: Subject) -> None:
 @claim("lesson", "wait_poll")
 def test_gets_24(program: Subject) -> None:
     """The parent prints 24, with which its child has exited."""
-    program.start(settles=False).expect(number(24), LONG, otherwise="the parent did not print 24")
+    program.start(settles=False).expect_number(24, LONG, otherwise="the parent did not print 24")
 
 
 @claim("lesson", "wait_poll", needs=["gets_24"])
-def test_is_not_held_up(program: Subject) -> None:
+def test_is_not_held_up(program: Subject, driver: Driver) -> None:
     """While its child runs, or is stopped, the parent is not held up: it goes on, and says so."""
     wait_poll = program.start(settles=False, env={"LAB_PACE": "0.5"})
     child = wait_for_child(program)
     program.host.stop_processes([child.pid])
     for _ in range(wait_poll.stdout.count("\n") + 2):
         wait_poll.expect("\n", LONG, otherwise="its child is stopped, and it says nothing more: does it wait?")
-    assert not wait_poll.saw(number(24)), "the child was stopped, and its parent took it for one that has ended"
+    driver.settle()
+    ended = wait_poll.status is not None or wait_poll.saw_number(24)
+    assert not ended, "the child was stopped, and its parent took it for one that has ended"
 
 
 @claim("lesson", "wait_poll", needs=["gets_24"])

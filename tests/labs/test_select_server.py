@@ -225,9 +225,11 @@ def test_twelve(running: Server, alfa: Host) -> None:
 @claim("robustness", "select_server", needs=["at_once"])
 def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that resets its connection ends neither the server nor another client's connection."""
-    staying, breaking = running.connect(bravo), running.connect(alfa)
-    for client in (staying, breaking):
+    staying, breaking, silent = running.connect(bravo), running.connect(alfa), running.connect(alfa)
+    for client in (staying, breaking, silent):
         client.exchange(b"hello")
+    silent.reset()  # with nothing unread: read fails; after reset_by it is write that does
+    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
     running.reset_by(breaking)
     staying.exchange(b"still there?", otherwise="after another client has reset its connection")
     running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")

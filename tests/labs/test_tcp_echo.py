@@ -310,7 +310,9 @@ def test_port_is_taken(idle: Server, server: Host) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
     taken = server.listen()
     idle.start(taken.address[1], tty=False).expect_exit(1)
-    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+    assert "Address already in use" in idle.program.stderr, (
+        f"on stderr it says {shown(idle.program.stderr.encode())}, not 'Address already in use'"
+    )
 
 
 @claim("interface", *SERVERS)
@@ -452,7 +454,9 @@ def test_exits_with_0(client: Client) -> None:
 def test_refused(client: Client, server: Host) -> None:
     """Where nobody listens, a client says `connect: Connection refused` on stderr and exits with 1."""
     client.start(server.address, server.unused_port(), tty=False).expect_exit(1)
-    assert "Connection refused" in client.program.stderr, f"on stderr: {shown(client.program.stderr.encode())}"
+    assert "Connection refused" in client.program.stderr, (
+        f"on stderr it says {shown(client.program.stderr.encode())}, not 'Connection refused'"
+    )
 
 
 @claim("interface", *CLIENTS)

@@ -232,9 +232,13 @@ def test_any_length(running: Server, alfa: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
+    running.host.stop_processes([running.program.pid])  # so that all connect at the same moment
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
+    running.host.resume_processes([running.program.pid])
     for number in (2, 1, 2, 0, 1, 0):
-        clients[number].exchange(b"of client %d" % number, otherwise="while other clients were connected")
+        clients[number].exchange(
+            b"of client %d" % number, otherwise="three clients had connected at the same moment, and waited"
+        )
     for client in clients:
         client.has_nothing("what one client has sent came to another one, too")
 
@@ -347,9 +351,11 @@ def test_twelve(running: Server, alfa: Host) -> None:
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that resets its connection ends neither the server nor another client's connection."""
-    staying, breaking = running.connect(bravo), running.connect(alfa)
-    for client in (staying, breaking):
+    staying, breaking, silent = running.connect(bravo), running.connect(alfa), running.connect(alfa)
+    for client in (staying, breaking, silent):
         client.exchange(b"hello")
+    silent.reset()  # with nothing unread: read fails; after reset_by it is write that does
+    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
     running.reset_by(breaking)
     staying.exchange(b"still there?", otherwise="after another client has reset its connection")
     running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")

@@ -56,6 +56,35 @@ def test_absent_again(bravo):
     bravo.start_command(["echo", "hello"])
 '''
 
+LATE = '''
+from pathlib import Path
+from labroom.checks.claims import claim
+
+LOOKED = Path(__file__).with_suffix(".looked")
+NEVER, NOW = ["sleep", "1000"], ["echo", "now"]
+
+def test_once(alfa):
+    """What is late once is looked at again."""
+    looked = LOOKED.exists()
+    LOOKED.touch()
+    alfa.start_command(NOW if looked else NEVER).expect("now", timeout=None if looked else 0.3)
+
+@claim("lesson", "echo_server")
+def test_one(alfa, subject):
+    """One is late, ours is not."""
+    twin = subject.endswith(".c")
+    alfa.start_command(NEVER if twin else NOW).expect("now", timeout=0.3 if twin else None)
+
+@claim("lesson", "echo_server")
+def test_all(alfa, subject):
+    """All are late."""
+    alfa.start_command(NEVER).expect("now", timeout=0.3)
+
+@claim("lesson", "echo_server", needs=["once"])
+def test_needs(alfa, subject):
+    """What needs the first is not skipped."""
+'''
+
 LONG = '''
 def test_long(alfa):
     """A check that takes for ever."""
@@ -69,7 +98,7 @@ def test_long(alfa):
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "checks"
     folder.mkdir()
-    for name, source in {"greeting": GREETING, "fault": FAULT, "long": LONG, "broken": BROKEN}.items():
+    for name, source in {"greeting": GREETING, "fault": FAULT, "late": LATE, "long": LONG, "broken": BROKEN}.items():
         (folder / f"test_{name}.py").write_text(source)
     return folder
 
@@ -78,6 +107,24 @@ def folder(tmp_path: Path) -> Path:
 def endpoints(sshd: Any) -> dict[str, Endpoint]:
     nobody = replace(sshd.endpoint, name="bravo", ssh_port=1)
     return {"alfa": sshd.endpoint, "bravo": nobody}
+
+
+def test_what_is_late_is_looked_at_twice_and_compared_with_our_own(
+    endpoints: dict[str, Endpoint], folder: Path, tmp_path: Path
+) -> None:
+    (late,) = checks.run(endpoints, ["late"], tmp_path, folder=folder).labs
+    found = {check.name: check for check in late.checks}
+    assert {name: check.verdict for name, check in found.items()} == {
+        "test_once": "passed",
+        "test_one[echo_server]": "passed",
+        "test_one[echo_server.c]": "failed",
+        "test_all[echo_server]": "failed",
+        "test_all[echo_server.c]": "fault",
+        "test_needs[echo_server]": "passed",
+        "test_needs[echo_server.c]": "passed",
+    }
+    assert found["test_once"].remarks == ["it was late once, and in time when looked at again"]
+    assert "our own echo_server is late here, too" in found["test_all[echo_server.c]"].words
 
 
 def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoint]) -> None:
@@ -228,7 +275,7 @@ def test_a_file_of_checks_that_cannot_be_read(folder: Path, endpoints: dict[str,
 def test_unknown_lab(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     with pytest.raises(UsageError, match="no such lab: greetings") as error:
         checks.run(endpoints, ["greetings"], folder / "report", folder=folder)
-    assert error.value.remedy == "labs with checks: broken, fault, greeting, long"
+    assert error.value.remedy == "labs with checks: broken, fault, greeting, late, long"
 
 
 def test_control_c(folder: Path, endpoints: dict[str, Endpoint]) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from labroom.driver import CheckFailed, Driver, Event, Host, Launch, Resolve, agent
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault, UsageError
+from labroom.errors import DeadlineMissed, RoomFault, UsageError
 from tests.helpers import parent_of, state_of, wait_for
 
 LONG = 60  # s, of which nothing may be waited
@@ -612,10 +612,33 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
     alfa = driver.hosts["alfa"]
     for _ in range(2 * (os.cpu_count() or 1)):
         alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
-    slow = alfa.start_command(["nice", "-n", "19", "sh", "-c", "while :; do :; done"], name="slow")
+    last = "echo 19 >/proc/$$/autogroup; while :; do :; done"  # sched(7), "The autogroup feature"
+    slow = alfa.start_command(["nice", "-n", "19", "sh", "-c", last], name="slow")
     with pytest.raises(RoomFault, match=r"this machine is overloaded: alfa's .* waited .* s for a processor") as fault:
         slow.expect("done", timeout=0.8)
     assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
+    driver.close()
+
+
+def test_what_is_late_since_it_waited_for_a_processor_is_waited_for(sshd: Any, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    for _ in range(8 * (os.cpu_count() or 1)):
+        alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
+    counts = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo done"  # some 0.15 s, alone
+    began = time.monotonic()
+    alfa.start_command(["sh", "-c", counts], name="counts").expect("done", timeout=1)
+    assert time.monotonic() - began > 1
+    driver.close()
+
+
+def test_what_computes_without_end_is_not_waited_for(sshd: Any, folder: Path) -> None:
+    driver = lonely(sshd.endpoint, folder)
+    alfa = driver.hosts["alfa"]
+    for _ in range(2 * (os.cpu_count() or 1)):
+        alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
+    with pytest.raises(DeadlineMissed, match=r"did not print 'done' within 0\.5 s"):
+        alfa.start_command(["sh", "-c", "while :; do :; done"], name="endless").expect("done", timeout=0.5)
     driver.close()
 
 

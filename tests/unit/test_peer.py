@@ -161,3 +161,30 @@ def test_an_end_of_the_check_is_one_of_its_peers(driver: Driver, alfa: Host, por
     assert not alfa.connections(port)
     with closing(alfa.listen(port)):
         pass
+
+
+def test_what_a_peer_does_can_be_typed_by_hand(driver: Driver, alfa: Host, port: int) -> None:
+    serve(alfa, port)
+    alfa.peer("127.0.0.1", port).wait_connected()
+    listening, datagrams = alfa.listen(), alfa.datagrams(0)
+    alfa.datagrams().send_to(b"hello", ("127.0.0.1", datagrams.address[1]))
+    datagrams.datagram()
+    assert [event.text for event in driver.transcript if event.stream == "start"][1:] == [
+        f"nc 127.0.0.1 {port}",
+        f"nc -l {listening.address[1]}",
+        f"nc -u -l {datagrams.address[1]}",
+        f"nc -u 127.0.0.1 {datagrams.address[1]}",
+    ]
+
+
+def test_sockets_of_other_checks_are_not_told(alfa: Host, port: int) -> None:
+    others = Driver({"alfa": alfa.endpoint})
+    with closing(others):
+        others.begin("lab")
+        other = others.hosts["alfa"].listen()
+        silent = start(alfa, "import socket, sys\ns = socket.create_server(('127.0.0.1', 0))\nsys.stdin.read()")
+        mine = alfa.listen()
+        alfa.driver.wait_until(lambda: bool(alfa.listening(silent)), "the server to listen", None, str)
+        ports = {socket.local[1] for socket in alfa.sockets_of_check()}
+        assert ports == {mine.address[1], alfa.listening(silent)[0].local[1]}
+        assert other.address[1] not in ports

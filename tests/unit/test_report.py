@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from labroom.checks.run import Running
-from labroom.checks.transcript import aligned
-from labroom.checks.verdicts import Check, CheckResult, LabResult
+from labroom.checks.transcript import LOOK, aligned, by_hand
+from labroom.checks.verdicts import Check, CheckResult, LabResult, Verdict
 from labroom.console import Console
 from labroom.driver import Event
 from labroom.reports import page as report
-from labroom.reports.lines import Lines
+from labroom.reports.lines import Lines, OwnLines
 
 COMMAND = "./labroom check"
 
@@ -136,6 +136,8 @@ def test_whatever_a_result_holds_the_lines_are_ours(
         remedy=HOSTILE,
         transcript=[Event(0.0, HOSTILE, HOSTILE, "stdout", HOSTILE)],
         sockets={HOSTILE: [HOSTILE]},
+        processes={HOSTILE: [HOSTILE]},
+        hint=HOSTILE,
         left_behind={HOSTILE: [HOSTILE]},
     )
     fault = Check("test_reach", HOSTILE, "fault", words=HOSTILE)
@@ -151,3 +153,121 @@ def test_whatever_a_result_holds_the_lines_are_ours(
     assert not [c for c in shown if not c.isprintable() and c != "\n"]
     assert not re.search(r"^ {0,4}(tcp_echo|remedy: turn)", shown, re.MULTILINE)
     assert shown.count("^[]52;") >= 12
+
+
+# -- a person's own programs --------------------------------------------------------------------------------------
+
+
+def own(kind: str, claim: str, verdict: Verdict = "passed", words: str = "", program: str = "echo_server") -> Check:
+    file, build = "my <server>.c", "gcc -o server 'my <server>.c'"
+    counts = kind == "lesson"
+    return Check(claim, claim, verdict, words=words, kind=kind, program=program, counts=counts, file=file, build=build)
+
+
+@pytest.fixture
+def own_result() -> CheckResult:
+    words = "expected  'a'\ngot       'b'\n           ^ they differ"
+    failed = own("lesson", "What is sent comes back.", "failed", words)
+    failed.hint = "send <it> back"
+    failed.transcript = [
+        Event(0.0, "server", "my <server>.c", "start", "./server 9090"),
+        Event(0.1, "alfa", "client", "start", "nc 192.168.74.128 9090"),
+        Event(0.2, "alfa", "client#2", "start", "nc 192.168.74.128 9090"),
+    ]
+    failed.processes = {"server": ["730 ./server 9090", "5 zombies, children of 730"], "alfa": []}
+    checks = [
+        own("interface", "It says goodbye.", "failed", "it says nothing"),
+        own("robustness", "It goes on."),
+        own("lesson", "It listens."),
+        own("lesson", "It listens.", "skipped", "judged without sanitizers", "echo_server@sanitized"),
+        own("lesson", "All of it comes back.", "skipped", "needs: What is sent comes back."),
+        failed,
+        own("lesson", "It listens.", "failed", "server.c:7: overflow (found by ASan)", "echo_server@sanitized"),
+    ]
+    return CheckResult([LabResult("tcp_echo", checks)])
+
+
+def shown_by(lines: Lines, result: CheckResult) -> list[str]:
+    lines.begin([lab.name for lab in result.labs])
+    for lab in result.labs:
+        lines.done(lab)
+    lines.finish(result, Path("index.html"), "./labroom --room my.yml check --own .")
+    assert isinstance(lines.console.out, io.StringIO)
+    return lines.console.out.getvalue().splitlines()
+
+
+def test_own_programs_lessons_first_and_of_these_those_that_failed(own_result: CheckResult) -> None:
+    shown = shown_by(OwnLines(Console(io.StringIO())), own_result)
+    assert shown[: shown.index("")] == [
+        "echo_server (my <server>.c)",
+        "  FAILED      lesson      What is sent comes back.",
+        "  FAILED      lesson      It listens. (built with sanitizers)",
+        "  passed      lesson      It listens.",
+        "  skipped     lesson      All of it comes back.  (needs: What is sent comes back.)",
+        "  passed      robustness  It goes on.",
+        "  remark      interface   It says goodbye.",
+    ]
+    assert shown[-3:] == [
+        "echo_server (my <server>.c): 1 of 4 lessons passed, 1 skipped; robustness 1 of 1; interface 0 of 1",
+        "Repair the lessons first; the report explains the remarks, too.",
+        "report: index.html",
+    ]
+
+
+def test_a_failed_claim_tells_what_was_seen_and_how_to_see_it(own_result: CheckResult) -> None:
+    shown = shown_by(OwnLines(Console(io.StringIO())), own_result)
+    begin = shown.index("FAILED, lesson: echo_server: What is sent comes back.")
+    assert shown[begin + 1 : shown.index("", begin)] == [
+        "      expected  'a'",
+        "      got       'b'",
+        "                 ^ they differ",
+        "  hint: send <it> back",
+        "  what happened:",
+        "      0.000  server  my <server>.c  $ ./server 9090",
+        "      0.100  alfa    client         $ nc 192.168.74.128 9090",
+        "      0.200  alfa    client#2       $ nc 192.168.74.128 9090",
+        "  processes of server: 730 ./server 9090",
+        "  processes of server: 5 zombies, children of 730",
+        "  by hand, each in a terminal of its own (./labroom --room my.yml ssh NAME):",
+        "    server  gcc -o server 'my <server>.c'",
+        "    server  ./server 9090",
+        "    alfa    nc 192.168.74.128 9090",
+        f"            {LOOK}",
+        "  run it again: ./labroom --room my.yml check --own . tcp_echo -k 'What is sent comes back'",
+    ]
+    assert not [line for line in shown if "it says nothing" in line]
+
+
+def test_where_no_lesson_failed_remarks_are_explained(own_result: CheckResult) -> None:
+    (lab,) = own_result.labs
+    lab.checks = [check for check in lab.checks if check.verdict != "failed" or not check.counts]
+    shown = shown_by(OwnLines(Console(io.StringIO())), own_result)
+    assert "remark, interface: echo_server: It says goodbye." in shown
+    assert "      it says nothing" in shown
+
+
+def test_page_of_own_programs(own_result: CheckResult, tmp_path: Path) -> None:
+    page = report.write(own_result, tmp_path, "./labroom --room my.yml check --own .").read_text()
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.partition("<body>")[2]))
+    assert "Not all lessons passed" in text
+    assert "1 of 4 lessons passed, 1 skipped; robustness 1 of 1; interface 0 of 1" in text
+    assert re.search("Lessons failed What .* skipped All .* Robustness passed It .* Interface remark It says", text)
+    assert "Hint: send &lt;it&gt; back" in text
+    assert "^ they differ" in text
+    assert "5 zombies, children of 730" in text
+    assert "server gcc -o server &#39;my &lt;server&gt;.c&#39; server ./server 9090 alfa nc 192.168.74.128 9090" in text
+    assert "./labroom --room my.yml ssh NAME" in text
+    assert "-k &#39;What is sent comes back&#39;" in text
+    assert "<server>" not in page
+    assert "judged without sanitizers" not in text
+
+
+def test_what_a_person_types_by_hand() -> None:
+    transcript = [
+        Event(0.0, "server", "server.py", "start", "python3 server.py 9090"),
+        Event(0.0, "server", "server.py", "stdout", "waiting"),
+        Event(0.1, "alfa", "client", "start", "nc server 9090"),
+    ]
+    assert by_hand(transcript) == {"server": ["python3 server.py 9090"], "alfa": ["nc server 9090"]}
+    assert by_hand(transcript, "server.py", "make")["server"] == ["make", "python3 server.py 9090"]
+    assert by_hand([]) == {}

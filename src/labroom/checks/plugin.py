@@ -26,6 +26,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 from labroom.checks.claims import ALL, SANITIZED, Chosen, Ledger, claim_of, select, subjects
 from labroom.checks.programs import resolve
@@ -34,6 +35,7 @@ from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless
 from labroom.driver import PORTS, CheckFailed, Driver, Host
+from labroom.driver.values import WHEN_SLOW
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, RoomFault, UsageError
 
@@ -56,6 +58,7 @@ class Setting:
 SETTING = pytest.StashKey[Setting]()
 _CHECK = pytest.StashKey[Check]()
 _LEDGER = pytest.StashKey[Ledger]()
+_REFERENCE = pytest.StashKey[bool]()  # it is run on our own program, to compare
 
 
 # -- where the checks run ---------------------------------------------------------------------------------------
@@ -232,9 +235,15 @@ def port(server: Host) -> int:
 
 
 @pytest.fixture(scope="session")
-def submission(setting: Setting) -> Submission | None:
+def submission_of_session(setting: Setting) -> Submission:
+    """A person's own programs."""
+    return Submission(setting.chosen.own)
+
+
+@pytest.fixture
+def submission(request: pytest.FixtureRequest, submission_of_session: Submission) -> Submission | None:
     """A person's own programs; None where ours are judged."""
-    return Submission(setting.chosen.own) if setting.chosen.own else None
+    return submission_of_session if submission_of_session.sources and not request.node.stash[_REFERENCE] else None
 
 
 @pytest.fixture
@@ -271,12 +280,38 @@ def client(
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
-    """Begin the record of a check."""
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run a check. One that fails by a deadline is looked at twice; then our own program shows whose fault it is."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    check, reports = _look(item, nextitem)
+    if check.late:
+        check, reports = _look(item, nextitem)
+        if check.verdict == "passed":
+            check.remarks.append("it was late once, and in time when looked at again")
+        elif check.late and (reference := _reference(item)):
+            control, _ = _look(item, nextitem, reference)
+            if control.verdict != "passed":
+                check.verdict, check.hint = "fault", ""
+                check.words = f"our own {reference} is late here, too: {control.words}"
+                check.remedy = control.remedy or WHEN_SLOW
+        attach(check, reports[-1])
+    if check.verdict != "passed":
+        item.config.stash[_LEDGER].note(item, check.claim)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _look(
+    item: pytest.Item, nextitem: pytest.Item | None, reference: str = ""
+) -> tuple[Check, list[pytest.TestReport]]:
+    """Run a check once, on the program that it is about, or on our own one of a name."""
     asked, own = claim_of(item), _chosen(item.config).own
-    program = getattr(getattr(item, "callspec", None), "params", {}).get("subject", "")
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    program = parameters.get("subject", "")
     source = own.get(program.removesuffix(SANITIZED))
-    item.stash[_CHECK] = Check(
+    check = item.stash[_CHECK] = Check(
         item.name,
         claim(item),
         kind=asked.kind if asked else "",
@@ -285,6 +320,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
         file=source.main if source else "",
         build=source.build_command if source else "",
     )
+    item.stash[_REFERENCE] = bool(reference)
+    if reference:
+        parameters["subject"] = reference
+    try:
+        return check, runtestprotocol(item, log=False, nextitem=nextitem)
+    finally:
+        if reference:
+            parameters["subject"] = program
+
+
+def _reference(item: pytest.Item) -> str:
+    """Our own program, if a check is about another one that does the same."""
+    program = getattr(getattr(item, "callspec", None), "params", {}).get("subject", "")
+    reference = re.split("[.@]", program)[0]
+    return reference if reference != program or _chosen(item.config).own else ""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -311,7 +361,7 @@ def pytest_runtest_makereport(
         asked = claim_of(item)
         check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None, asked.hint if asked else "")
         if check.program.endswith(SANITIZED) and not isinstance(call.excinfo.value, Finding | LabroomError):
-            check.verdict, check.words = "skipped", "judged without sanitizers"
+            check.verdict, check.late, check.words = "skipped", False, "judged without sanitizers"
         submission = getattr(item, "funcargs", {}).get("submission")
         if isinstance(submission, Submission):
             check.words = submission.without_folders(check.words)
@@ -319,8 +369,6 @@ def pytest_runtest_makereport(
             check.processes = {
                 host: list(map(submission.without_folders, found)) for host, found in check.processes.items()
             }
-        if check.verdict != "passed":
-            item.config.stash[_LEDGER].note(item, check.claim)
         if check.transcript or check.sockets:
             shown.sections += [(f"{check.verdict}: {check.claim}", "\n".join(_evidence(check)))]
     if call.when == "teardown":

@@ -11,13 +11,15 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from labroom.checks import own
 from labroom.checks.claims import SANITIZED
 from labroom.checks.own import Built, Source
 from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
 from labroom.driver.values import in_words
+
+T = TypeVar("T")
 
 _LOOPBACK = "127.0.0.1"
 _EPHEMERAL = range(32768, 61000)  # ports that the kernel gives to who binds to port 0 (ip(7))
@@ -200,9 +202,23 @@ class Subject:
         name = names[-1][1] if names else ""
         return name, self.host.read_file(f"{self.folder}/{name}") if name else b""
 
+    def _of_first_process(self, look: Callable[[], T]) -> T:
+        """What `look` finds out about its first process.
+
+        Raises:
+            CheckFailed: that has ended; the words say how.
+        """
+        try:
+            return look()
+        except CheckFailed:
+            self.host.driver.settle()  # it may be ending
+            if self.program.status is None:
+                raise
+            raise CheckFailed(self.program.last_words) from None
+
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""
-        return self.program.descriptors()
+        return self._of_first_process(self.program.descriptors)
 
     def wait_for_descriptors(self, count: int) -> dict[int, str]:
         """Wait until it has no more descriptors than `count`, as long as it does something; returns what it has."""
@@ -235,7 +251,8 @@ class Subject:
 
     def threads(self) -> int:
         """How many threads its first process has."""
-        status = self.host.read_file(f"/proc/{self.program.pid}/status").decode(errors="replace")
+        file = f"/proc/{self.program.pid}/status"
+        status = self._of_first_process(lambda: self.host.read_file(file)).decode(errors="replace")
         return int(status.partition("\nThreads:")[2].split()[0])
 
     def wait_until(self, look: Callable[[], object], otherwise: Callable[[], str]) -> None:
@@ -265,15 +282,17 @@ class Server(Subject):
     address = ""
     port = 0
 
-    def serve(self, port: int, *options: str) -> Server:
+    def serve(self, port: int, *options: str, tty: bool = True) -> Server:
         """Start it on a port, and wait until it listens: on that port, or on the one that it has chosen itself.
+
+        Without a terminal (`tty`), its children are not ended by the hang-up of that when it is killed.
 
         Raises:
             CheckFailed: it does not.
         """
         last: CheckFailed | None = None
         for words in self._start_lines(port):
-            self.start(*words, *options)
+            self.start(*words, *options, tty=tty)
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(port=port))
             try:

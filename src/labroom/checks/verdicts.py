@@ -22,7 +22,7 @@ from labroom.checks import hints
 from labroom.checks.transcript import by_hand
 from labroom.driver import CheckFailed, Driver, Event
 from labroom.driver.words import grouped
-from labroom.errors import LabroomError, RoomFault
+from labroom.errors import LabroomError, RoomFault, is_late
 
 #: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.
 #: `skipped`: the room doesn't have what it takes, such as a host on the far side.
@@ -59,6 +59,7 @@ class Check:
         file: a person's own program: its file; empty for ours.
         build: the command by which a person builds that; empty if it is run as it is.
         left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
+        late: it failed by a deadline, and not by what was seen.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Check:
     remarks: list[str] = field(default_factory=list)
     file: str = ""
     build: str = ""
+    late: bool = False
 
     @property
     def title(self) -> str:
@@ -107,6 +109,7 @@ class Check:
             self.verdict = "skipped"
             return
         self.verdict = "fault" if isinstance(error, LabroomError) else "failed"
+        self.late = self.verdict == "failed" and is_late(error)
         self.remedy = getattr(error, "remedy", "")
         if self.verdict == "failed":
             self.hint = own or hints.hint(self.words, hint)
@@ -119,7 +122,7 @@ class Check:
                     self.processes[host.name] = _at_most(grouped(host.processes()))
 
 
-_FIRST: Sequence[Verdict] = ("failed", "fault", "skipped", "passed")
+_FIRST: Sequence[Verdict] = ("failed", "fault", "passed", "skipped")
 
 
 @dataclass
@@ -154,6 +157,8 @@ class OwnProgram:
             if (claims := self.of_kind(kind))
         }
         lessons = [f"{passed.pop('lesson')} lessons passed"] if "lesson" in passed else []
+        if left_out := sum(c.verdict == "skipped" for c in self.of_kind("lesson")):
+            lessons[0] += f", {left_out} skipped"
         return "; ".join([*lessons, *(f"{kind} {number}" for kind, number in passed.items())])
 
 

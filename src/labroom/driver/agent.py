@@ -286,14 +286,17 @@ class Agent:
         Answers:
             lacks: what the guest has no more of, by the errno that says so -> the share of it that this driver's
                 programs and their files hold.
-            waited: seconds that each running program has waited for a processor (the kernel's sched-stats.rst).
+            processor: program -> how long it has run, and how long it has waited for a processor, in seconds: of its
+                processes the one that has waited longest (the kernel's sched-stats.rst).
         """
-        waited = {}
         for program in list(self.programs.values()):
             self.drain(program)
-            if program.running:
-                with contextlib.suppress(OSError), open(f"/proc/{program.popen.pid}/schedstat") as file:
-                    waited[program.number] = int(file.read().split()[1]) / 1e9
+        processor: dict[int, list[float]] = {}
+        for process in self.descendants(None):
+            with contextlib.suppress(OSError), open(f"/proc/{process['pid']}/schedstat") as file:
+                ran, waited = (int(word) / 1e9 for word in file.read().split()[:2])
+                number = process["program"]
+                processor[number] = max([ran, waited], processor.get(number, [0, 0]), key=lambda both: both[1])
         lacks = {}
         free, folder = min((free_bytes(folder), folder) for folder in disks())
         if free < FULL:
@@ -306,7 +309,7 @@ class Agent:
         except OSError as error:
             why = self.explain({}, error)
             lacks[why["name"]] = why["share"]
-        return {"lacks": lacks, "waited": waited}
+        return {"lacks": lacks, "processor": processor}
 
     def do_start(
         self,

@@ -330,6 +330,12 @@ class Program:
         return f"{self} {self.ending}{self._output.seen()}"
 
     @property
+    def complaint(self) -> str:
+        """The last error of a thread or a child of it that Python has told of, while it goes on; nothing if none."""
+        errors: list[str] = re.findall(r"^\w*(?:Error|Exception)\b.*", self.stdout + self.stderr, re.MULTILINE)
+        return f"{self} printed {short(errors[-1].rstrip())!r}" if errors else ""
+
+    @property
     def over(self) -> bool:
         """Whether it has ended and nobody is left who could print in its name."""
         return self.status is not None and not self._output.open
@@ -362,7 +368,7 @@ class Program:
 
 def _number(number: int | str) -> str:
     """The pattern of a number, or address, that is no part of a longer one."""
-    return rf"(?<![\d.]){re.escape(str(number))}(?!\.?\d)"
+    return rf"(?<!\d)(?<!\d\.){re.escape(str(number))}(?!\.?\d)"
 
 
 #: Says how the program of a name is started on a host.
@@ -515,9 +521,10 @@ class Host(PeerHost):
             raise RoomFault(f"on {self.name} these can't be killed: {', '.join(quoted(p.command) for p in left)}")
 
     def endings(self) -> list[str]:
-        """How the programs here that have ended by themselves did so, and what they said at last, in words."""
-        ended = [program for program in self.programs.values() if program.status is not None]
-        return [program.last_words for program in ended if not program.quiet and not program.killed]
+        """How the programs here have ended by themselves, or which error one that goes on has told of, in words."""
+        asked = [program for program in self.programs.values() if not program.quiet and not program.killed]
+        words = [program.last_words if program.status is not None else program.complaint for program in asked]
+        return [said for said in words if said]
 
     def idle(self) -> str | None:
         """What the programs here wait for, if each waits for ever, in words; None while something may still happen."""
@@ -575,28 +582,30 @@ class Host(PeerHost):
             raise last.fault
         return last.last_words
 
-    def ping(self) -> dict[Program, float]:
+    def ping(self) -> dict[Program, tuple[float, float]]:
         """Have the agent answer, after which all that was printed here before has arrived.
 
         Returns:
-            program -> seconds that it has waited for a processor; those that run.
+            program -> seconds that it has run, and waited for a processor; those that have not ended.
 
         Raises:
             RoomFault: it does not answer in time, or the guest has no more disk, processes or memory.
             CheckFailed: it has none since the check's own programs have used it up.
         """
 
-        def read(answer: dict[str, Any]) -> tuple[dict[str, float], dict[int, float]]:
-            waited = {int(number): float(seconds) for number, seconds in answer["waited"].items()}
-            return {str(error): float(share) for error, share in answer["lacks"].items()}, waited
+        def read(answer: dict[str, Any]) -> tuple[dict[str, float], dict[int, tuple[float, float]]]:
+            processor = {
+                int(number): (float(ran), float(waited)) for number, (ran, waited) in answer["processor"].items()
+            }
+            return {str(error): float(share) for error, share in answer["lacks"].items()}, processor
 
-        lacks, waited = self.ask("ping", read=read, within=PING_SECONDS)
+        lacks, processor = self.ask("ping", read=read, within=PING_SECONDS)
         for error, share in lacks.items():
             what = _LACKS.get(error, "guest {} can start no process").format(self.name)
             if fault_of(error, share=share) is RoomFault:
                 raise RoomFault(what, f"{self.endpoint.remedy}, then check again")
             raise CheckFailed(f"{what}: the check's own programs have used it up")
-        return {program: waited[number] for number, program in self.programs.items() if number in waited}
+        return {program: processor[number] for number, program in self.programs.items() if number in processor}
 
     def clean(self) -> list[str]:
         """Kill all that runs here and remove the check's files.

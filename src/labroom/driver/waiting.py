@@ -2,6 +2,7 @@
 
 Nothing ever sleeps: a wait names a state that can be observed and has a deadline. A deadline missed is a `CheckFailed`
 that says what was seen instead, unless a host no longer answers: that is a `RoomFault`, and no verdict on the lab.
+Time in which programs wait for a processor does not count.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from labroom.driver.values import (
@@ -24,11 +26,13 @@ from labroom.driver.values import (
     PORTS,
     PORTS_SECONDS,
     SETTLE_SECONDS,
+    STALL_LIMIT,
+    STALL_SECONDS,
     WHEN_SLOW,
     Event,
     slowness,
 )
-from labroom.errors import CheckFailed, RoomFault
+from labroom.errors import CheckFailed, DeadlineMissed, RoomFault
 
 T = TypeVar("T")
 
@@ -39,8 +43,8 @@ class Watched(Protocol):
     def check(self) -> None:
         """Raise if it is at fault, as far as is known without asking it."""
 
-    def ping(self) -> Mapping[Any, float]:
-        """Have it answer; programs that run there, and the seconds that each has waited for a processor."""
+    def ping(self) -> Mapping[Any, tuple[float, float]]:
+        """Have it answer; of each program there the seconds that it has run, and waited for a processor."""
 
 
 class Shared:
@@ -156,18 +160,19 @@ class Shared:
         Args:
             look: looks at the state waited for. May ask hosts.
             what: the state in words, as in "waiting for …".
-            timeout: seconds; the patience by default.
+            timeout: seconds; the patience by default. What programs waited for a processor comes on top.
             missed: the words to fail with, given " within 5 s".
             by_programs: only the programs under check can bring the state about; so the wait is given up as soon as
                 all of them wait for ever themselves, and nothing is on its way to them (`idle`).
 
         Raises:
-            CheckFailed: the deadline was missed and all hosts in use answer.
-            RoomFault: a host in use does not.
+            DeadlineMissed: the deadline was missed and all hosts in use answer.
+            CheckFailed: it can't come any more.
+            RoomFault: a host in use does not answer, or the machine is overloaded.
         """
         patience = timeout or self.patience
         began = time.monotonic()
-        deadline = began + patience
+        stalled, own_stall = 0.0, _stalled()
         self.waiting = f"waiting for {what}"
         idle_since: tuple[float, int, str] | None = None
         while True:
@@ -185,15 +190,18 @@ class Shared:
                     self.waiting = ""
                     raise CheckFailed(missed(f", and that will not change: {idle_since[2]}"))
             with self.changed:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
+                left = began + patience + stalled - time.monotonic()
                 # What takes longer is looked at less often.
                 pause = min(max(POLL_SECONDS, waited / 8), LONGEST_POLL_SECONDS, left)
-                self.changed.wait_for(lambda seen=seen: self._happenings != seen, pause)  # type: ignore[misc]
-        self.check_hosts(patience)
+                if left > 0:
+                    self.changed.wait_for(lambda seen=seen: self._happenings != seen, pause)  # type: ignore[misc]
+                    continue
+            now = self.stalled(patience) + _stalled() - own_stall
+            if now - stalled < STALL_SECONDS:
+                break
+            stalled = now
         self.waiting = ""
-        raise CheckFailed(missed(f" within {patience:g} s"))
+        raise DeadlineMissed(missed(f" within {patience:g} s"))
 
     def _still_idle(self, since: tuple[float, int, str] | None, seen: int) -> tuple[float, int, str] | None:
         """Since when nothing can happen any more, at how many happenings, and why; None if something can.
@@ -224,21 +232,37 @@ class Shared:
         """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
         return ""
 
-    def check_hosts(self, patience: float) -> None:
-        """Make sure that a missed deadline is not the room's fault, asking all hosts in use side by side.
+    def stalled(self, patience: float) -> float:
+        """How long the programs of this check have waited for a processor so far, in seconds: no fault of theirs.
+
+        One that has had a processor for half of the patience and goes on, computes without end, and is not waited for.
+        Asks all hosts in use side by side, and so makes sure that they answer.
 
         Raises:
-            RoomFault: one does not answer, or a program has waited for a processor for half of the time it had.
+            RoomFault: one does not, or the machine is overloaded: a program has waited for longer than STALL_LIMIT.
+            CheckFailed: a program keeps the processors busy by itself.
         """
         hosts = self.hosts_in_use
+        total = 0.0
         with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
             for done in [pool.submit(host.ping) for host in hosts]:
-                for program, seconds in done.result().items():
-                    if seconds > patience / 2:
-                        if program.busy:
-                            raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
+                for program, (ran, waited) in done.result().items():
+                    if waited > patience / 2 and program.busy:
+                        raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
+                    if ran > patience / 2:
+                        continue
+                    total += waited
+                    if waited > patience * STALL_LIMIT:
                         raise RoomFault(
-                            f"this machine is overloaded: {program} waited {seconds:.1f} s for a processor "
+                            f"this machine is overloaded: {program} waited {waited:.1f} s for a processor "
                             f"while {self.waiting}",
                             WHEN_SLOW,
                         )
+        return total
+
+
+def _stalled() -> float:
+    """How long this thread has waited for a processor, in seconds (the kernel's sched-stats.rst)."""
+    with suppress(OSError):
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    return 0.0

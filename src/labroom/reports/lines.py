@@ -147,12 +147,20 @@ class OwnLines(Lines):
                     "  ", (style, f"{says:10}"), harmless(f"  {check.kind:10}  {check.claim}{why}{sanitized}")
                 )
 
+    def _explain(self, lab: LabResult, check: Check, command: str) -> None:
+        """Show one claim that did not pass; remarks only where no lesson failed, which is to be repaired first."""
+        if check.counts or lab.verdict != "failed":
+            super()._explain(lab, check, command)
+
     def _title(self, lab: LabResult, check: Check) -> str:
         return f"{told(check)[0]}, {check.kind}: {check.title}"
 
     def _sum(self, result: CheckResult) -> None:
-        for program in (program for lab in result.labs for program in lab.own):
-            self.console.line(harmless(f"{program.name} ({program.file}): {program.summary}"))
+        for lab in result.labs:
+            for program in lab.own:
+                self.console.line(harmless(f"{program.name} ({program.file}): {program.summary}"))
+            if lab.verdict == "failed" and any(check.verdict == "failed" and not check.counts for check in lab.checks):
+                self.console.line("Repair the lessons first; the report explains the remarks, too.")
 
 
 def told(check: Check) -> tuple[str, str]:

@@ -45,10 +45,11 @@ def write(result: CheckResult, folder: Path, command: str) -> Path:
     )
     own = [program for lab in result.labs for program in lab.own]
     what = "lessons" if own else "labs"
+    passed = "No lesson failed" if own else "All labs passed"
     text = environment.get_template("page.html.j2").render(
         result=result,
         own=own,
-        title=f"All {what} passed" if result.passed else f"Not all {what} passed",
+        title=passed if result.passed else f"Not all {what} passed",
         summaries=[f"{p.name} ({p.file}): {p.summary}" for p in own] or [f"{result.summary}."],
         headings=dict(zip(KINDS, ("Lessons", "Robustness", "Interface"), strict=True)),
         command=command,

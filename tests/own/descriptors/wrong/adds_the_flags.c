@@ -1,6 +1,6 @@
 // as: open_flags
-// fails: flag_twice
-// says: 02
+// fails: flags_are_bits
+// says: given twice
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

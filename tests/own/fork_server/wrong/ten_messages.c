@@ -1,6 +1,6 @@
 // as: recording_server
 // fails: records
-// says: echomsg.txt
+// says: message 9 of ten
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // as: pipe_two
 // fails: two_pipes
-// says: x
+// says: the child did not get the answer
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

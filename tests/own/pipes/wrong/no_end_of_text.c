@@ -1,6 +1,6 @@
 // as: pipe_one
 // fails: nothing_else
-// says: x
+// says: printed more than was written
 #include <stdio.h>
 #include <unistd.h>
 #define BUF_SIZE 30

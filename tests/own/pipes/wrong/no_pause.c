@@ -1,6 +1,6 @@
 // as: pipe_shared
 // fails: one_pipe_and_a_pause
-// says: x
+// says: the child did not get the answer
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

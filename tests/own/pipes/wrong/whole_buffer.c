@@ -1,6 +1,6 @@
 // as: pipe_two
 // fails: nothing_else
-// says: x
+// says: nobody has written
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

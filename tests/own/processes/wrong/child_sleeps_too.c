@@ -1,6 +1,6 @@
 // as: zombie
 // fails: stays_as_a_zombie
-// says: did not become a zombie
+// says: until its parent waits for it
 #include <stdio.h>
 #include <unistd.h>
 

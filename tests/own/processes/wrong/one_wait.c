@@ -1,6 +1,6 @@
 // as: wait_two
 // fails: both_statuses
-// says: and not
+// says: it did not print
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

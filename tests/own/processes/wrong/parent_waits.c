@@ -1,6 +1,6 @@
 // as: zombie
 // fails: stays_as_a_zombie
-// says: its child has ended, and the parent has waited for it
+// says: until its parent waits for it
 #include <stdio.h>
 #include <unistd.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 // as: wait_two
 // fails: both_statuses
-// says: it printed neither 3 nor 7
+// says: it did not print 3 and 7
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // as: reap
 // fails: loop_reaps_all
-// says: x
+// says: how many zombies there are: 0
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // as: sigint_lives
 // fails: eleventh
-// says: x
+// says: has not its default action again
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

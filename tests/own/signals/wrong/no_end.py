@@ -1,6 +1,6 @@
 # as: sigint_lives
 # fails: eleventh
-# says: x
+# says: has not its default action again
 import signal
 import time
 

@@ -1,5 +1,5 @@
 // as: thread_server
-// fails: at_the_same_moment
+// fails: at_once
 // says: at the same moment
 #include <stdio.h>
 #include <stdlib.h>

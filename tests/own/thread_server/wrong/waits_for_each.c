@@ -1,6 +1,6 @@
 // as: thread_server
 // fails: at_once
-// says: while other clients were connected
+// says: waits in
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
