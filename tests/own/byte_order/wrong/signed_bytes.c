@@ -1,6 +1,6 @@
 // as: byte_order
 // fails: numbers_of_ones_own
-// says: 89 ab cd ef is not in what it printed
+// says: ef cd ab 89 is not in what it printed
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 # as: send_number
 # fails: sends_four_bytes
-# says: the program ended without
+# says: format requires
 import socket
 import struct
 import sys
