@@ -208,7 +208,7 @@ class Agent:
             self.over = True
             self.kill(None)
             self.scratch += self.kept
-            self.do_clear()
+            self.clear()
 
     def take_turn(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         """Relay what the descriptors in `ready` hold, apart from requests."""
@@ -412,13 +412,28 @@ class Agent:
         if any(process["pid"] == pid for process in self.descendants(None)):
             send_signal(pid, number)
 
-    def do_kill(self, program: int | None) -> list[dict[str, Any]]:
-        """Kill the whole tree of one program, or (None) of all, as a check's end; answers what could not be killed."""
-        if program is None:
-            self.free = {}
-            for name in list(self.peers):
-                self.do_peer_close(name, reset=True)
+    def do_kill(self, program: int) -> list[dict[str, Any]]:
+        """Kill the whole tree of a program; answers what could not be killed."""
         return self.kill(program)
+
+    def do_end(self, ended: list[int]) -> dict[str, Any]:
+        """End a check: kill all processes, close all peers, remove the files.
+
+        Args:
+            ended: programs that had ended.
+
+        Answers:
+            behind: the processes that these had left behind, or that are of none we know.
+            unkilled: what could not be killed.
+        """
+        self.reap()
+        behind = [with_command(process) for process in self.descendants(None) if process["program"] in (0, *ended)]
+        for name in list(self.peers):
+            self.do_peer_close(name, reset=True)
+        unkilled = self.kill(None)
+        self.free = {}
+        self.clear()
+        return {"behind": behind, "unkilled": unkilled}
 
     def do_processes(self, program: int | None) -> list[dict[str, Any]]:
         """The processes of one program, or (None) of all."""
@@ -435,7 +450,7 @@ class Agent:
         return targets
 
     def do_scratch(self, keep: bool = False, confined: bool = False) -> str:
-        """Answers a new, empty folder, which goes with `do_clear`, or (`keep`) with the agent."""
+        """Answers a new, empty folder, which goes with `do_end`, or (`keep`) with the agent."""
         self.note_beginning()
         folder = tempfile.mkdtemp(prefix="labroom-", dir=temporary())
         (self.kept if keep else self.scratch).append(folder)
@@ -462,7 +477,7 @@ class Agent:
         pids = [os.getpid(), *(process["pid"] for process in self.descendants(None))]
         return sorted({inode for pid in pids for inode in socket_inodes(pid)})
 
-    def do_clear(self) -> None:
+    def clear(self) -> None:
         """Remove the folders that `do_scratch` has made, and what confined programs have left elsewhere."""
         while self.scratch:
             shutil.rmtree(self.scratch.pop(), ignore_errors=True)

@@ -511,13 +511,16 @@ class Host(PeerHost):
         """The processes of one program, or of all that the driver started here."""
         return self.ask("processes", read=_processes, program=program and program._number)
 
-    def kill(self, program: Program | None = None) -> None:
-        """Kill all processes of one program, or of all that the driver started here.
+    def kill(self, program: Program) -> None:
+        """Kill all processes of a program.
 
         Raises:
             RoomFault: some can't be killed.
         """
-        if left := self.ask("kill", read=_processes, program=program and program._number):
+        self._are_killed(self.ask("kill", read=_processes, program=program._number))
+
+    def _are_killed(self, left: Sequence[Process]) -> None:
+        if left:
             raise RoomFault(f"on {self.name} these can't be killed: {', '.join(quoted(p.command) for p in left)}")
 
     def endings(self) -> list[str]:
@@ -615,25 +618,22 @@ class Host(PeerHost):
         """
         started, self.programs = self.programs, {}
         self.peers = {}
-        scratch, self._scratch = self._scratch, ""
+        self._scratch = ""
         if self._lost:
             self._lost = False  # the next check may try again
             return []
-        ended = {number for number, program in started.items() if program.status is not None}
-        orphans = [
-            process
-            for process in self.ask(
-                "processes",
-                read=lambda found: _processes([p for p in found if p["program"] in ended | {0}]),
-                program=None,
-            )
+        behind, unkilled = self.ask(
+            "end",
+            read=lambda found: (_processes(found["behind"]), _processes(found["unkilled"])),
+            ended=[number for number, program in started.items() if program.status is not None],
+        )
+        self._are_killed(unkilled)
+        return [
+            process.command
+            for process in behind
             if process.state not in "ZX"
             and not process.command.startswith("[")  # it is ending: no command line is left
         ]
-        self.kill()
-        if scratch or self.driver.as_root:
-            self.ask("clear")
-        return [process.command for process in orphans]
 
     def hear(self, message: dict[str, Any]) -> None:
         """Take in what a program did; of one of an earlier check, nothing."""

@@ -1,6 +1,6 @@
 # as: open_flags
 # fails: flags_are_bits
-# says: 03102 is not in what it printed
+# says: 03102 (
 import os
 import sys
 

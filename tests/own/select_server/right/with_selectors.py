@@ -26,7 +26,7 @@ def service(key, mask):
             return
     if mask & selectors.EVENT_WRITE and data.outb:
         data.outb = data.outb[sock.send(data.outb) :]
-    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if data.outb else 0)
+    events = selectors.EVENT_WRITE if data.outb else selectors.EVENT_READ
     sel.modify(sock, events, data)
 
 

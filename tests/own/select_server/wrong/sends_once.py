@@ -1,6 +1,6 @@
 # as: select_server
 # fails: slow_reader
-# says: came
+# says:  on
 import selectors
 import socket
 import sys
@@ -18,7 +18,7 @@ def accept(sock):
 def service(key, mask):
     sock, data = key.fileobj, key.data
     if mask & selectors.EVENT_READ and len(data.outb) < 1 << 16:
-        received = sock.recv(1024)
+        received = sock.recv(1 << 20)
         if received:
             data.outb += received
         else:
@@ -29,7 +29,7 @@ def service(key, mask):
     if mask & selectors.EVENT_WRITE and data.outb:
         sock.send(data.outb)
         data.outb = b""
-    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if data.outb else 0)
+    events = selectors.EVENT_WRITE if data.outb else selectors.EVENT_READ
     sel.modify(sock, events, data)
 
 

@@ -1,4 +1,5 @@
 # as: sigint_lives
+import os
 import signal
 import time
 
@@ -7,7 +8,7 @@ lives = 10
 
 def handler(signum, frame):
     global lives
-    print("목숨:", lives, flush=True)
+    os.write(1, f"목숨: {lives}\n".encode())  # print may not be interrupted by itself
     lives -= 1
     if lives == 0:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

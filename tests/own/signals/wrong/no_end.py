@@ -1,6 +1,7 @@
 # as: sigint_lives
 # fails: eleventh
 # says: has not its default action again
+import os
 import signal
 import time
 
@@ -9,7 +10,7 @@ lives = 10
 
 def handler(signum, frame):
     global lives
-    print("목숨:", lives, flush=True)
+    os.write(1, f"목숨: {lives}\n".encode())  # print may not be interrupted by itself
     lives -= 1
 
 
