@@ -153,7 +153,7 @@ def test_wakes(program: Subject) -> None:
 @claim("lesson", "sigint_lives")
 def test_ten_lives(program: Subject) -> None:
     """Ten times Ctrl+C it prints how many lives are left, from 10 down to 1, and goes on."""
-    program.start(settles=False)
+    program.start()
     wait_for_lives(program)
     for left in range(10, 0, -1):
         type_ctrl_c(program)
@@ -163,7 +163,7 @@ def test_ten_lives(program: Subject) -> None:
 @claim("lesson", "sigint_lives", needs=["ten_lives"])
 def test_eleventh(program: Subject) -> None:
     """The eleventh Ctrl+C kills it, by the default action."""
-    sigint_lives = program.start(settles=False)
+    sigint_lives = program.start()
     wait_for_lives(program)
     for left in range(10, 0, -1):
         type_ctrl_c(program)
@@ -176,11 +176,9 @@ def test_eleventh(program: Subject) -> None:
 
 def wait_for_default(program: Subject, which: signal.Signals) -> None:
     """Wait until a signal has its default action: the handler may print before it gives that back."""
-    program.host.driver.wait_until(
+    program.wait_until(
         lambda: which not in program.signals("SigCgt") | program.signals("SigIgn"),
-        f"the default action of {which.name}",
-        None,
-        lambda within: f"after ten times Ctrl+C, {which.name} has not its default action again{within}",
+        lambda: f"after ten times Ctrl+C, {which.name} has not its default action again",
     )
 
 
@@ -287,7 +285,7 @@ def test_lines(program: Subject) -> None:
 @claim("interface", "sigint_lives", needs=["ten_lives"])
 def test_lives_left(program: Subject) -> None:
     """It prints `Received SIGINT... N Lives Left`, and nothing but one line before."""
-    sigint_lives = program.start(settles=False)
+    sigint_lives = program.start()
     wait_for_lives(program)
     for left in range(10, 0, -1):
         type_ctrl_c(program)
@@ -309,4 +307,4 @@ def test_handled_once(program: Subject) -> None:
 @claim("interface", "alarm", "sigint_lives", "sigint_ignore", "handlers", "reap", "kill")
 def test_arguments(program: Subject) -> None:
     """With an argument that it doesn't know it exits with 2."""
-    program.start("what", settles=False, tty=False).expect_exit(2)
+    program.start("what", tty=False).expect_exit(2)
