@@ -10,7 +10,7 @@ import pytest
 
 from labroom.checks.claims import claim
 from labroom.checks.subjects import Subject
-from labroom.driver import Driver, Host, Program
+from labroom.driver import CheckFailed, Driver, Host, Program
 
 NO_BYTES = "00 00 00 00 00 00 00 00"
 
@@ -61,8 +61,11 @@ def value(number: int) -> str:
 
 
 def in_bytes(data: bytes) -> str:
-    """A pattern for single bytes in hexadecimal digits, however they are parted."""
-    return r"(?i)(?<![0-9a-f])" + r"[\s,:.\[\]-]+".join(rf"(?:0x)?{'0?' * (byte < 16)}{byte:x}" for byte in data)
+    """A pattern for single bytes in hexadecimal digits, however they are parted, if at all: a number has its `0x`."""
+    between = r"[\s,:.\[\]-]"
+    parted = rf"{between}+".join(rf"(?:0x)?{'0?' * (byte < 16)}{byte:x}" for byte in data)
+    grouped = rf"(?<!x){between}*".join([data[:1].hex(), *(f"{byte:02x}" for byte in data[1:])])
+    return rf"(?i)(?<![0-9a-f])(?:{parted}|(?<!x){grouped})(?![0-9a-f])"
 
 
 def shows(program: Subject, pattern: str, what: str) -> None:
@@ -73,7 +76,8 @@ def shows(program: Subject, pattern: str, what: str) -> None:
 def ended(program: Subject, *arguments: object, tty: bool = True) -> Program:
     """Start the program, and wait until it has ended."""
     ran = program.start(*arguments, tty=tty)
-    ran.wait()
+    status = ran.wait()
+    assert status >= 0, f"it {ran.ending}"
     return ran
 
 
@@ -95,10 +99,12 @@ def test_turns_numbers(program: Subject) -> None:
 
 @claim("lesson", "byte_order", needs=["turns_numbers"])
 def test_numbers_of_ones_own(program: Subject) -> None:
-    """Numbers that are given are turned, too: 9090 into 0x8223, 1 into 0x1000000."""
-    ended(program, 9090, 1)
-    for number in 0x8223, 0x01000000:
+    """Numbers that are given are turned, too: 9090 into 0x8223, 2309737967 (0x89abcdef) into 0xefcdab89."""
+    ended(program, 9090, 0x89ABCDEF)
+    for number in 0x8223, 0xEFCDAB89:
         shows(program, value(number), f"{number:#x}")
+    for words in "ef cd ab 89", "89 ab cd ef":
+        shows(program, in_bytes(bytes.fromhex(words)), words)
 
 
 @claim("lesson", "address_conversion")
@@ -147,7 +153,8 @@ def test_sockaddr_bytes(program: Subject, alfa: Host) -> None:
 def test_kernel_reads(program: Subject, alfa: Host) -> None:
     """The kernel reads there the address and the port that were given."""
     ended(program, alfa.address, 9090)
-    shows(program, rf"{re.escape(alfa.address)}\D+9090(?!\d)", f"{alfa.address} and 9090")
+    address = re.escape(alfa.address)
+    shows(program, rf"{address}\D+9090(?!\d)|(?<!\d)9090\D+{address}(?!\d)", f"{alfa.address} and 9090")
 
 
 @claim("interface", "sockaddr", needs=["kernel_reads"])
@@ -161,8 +168,11 @@ def sent(program: Subject, receiver: Host, *arguments: str) -> bytes:
     """Have the program send a number to another guest; returns the datagram that came there."""
     socket_there = receiver.datagrams()
     ran = program.start(receiver.address, socket_there.address[1], *arguments)
-    datagram, _ = socket_there.datagram()
     ran.wait()
+    try:
+        datagram, _ = socket_there.datagram()
+    except CheckFailed as error:
+        raise CheckFailed(f"no datagram came; {ran.last_words}") from error
     socket_there.has_nothing("it sent more than one datagram")
     return datagram
 
@@ -170,7 +180,7 @@ def sent(program: Subject, receiver: Host, *arguments: str) -> bytes:
 @claim("lesson", "send_number")
 def test_sends_four_bytes(program: Subject, alfa: Host) -> None:
     """The four bytes of the number are sent in network order, in one UDP datagram."""
-    for arguments, wanted in (["0x12345678"], "12 34 56 78"), (["1"], "00 00 00 01"):
+    for arguments, wanted in (["0x12345678"], "12 34 56 78"), (["2309737967"], "89 ab cd ef"):
         came = sent(program, alfa, *arguments).hex(" ")
         assert came == wanted, f"of {arguments[0]}, {came} came on the wire, not {wanted}"
 

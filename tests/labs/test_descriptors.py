@@ -126,7 +126,8 @@ def ended(program: Subject, *arguments: str) -> Program:
     """Start the program in its folder, and wait until it has ended."""
     program.own_folder()
     ran = program.start(*arguments)
-    ran.wait()
+    status = ran.wait()
+    assert status >= 0, f"it {ran.ending}"
     return ran
 
 
@@ -142,12 +143,17 @@ def shows(program: Subject, pattern: str, what: str) -> None:
     assert program.program.saw(pattern), f"{what} is not in what it printed: {program.program.lines}"
 
 
+def shows_descriptor(program: Subject, file: str, number: int) -> None:
+    """See that the program has printed a file's descriptor: behind its name, or before it in the same line."""
+    shows(program, rf"{file}\D*{number}(?!\d)|(?<!\d){number}(?!\d)[^\d\n]*{file}", f"{file} {number}")
+
+
 @claim("lesson", "standard_descriptors")
 def test_lowest_free(program: Subject) -> None:
     """0, 1 and 2 are in use: the first file that is opened gets 3, the next one 4."""
     ended(program, "notes", "more")
     for file, number in ("notes", 3), ("more", 4):
-        shows(program, rf"{file}\D*{number}(?!\d)", f"{file} {number}")
+        shows_descriptor(program, file, number)
 
 
 @claim("lesson", "standard_descriptors", needs=["lowest_free"])
@@ -155,7 +161,7 @@ def test_closed_is_free(program: Subject) -> None:
     """With `--close 0`, the first file gets 0, and the next one 3."""
     ended(program, "notes", "more", "--close", "0")
     for file, number in ("notes", 0), ("more", 3):
-        shows(program, rf"{file}\D*{number}(?!\d)", f"{file} {number}")
+        shows_descriptor(program, file, number)
 
 
 @claim("lesson", "standard_descriptors", needs=["lowest_free"])

@@ -182,6 +182,13 @@ def test_no_name_server(server: Host, charlie: Host, domain: str) -> None:
 # -- claims -----------------------------------------------------------------------------------------------------
 
 
+def look_up_by(program: Subject, argument: str) -> None:
+    """Have the program look something up, and wait until it has ended."""
+    ran = program.start(argument)
+    status = ran.wait()
+    assert status >= 0, f"of {argument}, it printed {ran.lines} and {ran.ending}"
+
+
 def shows(program: Subject, word: str) -> None:
     """See that the program, which has ended, has printed this name or address, whatever stands around it."""
     pattern = rf"(?<![\w.-]){re.escape(word)}(?![\w-]|[.]\w)"
@@ -192,7 +199,7 @@ def shows(program: Subject, word: str) -> None:
 @pytest.mark.usefixtures("www")
 def test_addresses(program: Subject, server: Host, alfa: Host, bravo: Host, domain: str) -> None:
     """All addresses of a name are printed."""
-    program.start(f"www.{domain}").wait()
+    look_up_by(program, f"www.{domain}")
     for host in server, alfa, bravo:
         shows(program, host.address)
 
@@ -201,7 +208,7 @@ def test_addresses(program: Subject, server: Host, alfa: Host, bravo: Host, doma
 @pytest.mark.usefixtures("echo")
 def test_official_name(program: Subject, server: Host, domain: str) -> None:
     """Of an alias, the official name is printed, and its address."""
-    program.start(f"echo.{domain}").wait()
+    look_up_by(program, f"echo.{domain}")
     shows(program, f"server.{domain}")
     shows(program, server.address)
 
@@ -210,7 +217,7 @@ def test_official_name(program: Subject, server: Host, domain: str) -> None:
 @pytest.mark.usefixtures("echo")
 def test_prints_alias(program: Subject, domain: str) -> None:
     """The alias itself is printed, too."""
-    program.start(f"echo.{domain}").wait()
+    look_up_by(program, f"echo.{domain}")
     shows(program, f"echo.{domain}")
 
 
@@ -218,7 +225,7 @@ def test_prints_alias(program: Subject, domain: str) -> None:
 def test_name_of_an_address(program: Subject, alfa: Host, bravo: Host, domain: str) -> None:
     """Of an address, the name of the host that has it is printed."""
     for host in alfa, bravo:
-        program.start(host.address).wait()
+        look_up_by(program, host.address)
         shows(program, f"{host.name}.{domain}")
 
 

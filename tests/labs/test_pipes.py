@@ -1,13 +1,14 @@
 """pipes on a guest: a message to a parent, an answer to its child, and who reads what."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from labroom.checks.claims import claim
 from labroom.checks.subjects import Subject
-from labroom.driver import Driver, Host, Program
+from labroom.driver import CheckFailed, Driver, Host, Program
 
 QUESTION, ANSWER = "parent prc result :Who are you?", "child prc result : Thank you"
 
@@ -52,12 +53,17 @@ PROGRAMS = ("pipe_one", "pipe_shared", "pipe_two")
 LINES = {"pipe_one": ["Who are you?"], "pipe_shared": [QUESTION, ANSWER], "pipe_two": [QUESTION, ANSWER]}
 
 
-def exchange(program: Subject, **options: Any) -> None:
-    """See that a question gets to a parent, and then an answer to its child."""
+def exchange(program: Subject, **options: Any) -> set[str]:
+    """See that a question gets to a parent, and then an answer to its child; returns pipes that were open between."""
     ran = program.start(**options)
     ran.expect_text("Who are you?", otherwise="the question was not printed")
+    pipes: set[str] = set()
+    with suppress(CheckFailed):  # it may have ended
+        pipes = {target for number, target in program.descriptors().items() if number > 2 and "pipe:" in target}
     ran.expect_text("Thank you", otherwise="the child did not get the answer")
-    ran.wait(otherwise="question and answer were exchanged, and it did not end")
+    status = ran.wait(otherwise="question and answer were exchanged, and it did not end")
+    assert status >= 0, f"question and answer were exchanged, and it {ran.ending}"
+    return pipes
 
 
 def write_into_its_pipe(program: Subject, text: str) -> None:
@@ -85,7 +91,8 @@ def test_sees_the_end(program: Subject) -> None:
 @claim("lesson", "pipe_shared")
 def test_one_pipe_and_a_pause(program: Subject) -> None:
     """Through one pipe: as the child pauses, its parent gets the question, and then it the answer."""
-    exchange(program, env={"LAB_PACE": "1"})  # a second between who reads first and second
+    pipes = exchange(program, env={"LAB_PACE": "1"})  # a second between who reads first and second
+    assert len(pipes) < 2, f"its parent has {len(pipes)} pipes open, not one"
 
 
 @claim("lesson", "pipe_two")

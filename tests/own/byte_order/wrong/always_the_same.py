@@ -1,6 +1,6 @@
 # as: send_number
 # fails: sends_four_bytes
-# says: of 1, 12 34 56 78 came
+# says: of 2309737967, 12 34 56 78 came
 import socket
 import struct
 import sys
