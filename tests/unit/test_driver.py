@@ -622,6 +622,7 @@ def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
 
 def test_what_is_late_since_it_waited_for_a_processor_is_waited_for(sshd: Any, folder: Path) -> None:
     driver = lonely(sshd.endpoint, folder)
+    driver.patience = 10
     alfa = driver.hosts["alfa"]
     for _ in range(8 * (os.cpu_count() or 1)):
         alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")

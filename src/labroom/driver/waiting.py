@@ -252,7 +252,7 @@ class Shared:
                     if ran > patience / 2:
                         continue
                     total += waited
-                    if waited > patience * STALL_LIMIT:
+                    if waited > self.patience * STALL_LIMIT:
                         raise RoomFault(
                             f"this machine is overloaded: {program} waited {waited:.1f} s for a processor "
                             f"while {self.waiting}",
