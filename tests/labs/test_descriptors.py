@@ -198,6 +198,15 @@ def test_read_write(program: Subject) -> None:
     assert held == "0123ABC789", f"4 bytes were to be read, then ABC written, and the file holds {held}"
 
 
+@claim("robustness", "open_flags", needs=["read_write"])
+def test_any_bytes(program: Subject) -> None:
+    """Bytes that are no UTF-8 are read like others, and `write` goes on behind them."""
+    program.beside("sh", "-c", r"printf '\377\376\200\300....' > digits").expect_exit(0)
+    ended(program, "digits", "O_RDWR")
+    held = program.host.read_file(f"{program.folder}/digits")
+    assert held == b"\xff\xfe\x80\xc0ABC.", f"the file holds {held!r}; {program.program.last_words}"
+
+
 @claim("lesson", "open_flags")
 def test_append(program: Subject) -> None:
     """O_APPEND: what is written goes to the end, wherever `read` has stopped."""
