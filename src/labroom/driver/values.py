@@ -10,8 +10,8 @@ from labroom.errors import UsageError
 
 # Deadlines, in seconds. All but REACH_SECONDS are multiplied by what `slowness` says.
 PATIENCE = 5.0  # until a wait for what programs do is given up
-PING_SECONDS = 1.0  # a host that takes longer to answer its agent's ping is at fault
-ANSWER_SECONDS = 5.0  # an agent that takes longer to do what it was asked is at fault
+PING_SECONDS = 4.0  # a host that takes longer to answer its agent's ping is at fault
+ANSWER_SECONDS = 10.0  # an agent that takes longer to do what it was asked is at fault
 CONNECT_SECONDS = 15.0  # for each of: SSH banner, authentication, channel
 REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions; kernels answer soon, even on slow machines
 POLL_SECONDS = 0.005  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
