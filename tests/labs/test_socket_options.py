@@ -46,7 +46,7 @@ def line_of(packets: list[Packet], port: int) -> list[bytes]:
 
 def in_one_line(segments: list[bytes]) -> str:
     r"""Segments as the audience of a play sees them: `A | BCDEFGHI\n`."""
-    return " | ".join(repr(segment.decode())[1:-1] for segment in segments)
+    return " | ".join(repr(segment.decode(errors="backslashreplace"))[1:-1] for segment in segments)
 
 
 def check_merged(packets: list[Packet], port: int) -> None:

@@ -263,6 +263,7 @@ def test_only_faults_are_the_room_s(folder: Path, endpoints: dict[str, Endpoint]
 
 def test_a_check_that_is_itself_broken(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     result = checks.run(endpoints, ["broken"], folder / "report", folder=folder)
+    assert result.labs[0].checks[0].verdict == "fault"
     assert result.labs[0].checks[0].words == "the check itself broke: NameError: name 'undefined' is not defined"
 
 

@@ -2,8 +2,9 @@
 
 CheckResult ── LabResult, one a lab ── Check, one a claim of the lab
 
-What came of a check is decided here, by the error that ended it: whatever is a `LabroomError`, `RoomFault` above all,
-leaves the lab unjudged; an `assert` with words, `pytest.fail` and `CheckFailed` fail it; `pytest.skip` skips it.
+What came of a check is decided here, by the error that ended it: an `assert` with words, `pytest.fail` and
+`CheckFailed` fail the lab; `pytest.skip` skips it; all else, `RoomFault` above all, but also what breaks the check
+itself, leaves it unjudged.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from labroom.driver import CheckFailed, Driver, Event
 from labroom.driver.words import grouped
 from labroom.errors import LabroomError, RoomFault, is_late
 
-#: `failed`: the lab did not do what it should. `fault`: the room was at fault, and the lab was not judged.
+#: `failed`: the lab did not do what it should. `fault`: the room was at fault, or the check broke; not judged.
 #: `skipped`: the room doesn't have what it takes, such as a host on the far side.
 Verdict = Literal["passed", "failed", "fault", "skipped"]
 
@@ -108,7 +109,7 @@ class Check:
         if isinstance(error, pytest.skip.Exception):
             self.verdict = "skipped"
             return
-        self.verdict = "fault" if isinstance(error, LabroomError) else "failed"
+        self.verdict = "failed" if isinstance(error, AssertionError | pytest.fail.Exception) else "fault"
         self.late = self.verdict == "failed" and is_late(error)
         self.remedy = getattr(error, "remedy", "")
         if self.verdict == "failed":

@@ -349,15 +349,17 @@ class PeerHost(SocketHost):
         return self._peer("connect", "client", (address, port), receive_buffer=receive_buffer)
 
     def listen(self, port: int = 0, *, receive_buffer: int = 0, late_ack: bool = False) -> Peer:
-        """A server on this host, whose clients are accepted as they come; port 0: any.
+        """A server on this host, whose clients are accepted as they come; port 0: one that nobody uses, on any host.
 
         `late_ack`: what they send is acknowledged as late as may be (TCP_QUICKACK 0, tcp(7)).
         """
-        return self._peer("listen", "server", None, port, receive_buffer, late_ack)
+        return self._peer("listen", "server", None, port or self.unused_port(), receive_buffer, late_ack)
 
     def datagrams(self, port: int | None = None) -> Peer:
-        """A UDP socket on this host: a client's, or a server's on a port (0: any)."""
-        return self._peer("udp", "client" if port is None else "server", None, port or 0)
+        """A UDP socket on this host: a client's, or a server's on a port (0: one that nobody uses, on any host)."""
+        if port is None:
+            return self._peer("udp", "client", None)
+        return self._peer("udp", "server", None, port or self.unused_port())
 
     def _peer(
         self,
