@@ -51,7 +51,7 @@ class CheckFailed(AssertionError):
 
 
 class DeadlineMissed(CheckFailed):
-    """A lab did not do what it should in time; nothing shows that it never will."""
+    """A lab did not do what it should in time, or has settled without it."""
 
 
 def is_late(error: BaseException | None) -> bool:

@@ -38,6 +38,7 @@ import os
 import pty
 import pwd
 import resource
+import select
 import selectors
 import shutil
 import signal
@@ -60,6 +61,7 @@ PEER_LIMIT = 64 << 20  # bytes that a peer receives; then it reads no more
 FILE_PIECE = 2 << 20  # bytes of a file in one answer; the files of /proc/sys refuse to be read by 4 MiB (ENOMEM)
 COMMAND = 1000  # characters of a command line; there may be two million (execve(2))
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
+FLUSH_SECONDS = 2.0  # how long the kernel may take with terminals
 KILL_SECONDS = 3.0  # how long killed processes may take to go
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 
@@ -175,6 +177,7 @@ class Agent:
         self.scratch: list[str] = []  # folders for the programs' files
         self.kept: list[str] = []  # folders that stay until the agent ends
         self.free: dict[object, int] = {}  # filesystem -> bytes free when the check began
+        self.terminal: tuple[int, int] | None = None  # of our own: see `flush_terminals`
         self.killed: set[int] = set()  # programs' first processes that were sent SIGKILL from here
         self.out_of_memory = kills_for_memory()  # when a program was started last
         self.selector = selectors.DefaultSelector()
@@ -681,6 +684,10 @@ class Agent:
         """
         self.reap()
         busy: dict[str, Any] = {"busy": True, "waits": {}}
+        if any(program.terminal is not None for program in self.programs.values()):
+            self.flush_terminals()
+        if any(key.fd != self.requests for key, _ in self.selector.select(0)):  # for us to relay
+            return busy
         if any(program.unwritten for program in self.programs.values() if program.running):
             return busy
         if any(peer.unsent or peer.state == "connecting" for peer in self.peers.values()):
@@ -709,6 +716,19 @@ class Agent:
             if found["inode"] in timed and found["unread"]:
                 return busy
         return {"busy": False, "waits": {str(number): calls for number, calls in waits.items()}}
+
+    def flush_terminals(self) -> None:
+        """Wait until what was written to terminals, and by programs on them, is at their other ends.
+
+        A worker of the kernel takes it there, in the order in which it was written, and on a busy machine it may be
+        late: until then, who was typed to waits as if for ever. So what we write to one of our own comes after it.
+        """
+        if self.terminal is None:
+            self.terminal = self.open_terminal()
+        ours, theirs = self.terminal
+        os.write(ours, b"\n")
+        if select.select([theirs], [], [], FLUSH_SECONDS)[0]:
+            os.read(theirs, PIECE)
 
     # -- who has used up what ran out -----------------------------------------------------------------------------
 

@@ -166,8 +166,8 @@ class Shared:
                 all of them wait for ever themselves, and nothing is on its way to them (`idle`).
 
         Raises:
-            DeadlineMissed: the deadline was missed and all hosts in use answer.
-            CheckFailed: it can't come any more.
+            DeadlineMissed: the deadline was missed and all hosts in use answer, or nothing is going to happen any more.
+            CheckFailed: `look` or a condition raises it.
             RoomFault: a host in use does not answer, or the machine is overloaded.
         """
         patience = timeout or self.patience
@@ -188,7 +188,7 @@ class Shared:
                 idle_since = self._still_idle(idle_since, seen)
                 if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
                     self.waiting = ""
-                    raise CheckFailed(missed(f", and that will not change: {idle_since[2]}"))
+                    raise DeadlineMissed(missed(f", and that will not change: {idle_since[2]}"))
             with self.changed:
                 left = began + patience + stalled - time.monotonic()
                 # What takes longer is looked at less often.
