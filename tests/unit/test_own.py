@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labroom.checks import own
+from labroom.checks import own, submission
 from labroom.driver import Process, difference
 from labroom.driver.words import grouped
 from labroom.errors import UsageError
@@ -153,7 +153,7 @@ WRITE of size 1 at 0x7ffc thread T0
     ],
 )
 def test_what_a_sanitizer_finds_is_one_line_with_the_place(output: str, words: str) -> None:
-    assert own.finding(output, "server.c") == words
+    assert submission.finding(output, "server.c") == words
 
 
 @pytest.mark.parametrize(

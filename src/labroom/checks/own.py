@@ -1,15 +1,14 @@
-"""A person's own programs: which programs of a lab a folder or a file holds, how they are built on a guest and started.
+"""A person's own programs: which programs of a lab a folder or a file holds, and how they are built and started.
 
-What is read here is data, never run on this machine; it is built and run on guests, confined.
+What is read here is data, never run on this machine; `submission` builds it on guests.
 """
 
 from __future__ import annotations
 
-import ast
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,24 +16,17 @@ from typing import Any
 
 import yaml
 
-from labroom.driver import CheckFailed, Completed, Driver, Host, Program
+from labroom.driver import Driver
 from labroom.endpoint import Endpoint
-from labroom.errors import RoomFault, UsageError
+from labroom.errors import UsageError
 from labroom.labs import programs
 
-#: What an own program may use: see getrlimit(2). Memory is not limited where a sanitizer needs all addresses.
-LIMITS = {"NPROC": 256, "FSIZE": 64 << 20, "CPU": 60, "CORE": 0}
-MEMORY = {"AS": 2 << 30}
-
-#: What the sanitizers are told: servers are killed, which is no leak.
-SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:color=never", "UBSAN_OPTIONS": "color=never"}
-
-BUILD_SECONDS = 60.0
 _FILES, _BYTES = 500, 20 << 20  # of a folder
 _SOURCES = {".c": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".py": "python"}  # .C is C++ to g++, and C to people
 #: Kinds of which a second build is made, with sanitizers.
 COMPILED = ("c", "c++", "make")
-_WARNINGS = ("-Wall", "-Wextra")
+#: Of the compilers, told as remarks.
+WARNINGS = ("-Wall", "-Wextra")
 _PARTS = {"server": ("server", "serv", "svr", "srv"), "client": ("client", "clnt", "cli")}
 _OWN = "own.yml"
 
@@ -91,7 +83,7 @@ class Source:
         if self.kind not in ("c", "c++"):
             return ""
         binary = posixpath.splitext(posixpath.basename(self.main))[0]
-        return shlex.join([self.compiler, "-g", *_WARNINGS, "-pthread", "-o", binary, *self.parts])
+        return shlex.join([self.compiler, "-g", *WARNINGS, "-pthread", "-o", binary, *self.parts])
 
     def has_number(self, number: int) -> bool:
         """Whether one of its files, or what is said of its start, has this number."""
@@ -103,28 +95,6 @@ class Source:
         for number, line in enumerate(self.text.splitlines(), start=1):
             if re.search(pattern, line):
                 yield number, line.strip()
-
-
-@dataclass
-class Built:
-    """A program that was built on a host.
-
-    Attributes:
-        argv: the command that starts it, before its arguments.
-        folder: where its files are, and where it runs, as at a student's hands.
-        warnings: what the compiler says of it, with the person's own file names.
-        sanitized: it was built with ASan and UBSan.
-    """
-
-    argv: tuple[str, ...]
-    folder: str
-    warnings: str = ""
-    sanitized: bool = False
-
-    @property
-    def elsewhere(self) -> tuple[str, ...]:
-        """The command as it is in any other folder: the program's file is its last word."""
-        return (*self.argv[:-1], posixpath.normpath(posixpath.join(self.folder, self.argv[-1])))
 
 
 def decoded(data: bytes) -> str:
@@ -327,145 +297,3 @@ def _source(program: str, main: str, files: Mapping[str, bytes], said: Mapping[s
         build=str(said.get("build", "")),
         typed=[str(line) for line in ([typed] if isinstance(typed, str | int) else typed)],
     )
-
-
-# -- building ---------------------------------------------------------------------------------------------------
-
-
-def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Callable[[], Built]:
-    """Put a program's files on a host and begin to build it there, as its Makefile says, else by gcc or g++.
-
-    Returns:
-        what waits until it is built, and raises as this does.
-
-    Raises:
-        CheckFailed: it can't be built, or is for another system; the message has the compiler's words.
-        RoomFault: the host has no compiler, or does not answer.
-    """
-    folder = host.folder(confined=True)
-    for directory in sorted({posixpath.dirname(path) for path in source.files} - {""}):
-        _run(host, folder, "mkdir", "-p", "--", directory)
-    for path, data in source.files.items():
-        script = data.startswith(b"#!")
-        if script and b"\r" in data.partition(b"\n")[0]:
-            data = data.replace(b"\r\n", b"\n")
-        host.write_file(f"{folder}/{path}", data, 0o755 if script or data.startswith(b"\x7fELF") else 0o644)
-    here = posixpath.join(folder, posixpath.dirname(source.main)).rstrip("/")
-    main = posixpath.basename(source.main)
-    if source.build:
-        _succeed(_run(host, here, "sh", "-c", source.build), source.build)
-        built = Built((_built_file(host, here, source),), here)
-        return lambda: built
-    if source.kind == "python":
-        _see_python(source)
-        return lambda: Built(("python3", main), here)
-    if source.kind == "program":
-        return lambda: Built((f"./{main}",), here)
-    if not source.text.strip():
-        raise CheckFailed(f"{source.main} is empty")
-    if source.files[source.main][:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise CheckFailed(f"{source.main} is saved as UTF-16, and compilers read UTF-8")
-    if windows := next(source.lines_with(r"#\s*include\s*<(winsock2?|windows|conio)\.h>"), None):
-        raise CheckFailed(f"{source.main} is written for Windows: line {windows[0]}, {windows[1]}")
-    if source.kind == "make" and not sanitized:
-        make = _start(host, here, "make")
-
-        def made() -> Built:
-            _succeed(_end(make, "make"), "make")
-            return Built((_built_file(host, here, source),), here)
-
-        return made
-    return _compile(host, source, here, sanitized)
-
-
-def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable[[], Built]:
-    compiler = source.compiler
-    binary = posixpath.splitext(posixpath.basename(source.main))[0] + (".sanitized" if sanitized else "")
-    if posixpath.join(posixpath.dirname(source.main), binary) in source.files:
-        binary += ".out"
-    options = ["-g", "-pthread", *_WARNINGS, "-o", binary]
-    if sanitized:
-        options += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    language = ["-x", "c++" if compiler == "g++" else "c"]
-    compiling = _start(host, here, source.compiler, *options, *language, *source.parts, "-lm")
-
-    def compiled() -> Built:
-        done = _end(compiling, source.compiler)
-        if done.status == 127 or (done.status != 0 and "not found" in done.stderr and source.compiler in done.stderr):
-            raise RoomFault(f"{host.name} has no {source.compiler}", "playbooks/room.yml brings it")
-        _succeed(done, source.compiler)
-        return Built((f"./{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
-
-    return compiled
-
-
-def _see_python(source: Source) -> None:
-    if not source.text.strip():
-        raise CheckFailed(f"{source.main} is empty")
-    try:
-        ast.parse(source.text)
-    except (SyntaxError, ValueError) as error:
-        if old := next(source.lines_with(r"^\s*print\s+[^(=\s]|^\s*except\s+\w+\s*,\s*\w+\s*:|\braw_input\("), None):
-            raise CheckFailed(f"{source.main} is Python 2: line {old[0]}, {old[1]}") from error
-        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
-        raise CheckFailed(f"{source.main} is no Python: {line}{error.args[0]}") from error
-
-
-def _built_file(host: Host, here: str, source: Source) -> str:
-    """What a Makefile has made: the program's name, its source's, or the only new program."""
-    main = posixpath.splitext(posixpath.basename(source.main))[0]
-    found = _run(host, here, "find", ".", "-maxdepth", "2", "-type", "f", "-perm", "-u+x", "-printf", "%P\\n")
-    made = [
-        name
-        for name in found.stdout.splitlines()
-        if posixpath.join(posixpath.dirname(source.main), name) not in source.files
-    ]
-    for wanted in (source.program, main, f"{main}.out"):
-        if fitting := [name for name in made if posixpath.basename(name) == wanted]:
-            return f"./{fitting[0]}"
-    if len(made) == 1:
-        return f"./{made[0]}"
-    made_words = f"it made {', '.join(made)}" if made else "it made no program"
-    raise CheckFailed(f"the Makefile was to make {source.program} or {main}, and {made_words}")
-
-
-def _start(host: Host, folder: str, *argv: str) -> Program:
-    program = host.start_command(
-        argv,
-        directory=folder,
-        name="build",
-        quiet=True,
-        confined=True,
-        limits=LIMITS,
-        env={"HOME": folder, "LC_ALL": "C.UTF-8"},
-    )
-    program.close_stdin()
-    return program
-
-
-def _end(program: Program, command: str) -> Completed:
-    seconds = BUILD_SECONDS * program.host.driver.slowness
-    status = program.wait(seconds, otherwise=f"{command} does not end")
-    return Completed(status, program.stdout, program.stderr)
-
-
-def _run(host: Host, folder: str, *argv: str) -> Completed:
-    return _end(_start(host, folder, *argv), argv[0])
-
-
-def _succeed(done: Completed, command: str) -> None:
-    if done.status != 0:
-        said = (done.stderr or done.stdout).strip()
-        first = re.search(r"^.*\b(?:error|Error|undefined reference)\b.*$", said, re.MULTILINE)
-        raise CheckFailed(f"{command} fails: {first[0] if first else said[-300:]}\n{said[:4000]}")
-
-
-def finding(output: str, main: str) -> str:
-    """What a sanitizer says in a program's output, in one line: what was done wrong, and where in the source."""
-    if found := re.search(r"^(\S+:\d+):\d+: runtime error: (.*)$", output, re.MULTILINE):
-        return f"{found[1]}: {found[2].strip()} (found by UBSan)"
-    if found := re.search(r"ERROR: AddressSanitizer: (\S+)", output):
-        where = re.search(rf" ([^ ]*{re.escape(posixpath.basename(main))}:\d+)", output[found.end() :])
-        how = re.search(r"^(READ|WRITE) of size \d+", output, re.MULTILINE)
-        return f"{where[1] if where else main}: {found[1]}{f', {how[0]}' if how else ''} (found by ASan)"
-    return ""

@@ -30,7 +30,8 @@ from _pytest.runner import runtestprotocol
 
 from labroom.checks.claims import ALL, SANITIZED, Chosen, Ledger, claim_of, select, subjects
 from labroom.checks.programs import resolve
-from labroom.checks.subjects import Client, Server, Subject, Submission
+from labroom.checks.subjects import Client, Server, Subject
+from labroom.checks.submission import Submission
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless

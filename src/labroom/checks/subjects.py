@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from labroom.checks import own
 from labroom.checks.claims import SANITIZED
-from labroom.checks.own import COMPILED, Built, Source
+from labroom.checks.own import Source
+from labroom.checks.submission import LIMITS, MEMORY, SANITIZERS, Submission, finding
 from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
 from labroom.driver.values import in_words
 
@@ -23,57 +23,6 @@ T = TypeVar("T")
 
 _LOOPBACK = "127.0.0.1"
 _EPHEMERAL = range(32768, 61000)  # ports that the kernel gives to who binds to port 0 (ip(7))
-
-
-class Submission:
-    """A person's programs, as they are built on the hosts of one session."""
-
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        self.sources = sources
-        self._built: dict[tuple[str, str], Built | CheckFailed] = {}
-        self._confined: dict[str, bool] = {}
-        self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
-        self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
-
-    def is_confined(self, host: Host) -> bool:
-        """Whether programs are confined on a host."""
-        if host.name not in self._confined:
-            self._confined[host.name] = host.is_root
-        return self._confined[host.name]
-
-    def without_folders(self, text: str) -> str:
-        """Text in which files have the names that they have at a person's home, not those of our folders."""
-        for built in self._built.values():
-            if isinstance(built, Built):
-                text = text.replace(f"{built.folder}/", "")
-        return re.sub(r"[\w/]*/labroom-\w{8}/", "", text)  # of `Host.folder`
-
-    def built(self, host: Host, name: str) -> Built:
-        """A program, built on a host the first time that it is asked for.
-
-        Raises:
-            CheckFailed: it can't be built; the same words each time.
-        """
-        if (host.name, name) not in self._built:
-            source = self.sources[name.removesuffix(SANITIZED)]
-            both = [name, name + SANITIZED] if source.kind in COMPILED and not name.endswith(SANITIZED) else [name]
-            begun = {
-                each: _outcome(partial(own.begin_build, host, source, sanitized=each.endswith(SANITIZED)))
-                for each in both
-            }
-            for each, build in begun.items():  # side by side
-                self._built[host.name, each] = build if isinstance(build, CheckFailed) else _outcome(build)
-        found = self._built[host.name, name]
-        if isinstance(found, CheckFailed):
-            raise found
-        return found
-
-
-def _outcome(do: Callable[[], T]) -> T | CheckFailed:
-    try:
-        return do()
-    except CheckFailed as error:
-        return error
 
 
 class Subject:
@@ -137,7 +86,7 @@ class Subject:
         if self._program is None:
             return ""
         self.host.driver.settle()
-        return own.finding(self._program.stdout + self._program.stderr, self.called)
+        return finding(self._program.stdout + self._program.stderr, self.called)
 
     @property
     def start_lines(self) -> Sequence[str]:
@@ -169,11 +118,11 @@ class Subject:
                 env={
                     "LAB_PACE": str(self.host.driver.pace),
                     "HOME": built.folder,
-                    **own.SANITIZERS,
+                    **SANITIZERS,
                     **options.pop("env", {}),
                 },
                 confined=True,
-                limits={**own.LIMITS, **({} if built.sanitized else own.MEMORY)},
+                limits={**LIMITS, **({} if built.sanitized else MEMORY)},
                 **options,
             )
             if built.warnings:
