@@ -153,14 +153,13 @@ def _write_inventory(pcs: LabRoom) -> None:
         "ansible_user: instructor\n    ansible_become: true": "ansible_user: root\n"
         f"    ansible_ssh_private_key_file: {pcs.key}\n"
         '    ansible_ssh_common_args: -o UserKnownHostsFile="{{ inventory_dir }}/known_hosts"\n'
-        # Some of the toolchain, for speed; a compiler where the labs of these tests need one.
-        "    toolchain_packages: [iproute2, procps, tcpdump]",
+        # Of the toolchain what the labs of these tests need, for speed.
+        "    toolchain_packages: [gcc, iproute2, libc6-dev, procps, tcpdump]",
         "~/.ssh/id_ed25519.pub": f"{pcs.key}.pub",
         "# ssh_server_password_authentication": "ssh_server_password_authentication",
         "# student_account_password_hash": "student_account_password_hash",
         f"far: {{ ansible_host: {PRESENT['far']} }}": f"far: {{ ansible_host: {PRESENT['far']}, ansible_become: true, "
-        'ansible_user: instructor, ansible_become_password: "{{ vault_become_password }}", '
-        "toolchain_packages: [gcc, iproute2, libc6-dev, procps, tcpdump] }",
+        'ansible_user: instructor, ansible_become_password: "{{ vault_become_password }}" }',
     }
     for old, new in edits.items():
         assert text.count(old) == 1, old
