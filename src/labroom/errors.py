@@ -7,7 +7,7 @@ LabroomError
 └── RoomFault        3  a guest or the room's network is at fault, never the lab that met it
 AssertionError
 └── CheckFailed      1  a lab did not do what it should; no error of labroom's, so `labroom check` goes on
-    └── DeadlineMissed  it did not do so in time, and might have, later: looked at twice (labroom.checks.plugin)
+    └── WaitFailed  what was waited for did not come: looked at twice (labroom.checks.plugin)
 """
 
 
@@ -50,13 +50,13 @@ class CheckFailed(AssertionError):
     """A lab did not do what it should; the message says in plain words what was seen instead."""
 
 
-class DeadlineMissed(CheckFailed):
-    """A lab did not do what it should in time, or has settled without it."""
+class WaitFailed(CheckFailed):
+    """What a lab should do did not come in time, or the lab has settled without it."""
 
 
 def is_late(error: BaseException | None) -> bool:
-    """Whether a missed deadline is why a check failed."""
-    return error is not None and (isinstance(error, DeadlineMissed) or is_late(error.__cause__))
+    """Whether a check failed since something did not come, and not by what was seen."""
+    return error is not None and (isinstance(error, WaitFailed) or is_late(error.__cause__))
 
 
 # What the system says of a file or a process that it was told: it isn't there, or isn't what it should be (errno(3)).

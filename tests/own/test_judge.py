@@ -3,6 +3,9 @@
 Each is a file, or a folder with about.txt, of LAB/right or LAB/wrong. The first lines say what it is: `as:` which
 program of the lab; for a wrong one `fails:` which claim must fail, by the name of its check, and `says:` words of the
 failure; `note:` what is remarked about how it was started.
+
+They repeat one another on purpose: each is handed in by itself, as a student's is, and a wrong one differs from a right
+one by its one bug.
 """
 
 import re

@@ -283,7 +283,7 @@ def client(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run a check. One that fails by a deadline is looked at twice; then our own program shows whose fault it is."""
+    """Run a check. What fails since something did not come is looked at twice, and compared with our own program."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     check, reports = _look(item, nextitem)
     if check.late:

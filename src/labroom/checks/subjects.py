@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from labroom.checks.claims import SANITIZED
 from labroom.checks.own import Source
 from labroom.checks.submission import LIMITS, MEMORY, SANITIZERS, Submission, finding
-from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket
+from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket, shown
 from labroom.driver.values import in_words
 
 T = TypeVar("T")
@@ -174,6 +174,21 @@ class Subject:
             if self.program.status is None:
                 raise
             raise CheckFailed(self.program.last_words) from None
+
+    def names_the_call(self, words: str, *arguments: object) -> None:
+        """Start it with arguments by which a call fails, and see it say so on stderr, and exit with 1.
+
+        Args:
+            words: as perror(3) has them: `bind: Address already in use`.
+            arguments: the program's.
+
+        Raises:
+            CheckFailed: it does not.
+        """
+        self.start(*arguments, tty=False).expect_exit(1)
+        said = self.program.stderr
+        if words not in said:
+            raise CheckFailed(f"it should say {words!r} on stderr; it says {shown(said.encode())}")
 
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""

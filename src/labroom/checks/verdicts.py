@@ -60,7 +60,7 @@ class Check:
         file: a person's own program: its file; empty for ours.
         build: the command by which a person builds that; empty if it is run as it is.
         left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
-        late: it failed by a deadline, and not by what was seen.
+        late: it failed since something did not come, and not by what was seen.
     """
 
     name: str
@@ -123,6 +123,7 @@ class Check:
                     self.processes[host.name] = _at_most(grouped(host.processes()))
 
 
+#: The order in which a person is shown them.
 _FIRST: Sequence[Verdict] = ("failed", "fault", "passed", "skipped")
 
 

@@ -476,8 +476,14 @@ class Agent:
         return [s for s in waiting if s["inode"] in own]
 
     def do_forget(self, port: int) -> None:
-        """End the TIME_WAITs of a port, where we may."""
-        forget(port)
+        """End the TIME_WAITs of a TCP port, if the kernel lets us: to bind to it is possible again."""
+        for family in (socket.AF_INET, socket.AF_INET6):
+            header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 1 << STATES.index("TIME_WAIT"))
+            for message in list(ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, header + bytes(48))):
+                identity = message[4:52]  # struct inet_diag_sockid
+                if int.from_bytes(identity[:2], "big") == port:
+                    with contextlib.suppress(OSError):  # EPERM; EOPNOTSUPP without CONFIG_INET_DIAG_DESTROY
+                        list(ask_kernel(SOCK_DESTROY, NLM_F_ACK, header + identity))
 
     def do_held(self) -> list[int]:
         """The inodes of the sockets that the programs and the peers here hold."""
@@ -1135,17 +1141,6 @@ def diagnosed(protocol: str, family: int, states: int) -> Iterator[dict[str, Any
             "unread": unread,  # bytes received and not read yet; LISTEN: connections not accepted yet
             "inode": inode,
         }
-
-
-def forget(port: int) -> None:
-    """End the TIME_WAITs of a TCP port, if the kernel lets us: to bind to it is possible again."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 1 << STATES.index("TIME_WAIT"))
-        for message in list(ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, header + bytes(48))):
-            identity = message[4:52]  # struct inet_diag_sockid
-            if int.from_bytes(identity[:2], "big") == port:
-                with contextlib.suppress(OSError):  # EPERM; EOPNOTSUPP without CONFIG_INET_DIAG_DESTROY
-                    list(ask_kernel(SOCK_DESTROY, NLM_F_ACK, header + identity))
 
 
 def ask_kernel(kind: int, flags: int, request: bytes) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ from labroom.driver.values import (
     Event,
     slowness,
 )
-from labroom.errors import CheckFailed, DeadlineMissed, RoomFault
+from labroom.errors import CheckFailed, RoomFault, WaitFailed
 
 T = TypeVar("T")
 
@@ -166,13 +166,13 @@ class Shared:
                 all of them wait for ever themselves, and nothing is on its way to them (`idle`).
 
         Raises:
-            DeadlineMissed: the deadline was missed and all hosts in use answer, or nothing is going to happen any more.
+            WaitFailed: the deadline was missed and all hosts in use answer, or nothing is going to happen any more.
             CheckFailed: `look` or a condition raises it.
             RoomFault: a host in use does not answer, or the machine is overloaded.
         """
         patience = timeout or self.patience
         began = time.monotonic()
-        stalled, own_stall = 0.0, _stalled()
+        stalled, own_stall = 0.0, _own_stall()
         self.waiting = f"waiting for {what}"
         idle_since: tuple[float, int, str] | None = None
         while True:
@@ -188,7 +188,7 @@ class Shared:
                 idle_since = self._still_idle(idle_since, seen)
                 if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
                     self.waiting = ""
-                    raise DeadlineMissed(missed(f", and that will not change: {idle_since[2]}"))
+                    raise WaitFailed(missed(f", and that will not change: {idle_since[2]}"))
             with self.changed:
                 left = began + patience + stalled - time.monotonic()
                 # What takes longer is looked at less often.
@@ -196,12 +196,12 @@ class Shared:
                 if left > 0:
                     self.changed.wait_for(lambda seen=seen: self._happenings != seen, pause)  # type: ignore[misc]
                     continue
-            now = self.stalled(patience) + _stalled() - own_stall
+            now = self.stalled(patience) + _own_stall() - own_stall
             if now - stalled < STALL_SECONDS:
                 break
             stalled = now
         self.waiting = ""
-        raise DeadlineMissed(missed(f" within {patience:g} s"))
+        raise WaitFailed(missed(f" within {patience:g} s"))
 
     def _still_idle(self, since: tuple[float, int, str] | None, seen: int) -> tuple[float, int, str] | None:
         """Since when nothing can happen any more, at how many happenings, and why; None if something can.
@@ -261,7 +261,7 @@ class Shared:
         return total
 
 
-def _stalled() -> float:
+def _own_stall() -> float:
     """How long this thread has waited for a processor, in seconds (the kernel's sched-stats.rst)."""
     with suppress(OSError):
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
