@@ -122,7 +122,7 @@ class Subject:
                     **options.pop("env", {}),
                 },
                 confined=True,
-                limits={**LIMITS, **({} if built.sanitized else MEMORY)},
+                limits={**LIMITS, **({} if built.sanitized else MEMORY), **options.pop("limits", {})},
                 **options,
             )
             if built.warnings:

@@ -415,6 +415,13 @@ class Agent:
         if any(process["pid"] == pid for process in self.descendants(None)):
             send_signal(pid, number)
 
+    def do_limit(self, pid: int, limits: dict[str, int]) -> None:
+        """Change soft limits of a process of a program's, as `do_start` has them (prlimit(2)); none if it has ended."""
+        if any(process["pid"] == pid for process in self.descendants(None)):
+            for name, most in limits.items():
+                number = getattr(resource, "RLIMIT_" + name)
+                resource.prlimit(pid, number, (most, resource.prlimit(pid, number)[1]))
+
     def do_kill(self, program: int) -> list[dict[str, Any]]:
         """Kill the whole tree of a program; answers what could not be killed."""
         return self.kill(program)

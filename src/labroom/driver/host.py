@@ -399,6 +399,7 @@ class Host(PeerHost):
         pace: float | None = None,
         env: Mapping[str, str] | None = None,
         directory: str | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> Program:
         """Start a program by name.
 
@@ -409,6 +410,7 @@ class Host(PeerHost):
             pace: LAB_PACE, the factor of its pauses; the driver's pace by default.
             env: more environment variables.
             directory: where it runs instead.
+            limits: as `start_command` has them.
 
         Raises:
             CheckFailed: there is no such program.
@@ -425,6 +427,7 @@ class Host(PeerHost):
             directory=directory or launch.directory,
             env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **(env or {})},
             tty=tty,
+            limits=limits,
         )
 
     def launch(self, program: str) -> Launch:
@@ -495,6 +498,12 @@ class Host(PeerHost):
         """Send a signal to any process of a program's."""
         self.driver.record(self.name, f"process {pid}", "signal", signals.Signals(number).name)
         self.ask("signal_process", pid=pid, number=int(number))
+
+    def limit_process(self, pid: int, **limits: int) -> None:
+        """Change the soft limits of a process of a program's that runs, by getrlimit(2): `NOFILE=5`."""
+        said = ", ".join(f"RLIMIT_{name} {most}" for name, most in limits.items())
+        self.driver.record(self.name, f"process {pid}", "note", said)
+        self.ask("limit", pid=pid, limits=limits)
 
     def listening(self, program: Program) -> list[Socket]:
         """The sockets on which a program waits: in LISTEN, or of UDP without a peer."""
