@@ -89,7 +89,7 @@ def oldest_ansible(tmp_path: Path) -> Path:
     oldest = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"].removeprefix(">=")
     environment = tmp_path / "oldest"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    install = ("install", "--quiet", f"ansible-core~={oldest}", "pydantic>=2", "PyYAML")
+    install = ("install", "--quiet", "--no-compile", f"ansible-core~={oldest}", "pydantic>=2", "PyYAML")
     subprocess.run([environment / "bin/pip", *install], check=True, capture_output=True)
     return environment
 

@@ -52,7 +52,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A folder of somebody's own, with the wheel in the environment `venv` there."""
     folder = tmp_path_factory.mktemp("somebody")
     run(sys.executable, "-m", "venv", "venv", cwd=folder)
-    pip = (folder / "venv/bin/pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps")
+    pip = (folder / "venv/bin/pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile", "--no-deps")
     run(*pip, "--require-hashes", "-r", ROOT / "requirements.lock", cwd=folder)
     run(*pip, wheel, cwd=folder)
     yield folder
@@ -92,8 +92,8 @@ def test_an_installed_labroom_needs_no_checkout(installed: Path, trial: Trial) -
     up = run(*room, "up", cwd=installed)
     assert "up: " in up
     assert "playbooks/" not in up  # the image is the one that the checkout has made, since it is made of the same
-    checked = run(*room, "check", "tcp_hello", "descriptors", "pipes", cwd=installed)
-    assert "3 labs: 3 passed" in checked
+    checked = run(*room, "check", "-k", "refused", "tcp_hello", "descriptors", cwd=installed)
+    assert "2 labs: 2 passed" in checked
     assert f"report: {installed}/reports/index.html" in checked
     assert "Hello World~" in run(*room, "play", "tcp_hello", cwd=installed)
     assert run(*room, "ssh", "alfa", "hostname", cwd=installed) == "alfa\n"
