@@ -17,12 +17,16 @@ def test_labs_are_those_of_the_checkout(host: Host, variables: dict[str, Any]) -
         for path in LABS.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    found = host.check_output(
-        "cd %s && find . -type f -printf '%%P %%u %%m ' -exec sh -c 'sha256sum < \"$1\"' sh {} ';'",
-        variables["lab_programs_destination"],
-    )
-    in_place = [line.removesuffix("  -").split(" ", 1) for line in found.splitlines() if "__pycache__" not in line]
-    assert dict(in_place) == checkout
+    folder = variables["lab_programs_destination"]
+    files = host.check_output("cd %s && find . -type f -printf './%%P %%u %%m\\n'", folder).splitlines()
+    sums = host.check_output("cd %s && find . -type f -exec sha256sum {} +", folder).splitlines()
+    digests = {line.partition("  ")[2]: line.partition("  ")[0] for line in sums}
+    in_place = {
+        name.removeprefix("./"): f"{words} {digests[name]}"
+        for name, _, words in (line.partition(" ") for line in files)
+        if "__pycache__" not in name
+    }
+    assert in_place == checkout
 
 
 def digest(path: Path) -> str:
