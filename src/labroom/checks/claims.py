@@ -21,6 +21,7 @@ import pytest
 
 from labroom.checks.own import COMPILED, Source
 from labroom.checks.programs import TWINS
+from labroom.checks.submission import OWN, SANITIZED
 
 #: `lesson`: what the lab is about. `robustness`: what a client or a server may do to it. `interface`: prompt, wording,
 #: exit status. The latter two are remarks where a person's own program is judged.
@@ -50,9 +51,6 @@ class Chosen:
     words: str = ""
 
 
-#: What a program's name ends with where its second build is meant, with ASan and UBSan: lessons are run on it again.
-SANITIZED = "@sanitized"
-
 #: All checks, on our own programs.
 ALL = Chosen()
 
@@ -76,11 +74,11 @@ def claim_of(item: pytest.Item) -> Claim | None:
 
 
 def subjects(claim: Claim, chosen: Chosen) -> list[str]:
-    """On which programs a claim is run: names for `programs.resolve`."""
+    """On which programs a claim is run: names for `programs.resolve`. A lesson: on a person's second build, too."""
     if chosen.own:
         own = [name for name in claim.programs if name in chosen.own]
-        compiled = [name for name in own if chosen.own[name].kind in COMPILED]
-        return own + [name + SANITIZED for name in compiled if claim.kind == "lesson"]
+        compiled = [name for name in own if chosen.own[name].kind in COMPILED and claim.kind == "lesson"]
+        return [name + OWN for name in own] + [name + SANITIZED for name in compiled]
     twins = [] if claim.kind == "interface" else [name for name in claim.programs if (TWINS / f"{name}.c").exists()]
     return [*claim.programs, *(f"{name}.c" for name in twins)]
 

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -28,14 +29,14 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from labroom.checks.claims import ALL, SANITIZED, Chosen, Ledger, claim_of, select, subjects
+from labroom.checks.claims import ALL, Chosen, Ledger, claim_of, select, subjects
 from labroom.checks.programs import resolve
 from labroom.checks.subjects import Client, Server, Subject
-from labroom.checks.submission import Submission
+from labroom.checks.submission import OWN, SANITIZED, Submission
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of
 from labroom.console import harmless
-from labroom.driver import PORTS, CheckFailed, Driver, Host
+from labroom.driver import PORTS, CheckFailed, Driver, Host, Resolve
 from labroom.driver.values import WHEN_SLOW
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, RoomFault, UsageError
@@ -46,12 +47,12 @@ class Setting:
     """In what a session of pytest runs its checks, handed to it by whoever starts it.
 
     Attributes:
-        make_driver: creates the driver.
+        make_driver: creates the driver, which starts programs as it is told.
         results: folder in which each lab has a folder of its own for what its checks leave.
         chosen: which checks, and on whose programs.
     """
 
-    make_driver: Callable[[], Driver]
+    make_driver: Callable[[Resolve], Driver]
     results: Path
     chosen: Chosen = ALL
 
@@ -59,7 +60,6 @@ class Setting:
 SETTING = pytest.StashKey[Setting]()
 _CHECK = pytest.StashKey[Check]()
 _LEDGER = pytest.StashKey[Ledger]()
-_REFERENCE = pytest.StashKey[bool]()  # it is run on our own program, to compare
 
 
 # -- where the checks run ---------------------------------------------------------------------------------------
@@ -71,11 +71,10 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     worker = getattr(request.config, "workerinput", {})
     if given := worker.get("labroom"):
         ports = PORTS[int(worker["workerid"].removeprefix("gw")) % worker["workercount"] :: worker["workercount"]]
-        return Setting(
-            lambda: Driver(_endpoints(given["endpoints"]), ports=ports, resolve=resolve), Path(given["results"])
-        )
+        endpoints = _endpoints(given["endpoints"])
+        return Setting(lambda resolve: Driver(endpoints, ports=ports, resolve=resolve), Path(given["results"]))
     return request.config.stash.get(SETTING, None) or Setting(
-        lambda: Driver(endpoints_of_room(), resolve=resolve), tmp_path_factory.mktemp("results")
+        lambda resolve: Driver(endpoints_of_room(), resolve=resolve), tmp_path_factory.mktemp("results")
     )
 
 
@@ -162,9 +161,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def driver_of_session(request: pytest.FixtureRequest, setting: Setting) -> Iterator[Driver]:
+def driver_of_session(
+    request: pytest.FixtureRequest, setting: Setting, submission_of_session: Submission
+) -> Iterator[Driver]:
     """The room's hosts. All that the session's checks name are connected to at once, in the background."""
-    driver = setting.make_driver()
+    driver = setting.make_driver(partial(resolve, submission=submission_of_session))
     named = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     for host in driver.hosts.values():
         if host.name in named:
@@ -242,9 +243,9 @@ def submission_of_session(setting: Setting) -> Submission:
 
 
 @pytest.fixture
-def submission(request: pytest.FixtureRequest, submission_of_session: Submission) -> Submission | None:
-    """A person's own programs; None where ours are judged."""
-    return submission_of_session if submission_of_session.sources and not request.node.stash[_REFERENCE] else None
+def submission(subject: str, submission_of_session: Submission) -> Submission | None:
+    """A person's own programs; None where one of ours is judged."""
+    return submission_of_session if "@" in subject else None
 
 
 @pytest.fixture
@@ -312,17 +313,16 @@ def _look(
     asked, own = claim_of(item), _chosen(item.config).own
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     program = parameters.get("subject", "")
-    source = own.get(program.removesuffix(SANITIZED))
+    source = own.get(program.partition("@")[0])
     check = item.stash[_CHECK] = Check(
         item.name,
         claim(item),
         kind=asked.kind if asked else "",
-        program=program,
+        program=program.removesuffix(OWN),
         counts=not asked or asked.kind == "lesson" or not own,
         file=source.main if source else "",
         build=source.build_command if source else "",
     )
-    item.stash[_REFERENCE] = bool(reference)
     if reference:
         parameters["subject"] = reference
     try:
@@ -336,7 +336,7 @@ def _reference(item: pytest.Item) -> str:
     """Our own program, if a check is about another one that does the same."""
     program = getattr(getattr(item, "callspec", None), "params", {}).get("subject", "")
     reference = re.split("[.@]", program)[0]
-    return reference if reference != program or _chosen(item.config).own else ""
+    return reference if reference != program else ""
 
 
 @pytest.hookimpl(wrapper=True)

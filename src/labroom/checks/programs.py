@@ -1,7 +1,8 @@
 """What is started where a check names a program: decided here, and nowhere else.
 
 "echo_server" is our own, echo_server.py in its lab's folder on the guest; "../tcp_echo/line_client" is one of another
-lab, as a person would write it there; "echo_server.c" is its twin in C.
+lab, as a person would write it there; "echo_server.c" is its twin in C; "echo_server@own" is that of the person who is
+judged, and "echo_server@sanitized" its second build.
 """
 
 import functools
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labroom import labs
+from labroom.checks.submission import Submission
 from labroom.driver import CheckFailed, Host, Launch, Program
 from labroom.errors import RoomFault
 from labroom.resources import CHECKS
@@ -28,13 +30,20 @@ _OPTIONS = (
 )
 
 
-def resolve(host: Host, name: str) -> Launch:
+def resolve(host: Host, name: str, submission: Submission | None = None) -> Launch:
     """What is started on a host by this name.
 
+    Args:
+        host: where.
+        name: of the program.
+        submission: whose programs those of a person are.
+
     Raises:
-        CheckFailed: it is a twin that does not compile.
+        CheckFailed: it is a twin, or a person's program, that can't be built.
         RoomFault: the host has no C compiler, or does not answer.
     """
+    if "@" in name and submission:
+        return submission.launch(host, name)
     return twin(host, name.removesuffix(".c")) if name.endswith(".c") else ours(host, name)
 
 
@@ -90,6 +99,4 @@ def _ask(host: Host, script: str, *arguments: str) -> Program:
 
 def argv(host: Host, name: str) -> list[str]:
     """A program as the words of a command that works in any folder: for a shell, strace or sudo to run."""
-    launch = host.launch(name)
-    file, *options = launch.argv
-    return [posixpath.normpath(posixpath.join(launch.directory, file)), *options]
+    return list(host.launch(name).anywhere)

@@ -21,7 +21,6 @@ import pytest
 
 from labroom.checks import plugin
 from labroom.checks.claims import ALL, Chosen
-from labroom.checks.programs import resolve
 from labroom.checks.verdicts import Check, CheckResult, LabResult, attached, lab_of
 from labroom.driver import Driver, slowness
 from labroom.endpoint import Endpoint
@@ -199,7 +198,9 @@ class _Recorder:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Hand the setting to the fixtures, in this process ..."""
         config.stash[plugin.SETTING] = plugin.Setting(
-            lambda: Driver(self.endpoints, resolve=resolve, as_root=bool(self.chosen.own)), self.results, self.chosen
+            lambda resolve: Driver(self.endpoints, resolve=resolve, as_root=bool(self.chosen.own)),
+            self.results,
+            self.chosen,
         )
 
     @pytest.hookimpl(optionalhook=True)

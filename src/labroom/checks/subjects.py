@@ -13,9 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from labroom.checks.claims import SANITIZED
 from labroom.checks.own import Source
-from labroom.checks.submission import LIMITS, MEMORY, SANITIZERS, Submission, finding
+from labroom.checks.submission import Submission, finding
 from labroom.driver import CheckFailed, Host, Peer, Process, Program, Socket, shown
 from labroom.driver.values import in_words
 
@@ -30,7 +29,7 @@ class Subject:
 
     Attributes:
         host: where it runs.
-        name: the lab's name of it; "echo_server.c" is our twin in C.
+        name: for `programs.resolve`.
         remarks: what a person should know of how it was started.
         starts: its arguments as the contract has them, and then as others are common.
         folder: where it runs, and may write, once it was started.
@@ -68,7 +67,7 @@ class Subject:
     @property
     def source(self) -> Source | None:
         """The person's source; None of ours."""
-        return self._submission.sources[self.name.removesuffix(SANITIZED)] if self._submission else None
+        return self._submission.source(self.name) if self._submission else None
 
     @property
     def role(self) -> str:
@@ -101,32 +100,11 @@ class Subject:
         Raises:
             CheckFailed: it can't be built, or started.
         """
-        options = {"tty": True, **options}
-        if self._submission is None:
-            self.folder = self.folder or self.host.scratch
-            program = self.host.start(self.name, *arguments, **{"directory": self.folder, **options})
-        else:
-            built = self._submission.built(self.host, self.name)
-            if not self._submission.is_confined(self.host):
-                self.remarks.append(f"it ran unconfined, as {self.host.endpoint.user}, who may not use sudo here")
-            if not self._moved:
-                self.folder = built.folder
-            program = self.host.start_command(
-                [*(built.elsewhere if self._moved else built.argv), *map(str, arguments)],
-                name=self.called.rpartition("/")[2],
-                directory=options.pop("directory", self.folder),
-                env={
-                    "LAB_PACE": str(self.host.driver.pace),
-                    "HOME": built.folder,
-                    **SANITIZERS,
-                    **options.pop("env", {}),
-                },
-                confined=True,
-                limits={**LIMITS, **({} if built.sanitized else MEMORY), **options.pop("limits", {})},
-                **options,
-            )
-            if built.warnings:
-                self.remarks += [f"compiler: {line}" for line in built.warnings.splitlines() if ": warning: " in line]
+        launch = self.host.launch(self.name)
+        self.remarks += launch.remarks
+        if not self._moved:
+            self.folder = launch.directory if self._submission else self.host.scratch
+        program = self.host.start(self.name, *arguments, **{"tty": True, "directory": self.folder, **options})
         program.settles = settles
         self._program = program
         return program

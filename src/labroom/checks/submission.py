@@ -9,16 +9,18 @@ import ast
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from labroom.checks.claims import SANITIZED
 from labroom.checks.own import COMPILED, WARNINGS, Source
-from labroom.driver import CheckFailed, Completed, Host, Program
+from labroom.driver import CheckFailed, Completed, Host, Launch, Program
 from labroom.errors import RoomFault
 
 T = TypeVar("T")
+
+#: What the name of a person's program ends with, and of its second build, with ASan and UBSan.
+OWN, SANITIZED = "@own", "@sanitized"
 
 #: What an own program may use: see getrlimit(2). Memory is not limited where a sanitizer needs all addresses.
 LIMITS = {"NPROC": 256, "FSIZE": 64 << 20, "CPU": 60, "CORE": 0}
@@ -30,69 +32,55 @@ SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:color=never", "UBSAN_OPTIONS": "co
 BUILD_SECONDS = 60.0
 
 
-@dataclass
-class Built:
-    """A program that was built on a host.
-
-    Attributes:
-        argv: the command that starts it, before its arguments.
-        folder: where its files are, and where it runs, as at a student's hands.
-        warnings: what the compiler says of it, with the person's own file names.
-        sanitized: it was built with ASan and UBSan.
-    """
-
-    argv: tuple[str, ...]
-    folder: str
-    warnings: str = ""
-    sanitized: bool = False
-
-    @property
-    def elsewhere(self) -> tuple[str, ...]:
-        """The command as it is in any other folder: the program's file is its last word."""
-        return (*self.argv[:-1], posixpath.normpath(posixpath.join(self.folder, self.argv[-1])))
-
-
 class Submission:
     """A person's programs, as they are built on the hosts of one session."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self.sources = sources
-        self._built: dict[tuple[str, str], Built | CheckFailed] = {}
+        self._built: dict[tuple[str, str], Launch | CheckFailed] = {}
         self._confined: dict[str, bool] = {}
         self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
         self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
 
-    def is_confined(self, host: Host) -> bool:
-        """Whether programs are confined on a host."""
-        if host.name not in self._confined:
-            self._confined[host.name] = host.is_root
-        return self._confined[host.name]
-
     def without_folders(self, text: str) -> str:
         """Text in which files have the names that they have at a person's home, not those of our folders."""
         for built in self._built.values():
-            if isinstance(built, Built):
-                text = text.replace(f"{built.folder}/", "")
+            if isinstance(built, Launch):
+                text = text.replace(f"{built.directory}/", "")
         return re.sub(r"[\w/]*/labroom-\w{8}/", "", text)  # of `Host.folder`
 
-    def built(self, host: Host, name: str) -> Built:
-        """A program, built on a host the first time that it is asked for.
+    def source(self, name: str) -> Source:
+        """What a person has written: the source of a program, whichever build of it the name means."""
+        return self.sources[name.partition("@")[0]]
+
+    def launch(self, host: Host, name: str) -> Launch:
+        """How a program is started, which is built on a host the first time that it is asked for.
+
+        Args:
+            host: where.
+            name: the lab's name of it, and `OWN` or `SANITIZED`.
 
         Raises:
             CheckFailed: it can't be built; the same words each time.
         """
         if (host.name, name) not in self._built:
-            source = self.sources[name.removesuffix(SANITIZED)]
-            both = [name, name + SANITIZED] if source.kind in COMPILED and not name.endswith(SANITIZED) else [name]
+            source, program = self.source(name), name.partition("@")[0]
+            both = (OWN, SANITIZED) if source.kind in COMPILED else (OWN,)
             begun = {
-                each: _outcome(partial(begin_build, host, source, sanitized=each.endswith(SANITIZED))) for each in both
+                build: _outcome(partial(begin_build, host, source, sanitized=build == SANITIZED)) for build in both
             }
-            for each, build in begun.items():  # side by side
-                self._built[host.name, each] = build if isinstance(build, CheckFailed) else _outcome(build)
+            for build, wait in begun.items():  # side by side
+                done = wait if isinstance(wait, CheckFailed) else _outcome(wait)
+                self._built[host.name, program + build] = done
         found = self._built[host.name, name]
         if isinstance(found, CheckFailed):
             raise found
-        return found
+        if host.name not in self._confined:
+            self._confined[host.name] = host.is_root
+        if self._confined[host.name]:
+            return found
+        unconfined = f"it ran unconfined, as {host.endpoint.user}, who may not use sudo here"
+        return replace(found, remarks=[unconfined, *found.remarks])
 
 
 def _outcome(do: Callable[[], T]) -> T | CheckFailed:
@@ -102,7 +90,7 @@ def _outcome(do: Callable[[], T]) -> T | CheckFailed:
         return error
 
 
-def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Callable[[], Built]:
+def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Callable[[], Launch]:
     """Put a program's files on a host and begin to build it there, as its Makefile says, else by gcc or g++.
 
     Returns:
@@ -124,13 +112,13 @@ def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Calla
     main = posixpath.basename(source.main)
     if source.build:
         _succeed(_run(host, here, "sh", "-c", source.build), source.build)
-        built = Built((_built_file(host, here, source),), here)
+        built = _launch(source, here, _built_file(host, here, source))
         return lambda: built
     if source.kind == "python":
         _see_python(source)
-        return lambda: Built(("python3", main), here)
+        return lambda: _launch(source, here, "python3", main)
     if source.kind == "program":
-        return lambda: Built((f"./{main}",), here)
+        return lambda: _launch(source, here, f"./{main}")
     if not source.text.strip():
         raise CheckFailed(f"{source.main} is empty")
     if source.files[source.main][:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -140,15 +128,28 @@ def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Calla
     if source.kind == "make" and not sanitized:
         make = _start(host, here, "make")
 
-        def made() -> Built:
+        def made() -> Launch:
             _succeed(_end(make, "make"), "make")
-            return Built((_built_file(host, here, source),), here)
+            return _launch(source, here, _built_file(host, here, source))
 
         return made
     return _compile(host, source, here, sanitized)
 
 
-def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable[[], Built]:
+def _launch(source: Source, here: str, *argv: str, warnings: str = "", sanitized: bool = False) -> Launch:
+    """How what was built in a folder is started there."""
+    return Launch(
+        argv,
+        here,
+        posixpath.basename(source.main),
+        env={"HOME": here, **SANITIZERS},
+        confined=True,
+        limits=LIMITS if sanitized else LIMITS | MEMORY,
+        remarks=[f"compiler: {line}" for line in warnings.splitlines() if ": warning: " in line],
+    )
+
+
+def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable[[], Launch]:
     compiler = source.compiler
     binary = posixpath.splitext(posixpath.basename(source.main))[0] + (".sanitized" if sanitized else "")
     if posixpath.join(posixpath.dirname(source.main), binary) in source.files:
@@ -159,12 +160,12 @@ def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable
     language = ["-x", "c++" if compiler == "g++" else "c"]
     compiling = _start(host, here, source.compiler, *options, *language, *source.parts, "-lm")
 
-    def compiled() -> Built:
+    def compiled() -> Launch:
         done = _end(compiling, source.compiler)
         if done.status == 127 or (done.status != 0 and "not found" in done.stderr and source.compiler in done.stderr):
             raise RoomFault(f"{host.name} has no {source.compiler}", "playbooks/room.yml brings it")
         _succeed(done, source.compiler)
-        return Built((f"./{binary}",), here, warnings=done.stderr.strip(), sanitized=sanitized)
+        return _launch(source, here, f"./{binary}", warnings=done.stderr, sanitized=sanitized)
 
     return compiled
 

@@ -6,7 +6,6 @@ interrupted, its end awaited.
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 import signal as signals
@@ -410,24 +409,22 @@ class Host(PeerHost):
             pace: LAB_PACE, the factor of its pauses; the driver's pace by default.
             env: more environment variables.
             directory: where it runs instead.
-            limits: as `start_command` has them.
+            limits: by getrlimit(2), beyond those that it has by its launch.
 
         Raises:
             CheckFailed: there is no such program.
             RoomFault: the host can't be reached, or can't start any program.
         """
         launch = self.launch(program)
-        file, *options = launch.argv
-        if directory and "/" in file:
-            file = posixpath.normpath(posixpath.join(launch.directory, file))
         self.driver.take_a_beat()
         return self.start_command(
-            [file, *options, *map(str, arguments)],
+            [*(launch.argv if directory in (None, launch.directory) else launch.anywhere), *map(str, arguments)],
             name=launch.name,
             directory=directory or launch.directory,
-            env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **(env or {})},
+            env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **launch.env, **(env or {})},
             tty=tty,
-            limits=limits,
+            confined=launch.confined,
+            limits={**launch.limits, **(limits or {})},
         )
 
     def launch(self, program: str) -> Launch:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from labroom.errors import UsageError
 
@@ -122,14 +124,28 @@ class Launch:
     """How a program that a check names is started.
 
     Attributes:
-        argv: the command, to which the check's arguments are added; a relative path is one from `directory`.
+        argv: the command, to which the check's arguments are added. Its last word is the program's file: if that is a
+            relative path, one from `directory`.
         directory: where it runs unless the check says otherwise, as an absolute path.
         name: what events and messages call it.
+        env: more environment variables.
+        confined: it runs as a user of its own who may do nothing else there.
+        limits: by getrlimit(2), such as {"FSIZE": 1 << 20}.
+        remarks: what a person should know of it.
     """
 
     argv: tuple[str, ...]
     directory: str
     name: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    confined: bool = False
+    limits: Mapping[str, int] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+
+    @property
+    def anywhere(self) -> tuple[str, ...]:
+        """The command as it is in any folder: for a shell, strace or sudo to run, too."""
+        return (*self.argv[:-1], posixpath.normpath(posixpath.join(self.directory, self.argv[-1])))
 
 
 def short(text: str) -> str:

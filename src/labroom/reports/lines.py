@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labroom.checks import run as checks
-from labroom.checks.claims import ALL, SANITIZED, Chosen
+from labroom.checks.claims import ALL, Chosen
+from labroom.checks.submission import SANITIZED
 from labroom.checks.transcript import LOOK, aligned
 from labroom.checks.verdicts import KINDS, VERDICTS, Check, CheckResult, LabResult, Verdict
 from labroom.console import Console, harmless

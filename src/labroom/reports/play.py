@@ -15,11 +15,10 @@ import pytest
 from labroom import labs
 from labroom.checks import plugin
 from labroom.checks import run as checks
-from labroom.checks.programs import resolve
 from labroom.checks.transcript import SIGNS
 from labroom.checks.verdicts import Check, attached, claim
 from labroom.console import Console, Part, harmless
-from labroom.driver import Driver, Event
+from labroom.driver import Driver, Event, Resolve
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.reports.lines import indented
@@ -111,7 +110,7 @@ class _Director:
         self.played: list[Check] = []
         self.interrupted = False
 
-    def make_driver(self) -> Driver:
+    def make_driver(self, resolve: Resolve) -> Driver:
         driver = Driver(self.endpoints, patience=PATIENCE, pace=PACE, beat=BEAT, resolve=resolve)
         driver.audience = self.stage.show
         return driver
