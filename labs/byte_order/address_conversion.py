@@ -5,13 +5,15 @@ It shows that the four numbers become four bytes in network order, that they are
 as an integer of its own, and that a malformed address is an error and no value.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import socket
 import struct
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

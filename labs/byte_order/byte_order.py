@@ -5,6 +5,8 @@ It shows that a little-endian host keeps the least significant byte first, while
 one first, and that htons() and htonl() turn a number of 2 or 4 bytes from one order into the other.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -12,7 +14,7 @@ import re
 import socket
 import struct
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ It shows, to whoever captures on the way, that htonl() puts the most significant
 are sent as they lie in this host's memory. Nobody needs to receive them.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -14,7 +16,7 @@ import signal
 import socket
 import struct
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

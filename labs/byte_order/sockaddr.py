@@ -5,6 +5,8 @@ It shows where family, port and address lie, and in which byte order. With --no-
 host's order, and the kernel reads another port. The bytes are given to connect() of a UDP socket, which sends nothing.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ctypes
@@ -13,7 +15,7 @@ import os
 import socket
 import struct
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -5,12 +5,14 @@ It shows that flags are bits that combine, and what each of them does: whether r
 the bytes go. FLAG is O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_APPEND or O_TRUNC.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 FLAGS = "O_RDONLY", "O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC"
 

@@ -5,6 +5,8 @@ It shows how the letters of ls -l come from the bits of st_mode, three for each 
 only one group of them: the owner's if the file is yours. With --chmod, the mode is changed before.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -12,7 +14,7 @@ import re
 import signal
 import stat
 import sys
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 
 def main() -> None:

@@ -5,12 +5,14 @@ It shows the three that every process is given, and that open() returns the lowe
 lower one that has been closed. A file that isn't there is created, with mode 0644.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

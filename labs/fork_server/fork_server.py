@@ -6,15 +6,17 @@ that it doesn't use; and a child that has ended is a zombie until the parent has
 one of these three. Ctrl+C ends the server and its children.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator, Set, Tuple
+from collections.abc import Iterator
 
-children: Set[int] = set()
+children: set[int] = set()
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
             client.close()
 
 
-def accept(listener: socket.socket) -> Tuple[socket.socket, Tuple[str, int]]:
+def accept(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
     listener.settimeout(1)  # then once more: a signal that comes just before accept() sleeps would not wake it
     while True:
         with perror("accept"), contextlib.suppress(socket.timeout):

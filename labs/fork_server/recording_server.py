@@ -6,18 +6,21 @@ recorder reads them and writes them to echomsg.txt in the current folder, until 
 --stop-after N it ends after N messages: the pipe has no reader any more, and whoever writes into it ends, too.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
+import io
 import itertools
 import os
 import signal
 import socket
 import sys
-from typing import BinaryIO, Iterator, Set, Tuple
+from collections.abc import Iterator
 
 MESSAGE = 1024  # bytes at most; with its newline less than PIPE_BUF (4096), so that write() puts it into a pipe whole
 
-children: Set[int] = set()
+children: set[int] = set()
 
 
 def main() -> None:
@@ -60,7 +63,7 @@ def main() -> None:
         client.close()
 
 
-def record(messages: BinaryIO, file: BinaryIO, arguments: argparse.Namespace) -> None:
+def record(messages: io.BufferedReader, file: io.BufferedWriter, arguments: argparse.Namespace) -> None:
     """The recorder: read line by line from the pipe, to EOF if not told to stop before, and write to the file."""
     for message in itertools.islice(messages, arguments.stop_after):
         with perror("write"):
@@ -86,7 +89,7 @@ def echo(client: socket.socket, name: bytes, recorder: int) -> None:
     say(name + b": is disconnected")
 
 
-def accept(listener: socket.socket) -> Tuple[socket.socket, Tuple[str, int]]:
+def accept(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
     listener.settimeout(1)  # then once more: a signal that comes just before accept() sleeps would not wake it
     while True:
         with perror("accept"), contextlib.suppress(socket.timeout):

@@ -4,6 +4,8 @@
 It shows the other side of a half close: recv() returns nothing, the server will send no more; but it still receives.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -11,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -5,13 +5,16 @@ It shows the half close: shutdown(SHUT_WR) ends this direction of the connection
 --end another way to end is taken, or none, and the thanks are lost.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
+import io
 import os
 import signal
 import socket
 import sys
-from typing import BinaryIO, Iterator
+from collections.abc import Iterator
 
 PIECE = 30  # bytes
 
@@ -89,7 +92,7 @@ def port(text: str) -> int:
     return int(text)
 
 
-def readable(name: str) -> BinaryIO:
+def readable(name: str) -> io.BufferedReader:
     try:
         return open(name, "rb")
     except OSError as error:

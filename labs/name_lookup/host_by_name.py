@@ -5,13 +5,15 @@ It shows gethostbyname() and the struct hostent that it returns. /etc/hosts is a
 /etc/resolv.conf names, as the line "hosts" of /etc/nsswitch.conf says.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 HERROR = {  # as herror() says it; Python reports the errors of getaddrinfo(), which it calls first
     socket.EAI_NONAME: "Unknown host",

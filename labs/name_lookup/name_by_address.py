@@ -5,6 +5,8 @@ It shows gethostbyaddr(), the lookup in reverse: the name server is asked for th
 is the four numbers backwards, below in-addr.arpa.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -12,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

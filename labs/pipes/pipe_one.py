@@ -5,12 +5,14 @@ It shows pipe(), whose two ends a child inherits, and that each process closes t
 when nobody holds the write end any more. With --keep-write-end the parent holds it itself, and reads for ever.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

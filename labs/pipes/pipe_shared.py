@@ -6,13 +6,15 @@ between asking and reading, which is longer than its parent takes. With --no-pau
 the parent waits for ever. The environment variable LAB_PACE multiplies the seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

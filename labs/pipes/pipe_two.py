@@ -4,12 +4,14 @@
 It shows that with a pipe for each direction nobody need pause: each process can read only what the other wrote.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 READ, WRITE = 0, 1  # the ends of a pipe, in the order in which pipe() returns them
 

@@ -5,12 +5,14 @@ It shows that fork() returns twice, and that each process goes on with memory of
 doesn't see.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 global_value = 10
 

@@ -5,13 +5,15 @@ It shows an orphan: a process whose parent has ended gets another one, usually p
 end. The environment variable LAB_PACE multiplies the pauses.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

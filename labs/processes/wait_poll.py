@@ -5,13 +5,15 @@ It shows waitpid() with WNOHANG: it returns 0 at once as long as the child runs.
 status tells that from an exit. The environment variable LAB_PACE multiplies the seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -5,12 +5,14 @@ It shows wait(): it sleeps until any child has ended, whichever is first, and re
 child ended (WIFEXITED) and with which number (WEXITSTATUS).
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

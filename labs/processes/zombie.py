@@ -6,13 +6,15 @@ it, or ends, too. With --wait the parent asks at once, and there is no zombie. T
 multiplies the 30 seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

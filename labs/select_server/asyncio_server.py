@@ -5,6 +5,8 @@ It shows asyncio, beside select_server.py: each client has a coroutine of its ow
 one. Wherever it says `await`, it is left until its client is ready, and others go on. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import contextlib
@@ -13,7 +15,7 @@ import resource
 import signal
 import socket
 import sys
-from typing import Iterator, Set
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -40,7 +42,7 @@ def main() -> None:
 async def serve(listener: socket.socket, too_high: int, show: bool) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, sys.exit, 0)
-    served: Set["asyncio.Task[None]"] = set()  # asyncio itself keeps no hold of a task
+    served: set["asyncio.Task[None]"] = set()  # asyncio itself keeps no hold of a task
     while True:
         try:
             client, _ = await loop.sock_accept(listener)

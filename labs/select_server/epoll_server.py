@@ -6,6 +6,8 @@ epoll_ctl(), and epoll_wait() returns those that are ready, however many are wat
 ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -14,7 +16,7 @@ import select
 import signal
 import socket
 import sys
-from typing import Dict, Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
         listener.listen(socket.SOMAXCONN)
     listener.setblocking(False)
 
-    owed: Dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
+    owed: dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
     epoll = select.epoll()
     epoll.register(listener, select.EPOLLIN)
     while True:
@@ -50,7 +52,7 @@ def main() -> None:
                 read_from(descriptor, epoll, owed, arguments.show)
 
 
-def welcome(listener: socket.socket, epoll: select.epoll, owed: Dict[int, bytes], too_high: int) -> None:
+def welcome(listener: socket.socket, epoll: select.epoll, owed: dict[int, bytes], too_high: int) -> None:
     try:
         client = listener.accept()[0].detach()  # the descriptor, as in C
     except OSError as error:  # it has left before we came to it
@@ -66,7 +68,7 @@ def welcome(listener: socket.socket, epoll: select.epoll, owed: Dict[int, bytes]
     say(b"connected client : %d" % client)
 
 
-def read_from(client: int, epoll: select.epoll, owed: Dict[int, bytes], show: bool) -> None:
+def read_from(client: int, epoll: select.epoll, owed: dict[int, bytes], show: bool) -> None:
     try:
         message = os.read(client, 1024)
     except OSError:  # it has broken the connection
@@ -80,7 +82,7 @@ def read_from(client: int, epoll: select.epoll, owed: Dict[int, bytes], show: bo
     epoll.modify(client, select.EPOLLOUT)  # until it has taken it: it slows down itself, nobody else
 
 
-def write_to(client: int, epoll: select.epoll, owed: Dict[int, bytes]) -> None:
+def write_to(client: int, epoll: select.epoll, owed: dict[int, bytes]) -> None:
     try:
         written = os.write(client, owed[client])
     except OSError:
@@ -91,7 +93,7 @@ def write_to(client: int, epoll: select.epoll, owed: Dict[int, bytes]) -> None:
         epoll.modify(client, select.EPOLLIN)
 
 
-def close(client: int, owed: Dict[int, bytes]) -> None:
+def close(client: int, owed: dict[int, bytes]) -> None:
     del owed[client]
     os.close(client)  # which takes it out of epoll's list, too
     say(b"closed client : %d" % client)

@@ -6,6 +6,8 @@ the list is kept from call to call. There is no FD_SETSIZE: a descriptor may be 
 it be. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -14,7 +16,7 @@ import select
 import signal
 import socket
 import sys
-from typing import Dict, Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
         listener.listen(socket.SOMAXCONN)
     listener.setblocking(False)
 
-    owed: Dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
+    owed: dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     while True:
@@ -50,7 +52,7 @@ def main() -> None:
                 read_from(descriptor, poller, owed, arguments.show)
 
 
-def welcome(listener: socket.socket, poller: "select.poll", owed: Dict[int, bytes], too_high: int) -> None:
+def welcome(listener: socket.socket, poller: "select.poll", owed: dict[int, bytes], too_high: int) -> None:
     try:
         client = listener.accept()[0].detach()  # the descriptor, as in C
     except OSError as error:  # it has left before we came to it
@@ -66,7 +68,7 @@ def welcome(listener: socket.socket, poller: "select.poll", owed: Dict[int, byte
     say(b"connected client : %d" % client)
 
 
-def read_from(client: int, poller: "select.poll", owed: Dict[int, bytes], show: bool) -> None:
+def read_from(client: int, poller: "select.poll", owed: dict[int, bytes], show: bool) -> None:
     try:
         message = os.read(client, 1024)
     except OSError:  # it has broken the connection
@@ -80,7 +82,7 @@ def read_from(client: int, poller: "select.poll", owed: Dict[int, bytes], show: 
     poller.modify(client, select.POLLOUT)  # until it has taken it: it slows down itself, nobody else
 
 
-def write_to(client: int, poller: "select.poll", owed: Dict[int, bytes]) -> None:
+def write_to(client: int, poller: "select.poll", owed: dict[int, bytes]) -> None:
     try:
         written = os.write(client, owed[client])
     except OSError:
@@ -91,7 +93,7 @@ def write_to(client: int, poller: "select.poll", owed: Dict[int, bytes]) -> None
         poller.modify(client, select.POLLIN)
 
 
-def close(client: int, poller: "select.poll", owed: Dict[int, bytes]) -> None:
+def close(client: int, poller: "select.poll", owed: dict[int, bytes]) -> None:
     poller.unregister(client)
     del owed[client]
     os.close(client)

@@ -6,6 +6,8 @@ a client hasn't taken yet is kept until select() says that it can take more. At 
 descriptors again, and it can watch those below 1024 only. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -14,7 +16,7 @@ import select
 import signal
 import socket
 import sys
-from typing import Dict, Iterator
+from collections.abc import Iterator
 
 FD_SETSIZE = 1024  # select() can watch the descriptors below this one
 
@@ -37,7 +39,7 @@ def main() -> None:
         listener.listen(socket.SOMAXCONN)
     listener.setblocking(False)
 
-    owed: Dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
+    owed: dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
     while True:
         # A client that is owed something is not read from until it has taken it: it slows down itself, nobody else.
         reading = [listener.fileno()] + [client for client in owed if not owed[client]]
@@ -53,7 +55,7 @@ def main() -> None:
             write_to(descriptor, owed)
 
 
-def welcome(listener: socket.socket, owed: Dict[int, bytes], too_high: int) -> None:
+def welcome(listener: socket.socket, owed: dict[int, bytes], too_high: int) -> None:
     try:
         client = listener.accept()[0].detach()  # the descriptor, as in C
     except OSError as error:  # it has left before we came to it
@@ -68,7 +70,7 @@ def welcome(listener: socket.socket, owed: Dict[int, bytes], too_high: int) -> N
     say(b"connected client : %d" % client)
 
 
-def read_from(client: int, owed: Dict[int, bytes], show: bool) -> None:
+def read_from(client: int, owed: dict[int, bytes], show: bool) -> None:
     try:
         message = os.read(client, 1024)
     except OSError:  # it has broken the connection
@@ -81,7 +83,7 @@ def read_from(client: int, owed: Dict[int, bytes], show: bool) -> None:
     owed[client] = message
 
 
-def write_to(client: int, owed: Dict[int, bytes]) -> None:
+def write_to(client: int, owed: dict[int, bytes]) -> None:
     try:
         written = os.write(client, owed[client])
     except OSError:
@@ -90,7 +92,7 @@ def write_to(client: int, owed: Dict[int, bytes]) -> None:
     owed[client] = owed[client][written:]
 
 
-def close(client: int, owed: Dict[int, bytes]) -> None:
+def close(client: int, owed: dict[int, bytes]) -> None:
     del owed[client]
     os.close(client)
     say(b"closed client : %d" % client)

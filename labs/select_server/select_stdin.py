@@ -5,13 +5,15 @@ It shows select() on one descriptor, 0, and its time-out. The end of the input (
 variable LAB_PACE multiplies the time-out.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import select
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

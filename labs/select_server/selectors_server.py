@@ -5,6 +5,8 @@ It shows the module selectors, beside epoll_server.py: one interface to select, 
 instead; DefaultSelector takes the best that there is. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -13,7 +15,7 @@ import selectors
 import signal
 import socket
 import sys
-from typing import Dict, Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
         listener.listen(socket.SOMAXCONN)
     listener.setblocking(False)
 
-    owed: Dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
+    owed: dict[int, bytes] = {}  # each client's descriptor, and what is still to be sent to it
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     while True:
@@ -49,7 +51,7 @@ def main() -> None:
                 read_from(key.fd, selector, owed, arguments.show)
 
 
-def welcome(listener: socket.socket, selector: selectors.BaseSelector, owed: Dict[int, bytes], too_high: int) -> None:
+def welcome(listener: socket.socket, selector: selectors.BaseSelector, owed: dict[int, bytes], too_high: int) -> None:
     try:
         client = listener.accept()[0].detach()  # the descriptor, as in C
     except OSError as error:  # it has left before we came to it
@@ -65,7 +67,7 @@ def welcome(listener: socket.socket, selector: selectors.BaseSelector, owed: Dic
     say(b"connected client : %d" % client)
 
 
-def read_from(client: int, selector: selectors.BaseSelector, owed: Dict[int, bytes], show: bool) -> None:
+def read_from(client: int, selector: selectors.BaseSelector, owed: dict[int, bytes], show: bool) -> None:
     try:
         message = os.read(client, 1024)
     except OSError:  # it has broken the connection
@@ -79,7 +81,7 @@ def read_from(client: int, selector: selectors.BaseSelector, owed: Dict[int, byt
     selector.modify(client, selectors.EVENT_WRITE)  # until it has taken it: it slows down itself, nobody else
 
 
-def write_to(client: int, selector: selectors.BaseSelector, owed: Dict[int, bytes]) -> None:
+def write_to(client: int, selector: selectors.BaseSelector, owed: dict[int, bytes]) -> None:
     try:
         written = os.write(client, owed[client])
     except OSError:
@@ -90,7 +92,7 @@ def write_to(client: int, selector: selectors.BaseSelector, owed: Dict[int, byte
         selector.modify(client, selectors.EVENT_READ)
 
 
-def close(client: int, selector: selectors.BaseSelector, owed: Dict[int, bytes]) -> None:
+def close(client: int, selector: selectors.BaseSelector, owed: dict[int, bytes]) -> None:
     selector.unregister(client)
     del owed[client]
     os.close(client)

@@ -6,6 +6,8 @@ client connects, sends a line, waits for its echo, thinks for T seconds, sends t
 so on. The clients come one by one; when all are there, S seconds are measured. The result is one line of JSON.
 """
 
+from __future__ import annotations
+
 import argparse
 import collections
 import contextlib
@@ -18,7 +20,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
 
 NEXT_COMES = 0.002  # seconds after the client before, or as soon as that one has had its first answer
 
@@ -42,7 +44,7 @@ def main() -> None:
     print(json.dumps(summary(clients, begin, time.monotonic())))
 
 
-def summary(clients: List["Client"], begin: float, end: float) -> Dict[str, float]:
+def summary(clients: list["Client"], begin: float, end: float) -> dict[str, float]:
     """How the clients have fared. In the waiting times each counts the same, however often it was answered."""
     requests = sum(len(client.waits) for client in clients)
     for client in clients:
@@ -76,14 +78,14 @@ def summary(clients: List["Client"], begin: float, end: float) -> Dict[str, floa
 class Client:
     """One of the clients: its connection, and how it fares."""
 
-    def __init__(self, number: int, address: Tuple[Any, ...]) -> None:
+    def __init__(self, number: int, address: tuple[object, ...]) -> None:
         self.number = number
         self.connected = self.wrong = False
         self.waiting = True  # for an answer; or else it thinks
         self.since = time.monotonic()
         self.line = self.echo = b""  # what it has sent last, and what of that has come back
         self.answers = 0
-        self.waits: List[float] = []  # in seconds, for each answer
+        self.waits: list[float] = []  # in seconds, for each answer
         with perror("socket"):
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setblocking(False)
@@ -125,11 +127,11 @@ class Load:
 
     def __init__(self, think: float) -> None:
         self.think = think
-        self.clients: Dict[int, Client] = {}  # by descriptor
-        self.thinking: Deque[Client] = collections.deque()  # who began first is ready first
+        self.clients: dict[int, Client] = {}  # by descriptor
+        self.thinking: collections.deque[Client] = collections.deque()  # who began first is ready first
         self.epoll = select.epoll()
 
-    def run(self, seconds: float, newcomer: Optional[Client] = None) -> None:
+    def run(self, seconds: float, newcomer: Client | None = None) -> None:
         """Go on for so long, or until the newcomer has had an answer."""
         now = time.monotonic()
         end = now + seconds

@@ -5,13 +5,15 @@ It shows SIGALRM and a handler for it, and that a signal interrupts a sleep. The
 multiplies the seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

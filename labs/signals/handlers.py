@@ -5,12 +5,14 @@ It shows that signal() returns what was in force before, so that it can be put b
 ends a process; and that nobody can ignore SIGKILL.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Any, Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -30,8 +32,8 @@ def greet(*_: object) -> None:
     say("greet: I got SIGUSR1")
 
 
-def name(handler: Any) -> str:
-    return "greet" if handler is greet else signal.Handlers(handler).name
+def name(handler: object) -> str:
+    return handler.name if isinstance(handler, signal.Handlers) else "greet"
 
 
 def say(line: str) -> None:

@@ -5,12 +5,14 @@ It shows kill(), which kills only if the process has nothing else in mind for th
 no such process, and it is somebody else's. SIGNAL is a number or a name: 9, KILL or SIGKILL.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -6,15 +6,17 @@ left. With --one-per-signal it calls it once, and four zombies stay, for ps to s
 seconds. The environment variable LAB_PACE multiplies those.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator, Set
+from collections.abc import Iterator
 
-zombies: Set[int] = set()
+zombies: set[int] = set()
 
 
 def main() -> None:

@@ -5,13 +5,15 @@ It shows SIG_IGN: the kernel throws the signal away, and not even the sleep is i
 environment variable LAB_PACE multiplies the seconds.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

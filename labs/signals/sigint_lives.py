@@ -5,13 +5,15 @@ It shows a handler for SIGINT, which runs in the middle of whatever the program 
 ends it and is back in force once the handler has given it back.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 lives = 10
 

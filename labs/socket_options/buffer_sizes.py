@@ -5,12 +5,14 @@ It shows getsockopt() and setsockopt() with SO_SNDBUF and SO_RCVBUF, and that wh
 to have room for its own bookkeeping, and keeps it within limits.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 OPTIONS = (("SO_SNDBUF", socket.SO_SNDBUF), ("SO_RCVBUF", socket.SO_RCVBUF))
 

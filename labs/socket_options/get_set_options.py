@@ -5,12 +5,14 @@ It shows that an option belongs to a level: SO_KEEPALIVE and SO_REUSEADDR to eve
 TCP (IPPROTO_TCP). A UDP socket, with --udp, doesn't know it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 OPTIONS = (
     ("SO_KEEPALIVE", socket.SOL_SOCKET, socket.SO_KEEPALIVE),

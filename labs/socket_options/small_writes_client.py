@@ -5,6 +5,8 @@ It shows Nagle's algorithm: while a small segment is on its way unacknowledged, 
 what is written meanwhile. TCP_NODELAY switches that off: each byte travels at once, alone. Better still is one write.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -13,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 LINE = b"ABCDEFGHI\n"
 

@@ -5,13 +5,15 @@ It shows in which pieces a line arrives, and it acknowledges late, as TCP does i
 for an answer that it could travel with. That is what small_writes_client.py runs into. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

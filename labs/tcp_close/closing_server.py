@@ -5,6 +5,8 @@ It shows which call puts which segments on the wire: type `send TEXT`, `recv` an
 and ss look on. The end of the input closes, too. With --abort, close() breaks the connection: RST instead of FIN.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -12,7 +14,7 @@ import signal
 import socket
 import struct
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

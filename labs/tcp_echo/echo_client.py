@@ -5,6 +5,8 @@ It shows that TCP keeps no message boundaries: recv() returns what has arrived, 
 many bytes as it sent.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -12,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

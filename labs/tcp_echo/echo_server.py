@@ -4,13 +4,15 @@
 It shows reading until recv() returns nothing: the client has closed its end.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

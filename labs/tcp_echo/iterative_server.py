@@ -5,13 +5,15 @@ It shows the limit of a server that serves one client at a time: the others are 
 but get no answer until the one before them leaves. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

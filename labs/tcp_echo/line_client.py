@@ -5,6 +5,8 @@ It shows what a client sees of the server's design: from iterative_server.py no 
 being served, from select_server.py one comes at once.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -12,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

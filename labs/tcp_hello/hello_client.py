@@ -4,6 +4,8 @@
 It shows the smallest client: socket, connect, recv until it returns nothing (the server has closed), close.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -11,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -5,12 +5,14 @@ It shows the smallest server: socket, bind, listen, accept, send, close. As the 
 in TIME_WAIT: start it again at once with --no-reuse-address and see bind() fail.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

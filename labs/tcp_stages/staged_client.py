@@ -5,6 +5,8 @@ It shows that connect() returns as soon as the server's kernel has taken the con
 another client, this one is connected and waits in recv(). The environment variable LAB_PACE multiplies every pause.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -13,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ It shows what each call does and when, with a pause of one second after each lin
 wait in the kernel's backlog. Ctrl+C ends it. The environment variable LAB_PACE multiplies every pause.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import itertools
@@ -13,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ with its number, and writes the counter back; a lock keeps the others out meanwh
 the same number: two messages are counted as one. Ctrl+C ends the server and says how many it has counted.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -14,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import ContextManager, Iterator, Tuple
+from collections.abc import Iterator
 
 messages = 0  # the counter: of all clients, written by all threads
 
@@ -31,7 +33,9 @@ def main() -> None:
     with perror("listen"):
         listener.listen(socket.SOMAXCONN)
 
-    lock: ContextManager[object] = contextlib.nullcontext() if arguments.no_lock else threading.Lock()
+    lock: contextlib.AbstractContextManager[object] = (
+        contextlib.nullcontext() if arguments.no_lock else threading.Lock()
+    )
     last_descriptor = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
     while True:
         client, (address, client_port) = accept(listener)
@@ -50,14 +54,14 @@ def refuse(client: socket.socket, reason: str) -> None:
     print(reason, file=sys.stderr)
 
 
-def accept(listener: socket.socket) -> Tuple[socket.socket, Tuple[str, int]]:
+def accept(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
     listener.settimeout(1)  # then once more: a signal that comes just before accept() sleeps would not wake it
     while True:
         with perror("accept"), contextlib.suppress(socket.timeout):
             return listener.accept()
 
 
-def echo(client: socket.socket, name: bytes, lock: ContextManager[object]) -> None:
+def echo(client: socket.socket, name: bytes, lock: contextlib.AbstractContextManager[object]) -> None:
     """A thread: send back all that the client sends, until it leaves or breaks its connection."""
     with contextlib.suppress(OSError):
         while True:

@@ -5,6 +5,8 @@ It shows two processes on one socket, since one can't wait for the keyboard and 
 prints what arrives, the parent sends what is typed. Whoever ends the parent ends the child, too.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -12,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Iterator
+from collections.abc import Iterator
 
 LONGEST = 65507  # bytes in a datagram: 65535 less the headers of IP (20) and UDP (8)
 
@@ -47,7 +49,7 @@ def print_what_arrives(server: socket.socket) -> None:
             os.write(1, message + b"\n")
 
 
-def send_what_is_typed(server: socket.socket, address: Any) -> None:
+def send_what_is_typed(server: socket.socket, address: tuple[object, ...]) -> None:
     message = b""
     while message != b"END":
         with perror("read"):

@@ -5,13 +5,15 @@ It shows one socket for everybody: who has sent a datagram is a member, ten at t
 a member has left. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator, List, Tuple
+from collections.abc import Iterator
 
 MEMBERS = 10
 LONGEST = 65507  # bytes in a datagram: 65535 less the headers of IP (20) and UDP (8)
@@ -28,7 +30,7 @@ def main() -> None:
         server.bind(("0.0.0.0", arguments.port))  # INADDR_ANY: all interfaces
     server.settimeout(1)  # a Ctrl+C that comes just before recvfrom waits would not wake it
 
-    members: List[Tuple[str, int]] = []  # their addresses and ports
+    members: list[tuple[str, int]] = []  # their addresses and ports
     while True:
         with perror("recvfrom"):
             try:

@@ -5,6 +5,8 @@ It shows sendto and recvfrom without a connection: nothing reports that no serve
 With --connect the socket knows its only peer: an error comes back, and datagrams of others are not taken.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import ipaddress
@@ -12,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 LONGEST = 65507  # bytes in a datagram: 65535 less the headers of IP (20) and UDP (8)
 

@@ -5,13 +5,15 @@ It shows recvfrom and sendto: one socket for all clients, no connection, each da
 datagram longer than the buffer is cut, and the rest of it is lost. Ctrl+C ends it.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 LONGEST = 65507  # bytes in a datagram: 65535 less the headers of IP (20) and UDP (8)
 
