@@ -4,8 +4,8 @@
 Judges every program of tests/own several times, first on an idle machine, then with all cores loaded, in the room that
 is up. Says for how many a verdict changed, for how many one was wrong, and how many seconds a program took.
 
-Run as root: .venv/bin/python -m benchmarks.judge [-n TIMES]. Exit status: 0 no verdict changed or was wrong, 1 one did,
-3 it could not be measured, 130 interrupted. All figures go to reports/benchmark-judge-<time>.json.
+Run as root: .venv/bin/python -m benchmarks.judge [-n TIMES] [LAB ...]. Exit status: 0 no verdict changed or was wrong,
+1 one did, 3 it could not be measured, 130 interrupted. All figures go to reports/benchmark-judge-<time>.json.
 """
 
 import argparse
@@ -44,7 +44,10 @@ def main() -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-n", type=int, default=20, metavar="TIMES", help="how often each program is judged (20)")
-    times = parser.parse_args().n
+    parser.add_argument("labs", nargs="*", metavar="LAB", help="only the programs of these labs")
+    arguments = parser.parse_args()
+    times = arguments.n
+    files = [file for file in [*RIGHT, *WRONG] if not arguments.labs or file.parts[-3] in arguments.labs]
     figures: dict[str, dict[str, list[object]]] = {}
     bad = 0
     try:
@@ -53,8 +56,9 @@ def main() -> int:
             busy = [subprocess.Popen(BUSY) for _ in range(os.cpu_count() or 1)] if load == "loaded" else []
             found: dict[Path, list[tuple[dict[str, str], bool, float]]] = defaultdict(list)
             try:
-                for _ in range(times):
-                    for file in [*RIGHT, *WRONG]:
+                for turn in range(1, times + 1):
+                    print(f"  {load}: round {turn} of {times}", flush=True)
+                    for file in files:
                         found[file].append(verdicts(endpoints, file))
             finally:
                 for process in busy:
