@@ -359,7 +359,6 @@ def test_c_client(server: Host, alfa: Host, port: int) -> None:
 # -- claims -----------------------------------------------------------------------------------------------------
 
 SERVERS = ("fork_server", "recording_server")
-LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
 
 
 def alive(running: Server) -> set[int]:
@@ -387,35 +386,26 @@ def test_listens(running: Server) -> None:
 @claim("lesson", *SERVERS, needs=["listens"])
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
-    client = running.connect(alfa)
-    for words in (b"hello\n", b"again\n"):
-        client.exchange(words)
+    running.answers(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
-    client = running.connect(alfa)
-    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
-        client.exchange(data)
+    running.returns_every_byte(alfa)
 
 
 @claim("lesson", "fork_server", needs=["answers"])
 def test_any_length(running: Server, alfa: Host) -> None:
     """A message of any length comes back whole."""
-    client = running.connect(alfa)
-    for length in LENGTHS:
-        client.exchange((b"0123456789" * (length // 10 + 1))[:length], otherwise=f"of a message of {length} bytes")
+    running.returns_any_length(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
-    for number in (2, 1, 2, 0, 1, 0):
-        clients[number].exchange(b"of client %d" % number, otherwise="while other clients were connected")
-    for client in clients:
-        client.has_nothing("what one client has sent came to another one, too")
+    running.serves_at_once(clients, "while other clients were connected")
 
 
 @claim("lesson", *SERVERS, needs=["at_once"])
@@ -454,22 +444,13 @@ def test_a_child_that_dies(running: Server, alfa: Host, bravo: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_closes(running: Server, alfa: Host) -> None:
     """When a client closes, the server's end is closed too: by the child, and by the parent before."""
-    client = running.connect(alfa)
-    client.exchange(b"hello")
-    client.end()
-    client.expect_end(otherwise="the client has closed its direction; a process of the server has its socket open yet")
+    running.closes_its_end(alfa, otherwise="a process of the server has its socket open yet")
 
 
 @claim("lesson", *SERVERS, needs=["closes"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """The parent closes each client's socket: it has no more descriptors when clients have left than before."""
-    running.still_serves(alfa)
-    running.host.driver.settle()
-    before = running.descriptors()
-    for _ in range(3):
-        running.still_serves(alfa)
-    after = running.wait_for_descriptors(len(before))
-    assert len(after) <= len(before), f"three clients later it has {len(after)} descriptors, before {len(before)}"
+    running.closes_descriptors(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["a_child_for_each", "closes"])
@@ -533,6 +514,21 @@ def test_reset(running: Server, alfa: Host) -> None:
     wait_for_processes_left(running, count - 1, "a client has reset its connection, and its child did not end")
     staying.exchange(b"still there?", otherwise="after another client has reset its connection")
     running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_half_a_message(running: Server, alfa: Host) -> None:
+    """A client that leaves without a word, or in the midst of a line, stops nobody."""
+    running.outlives_leaving(alfa)
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
+    """A client that has reset its connection before it was accepted stops nobody."""
+    staying = running.connect(bravo)
+    staying.exchange(b"hello")
+    running.reset_before_accept(alfa)
+    staying.exchange(b"still there?", "after another client was gone before it was accepted")
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
@@ -656,15 +652,12 @@ def test_sigint(running: Server, alfa: Host) -> None:
 
 
 @claim("interface", *SERVERS)
-def test_port_is_taken(idle: Server, server: Host) -> None:
+def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    taken = server.listen()
-    idle.start(taken.address[1], tty=False).expect_exit(1)
-    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+    idle.says_port_is_taken()
 
 
 @claim("interface", *SERVERS)
 def test_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
-    for arguments in ([], ["0"], ["65536"], ["port"]):
-        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
+    idle.refuses_arguments()
