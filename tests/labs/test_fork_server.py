@@ -531,6 +531,12 @@ def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
     staying.exchange(b"still there?", "after another client was gone before it was accepted")
 
 
+@claim("robustness", *SERVERS, needs=["a_child_for_each"])
+def test_no_process_left(running: Server, alfa: Host) -> None:
+    """A client for which `fork` fails is turned away: all others, and those who come later, are served."""
+    running.turns_away(alfa, "process")
+
+
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_slow_reader(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""
@@ -655,6 +661,12 @@ def test_sigint(running: Server, alfa: Host) -> None:
 def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
     idle.says_port_is_taken()
+
+
+@claim("interface", *SERVERS, needs=["answers"])
+def test_no_descriptor_left(idle: Server, alfa: Host, port: int) -> None:
+    """Where no descriptor is left, a server says `accept: Too many open files` on stderr and exits with 1."""
+    idle.says_no_descriptor_is_left(port, alfa)
 
 
 @claim("interface", *SERVERS)

@@ -297,6 +297,12 @@ def test_port_is_taken(idle: Server) -> None:
     idle.says_port_is_taken()
 
 
+@claim("interface", "iterative_server", needs=["next_client"])
+def test_no_descriptor_left(idle: Server, alfa: Host, port: int) -> None:
+    """Where no descriptor is left, a server says `accept: Too many open files` on stderr and exits with 1."""
+    idle.says_no_descriptor_is_left(port, alfa)
+
+
 @claim("interface", *SERVERS)
 def test_server_s_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""

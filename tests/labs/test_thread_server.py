@@ -341,6 +341,12 @@ def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
     staying.exchange(b"still there?", "after another client was gone before it was accepted")
 
 
+@claim("robustness", *SERVERS, needs=["a_thread_for_each"])
+def test_no_thread_left(running: Server, alfa: Host) -> None:
+    """A client for which no thread can be made is turned away: all others, and those who come later, are served."""
+    running.turns_away(alfa, "thread")
+
+
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_slow_reader(running: Server, alfa: Host, bravo: Host, driver: Driver) -> None:
     """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""

@@ -478,12 +478,47 @@ class Server(Subject):
         self.host.driver.settle()
         self.still_serves(host, otherwise="a client was gone before it was accepted, and no other one is served")
 
+    def limit(self, **limits: int) -> None:
+        """Change soft limits of all its processes (`Host.limit_process`)."""
+        for process in self.processes():
+            self.host.limit_process(process.pid, **limits)
+
+    def turns_away(self, host: Host, what: str) -> None:
+        """See that it goes on where it can make no `what`, a process or a thread, for a client."""
+        staying = self.connect(host)
+        staying.exchange(b"hello")
+        self.limit(NPROC=1)  # counts all that its user has: it can make no more
+        late = self.connect(host)
+        with suppress(CheckFailed):  # then it waits
+            late.receive_to_end()
+        staying.exchange(b"still there?", f"no {what} could be made for another client")
+        self.limit(NPROC=LIMITS["NPROC"])
+        self.still_serves(host, otherwise=f"a {what} can be made again, and no client is served any more")
+        if not late.ended and not late.error:
+            late.exchange(
+                b"still there?", f"no {what} could be made for a client: it is neither turned away nor served"
+            )
+
     def says_port_is_taken(self) -> None:
         """See it say why it can't have a port on which another one listens, and exit with 1."""
-        self.start(self.host.listen().address[1], tty=False).expect_exit(1)
+        self.start(self.host.listen().address[1], tty=False)
+        self._complains("Address already in use", "its port is taken")
+
+    def says_no_descriptor_is_left(self, port: int, host: Host) -> None:
+        """See it say that it has no descriptor for a client, and exit with 1."""
+        self.serve(port, tty=False)
+        self.limit(NOFILE=min(set(range(1024)) - set(self.descriptors())))
+        for _ in range(2):  # who waits in accept(2) already has a descriptor for one client
+            with suppress(CheckFailed):
+                self.connect(host).close()
+        self._complains("Too many open files", "it has no descriptor for a client")
+
+    def _complains(self, reason: str, why: str) -> None:
+        """See it say a reason on stderr, and exit with 1."""
+        self.program.expect_exit(1, otherwise=why)
         said = self.program.stderr
-        if "Address already in use" not in said:
-            raise CheckFailed(f"on stderr it says {shown(said.encode())}, not 'Address already in use'")
+        if reason not in said:
+            raise CheckFailed(f"{why}: on stderr it says {shown(said.encode())}, not {reason!r}")
 
     def refuses_arguments(self) -> None:
         """See it exit with 2 where there is no port, or one that is none."""
