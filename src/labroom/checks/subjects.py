@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -261,17 +261,18 @@ class Server(Subject):
         if self._submission and (port := self._submission.ports.get(self.name)):
             self.host.forget_time_waits(port)
 
-    def serve(self, port: int, *options: str, tty: bool = True) -> Server:
+    def serve(self, port: int, *options: str, tty: bool = True, limits: Mapping[str, int] | None = None) -> Server:
         """Start it on a port, and wait until it listens: on that port, or on the one that it has chosen itself.
 
-        Without a terminal (`tty`), its children are not ended by the hang-up of that when it is killed.
+        Without a terminal (`tty`), its children are not ended by the hang-up of that when it is killed. `limits`: as
+        `Host.start_command` has them.
 
         Raises:
             CheckFailed: it does not.
         """
         last: CheckFailed | None = None
         for words in self._start_lines(port):
-            self.start(*words, *options, tty=tty)
+            self.start(*words, *options, tty=tty, limits=limits or {})
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(port=port))
             try:
@@ -498,6 +499,22 @@ class Server(Subject):
             late.exchange(
                 b"still there?", f"no {what} could be made for a client: it is neither turned away nor served"
             )
+
+    def outlives_one_too_many(self, port: int, host: Host) -> None:
+        """Start it with few descriptors, and see that it goes on when there is none left for a client."""
+        self.serve(port, limits={"NOFILE": 16})
+        served: list[Peer] = []
+        with suppress(CheckFailed):
+            while len(served) < 16:
+                client = self.connect(host)
+                client.exchange(b"hello")
+                served.append(client)
+        for client in served:
+            client.exchange(b"still there?", "no descriptor was left for another client")
+        for client in served:
+            client.close()
+        self.host.driver.settle()
+        self.still_serves(host, otherwise="there are descriptors again, and no client is served any more")
 
     def says_port_is_taken(self) -> None:
         """See it say why it can't have a port on which another one listens, and exit with 1."""
