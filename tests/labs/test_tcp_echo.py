@@ -97,7 +97,6 @@ def test_backlog(server: Host, alfa: Host, bravo: Host, charlie: Host, port: int
 # -- claims: servers --------------------------------------------------------------------------------------------
 
 SERVERS = ("echo_server", "iterative_server")
-LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
 
 
 @claim("lesson", *SERVERS)
@@ -113,29 +112,19 @@ def test_listens(running: Server) -> None:
 )
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
-    client = running.connect(alfa)
-    for words in (b"hello\n", b"again\n"):
-        client.send(words)
-        client.expect(words)
+    running.answers(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
-    client = running.connect(alfa)
-    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
-        client.send(data)
-        client.expect(data)
+    running.returns_every_byte(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_any_length(running: Server, alfa: Host) -> None:
     """A message of any length comes back whole."""
-    client = running.connect(alfa)
-    for length in LENGTHS:
-        data = (b"0123456789" * (length // 10 + 1))[:length]
-        client.send(data)
-        client.expect(data, otherwise=f"of a message of {length} bytes")
+    running.returns_any_length(alfa)
 
 
 @claim(
@@ -154,11 +143,7 @@ def test_pieces(running: Server, alfa: Host, server: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_closes(running: Server, alfa: Host) -> None:
     """When its client closes, the server closes its end too."""
-    client = running.connect(alfa)
-    client.send(b"hello")
-    client.expect(b"hello")
-    client.end()
-    client.expect_end(otherwise="the client has closed its direction, and the server does not close its own")
+    running.closes_its_end(alfa)
 
 
 @claim(
@@ -208,12 +193,7 @@ def test_one_at_a_time(running: Server, alfa: Host, bravo: Host) -> None:
 @claim("lesson", "iterative_server", needs=["for_ever"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """The iterative server closes each client's socket: it has no more descriptors after twelve clients than before."""
-    running.still_serves(alfa)
-    before = running.descriptors()
-    for _ in range(12):
-        running.still_serves(alfa)
-    after = running.wait_for_descriptors(len(before))
-    assert len(after) <= len(before), f"after twelve clients it has {len(after)} descriptors, before {len(before)}"
+    running.closes_descriptors(alfa, 12)
 
 
 @claim(
@@ -239,6 +219,12 @@ def test_without_a_word(running: Server, alfa: Host) -> None:
     for _ in range(3):
         running.connect(alfa).close()
     running.still_serves(alfa, otherwise="after a client has left without a word, no other one is served")
+
+
+@claim("robustness", "iterative_server", needs=["next_client"])
+def test_gone_before(running: Server, alfa: Host) -> None:
+    """A client that has reset its connection before it was accepted stops nobody."""
+    running.reset_before_accept(alfa)
 
 
 @claim(
@@ -306,20 +292,21 @@ def test_ctrl_c(running: Server) -> None:
 
 
 @claim("interface", *SERVERS, needs=["listens"])
-def test_port_is_taken(idle: Server, server: Host) -> None:
+def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    taken = server.listen()
-    idle.start(taken.address[1], tty=False).expect_exit(1)
-    assert "Address already in use" in idle.program.stderr, (
-        f"on stderr it says {shown(idle.program.stderr.encode())}, not 'Address already in use'"
-    )
+    idle.says_port_is_taken()
+
+
+@claim("interface", "iterative_server", needs=["next_client"])
+def test_no_descriptor_left(idle: Server, alfa: Host, port: int) -> None:
+    """Where no descriptor is left, a server says `accept: Too many open files` on stderr and exits with 1."""
+    idle.says_no_descriptor_is_left(port, alfa)
 
 
 @claim("interface", *SERVERS)
 def test_server_s_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
-    for arguments in ([], ["0"], ["65536"], ["port"]):
-        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
+    idle.refuses_arguments()
 
 
 # -- claims: clients --------------------------------------------------------------------------------------------

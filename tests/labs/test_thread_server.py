@@ -6,7 +6,7 @@ import pytest
 
 from labroom.checks.claims import claim
 from labroom.checks.subjects import Server
-from labroom.driver import Driver, Host, Peer, Program, shown
+from labroom.driver import Driver, Host, Program
 
 CTRL_S, CTRL_Q = "\x13", "\x11"  # stop and resume the output of a terminal: whoever prints meanwhile is blocked
 # System calls by their numbers on x86-64 and on arm64.
@@ -197,7 +197,6 @@ def test_c_client(server: Host, alfa: Host, port: int) -> None:
 # -- claims -----------------------------------------------------------------------------------------------------
 
 SERVERS = ("thread_server",)
-LENGTHS = (1, 100, 1023, 1024, 1025, 4096, 70_000)
 
 
 @claim("lesson", *SERVERS)
@@ -208,25 +207,19 @@ def test_listens(running: Server) -> None:
 @claim("lesson", *SERVERS, needs=["listens"])
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
-    client = running.connect(alfa)
-    for words in (b"hello\n", b"again\n"):
-        client.exchange(words)
+    running.answers(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
-    client = running.connect(alfa)
-    for data in (b"zero \0 byte", bytes(range(256)), b"\xff\xfe\xc3"):
-        client.exchange(data)
+    running.returns_every_byte(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_any_length(running: Server, alfa: Host) -> None:
     """A message of any length comes back whole."""
-    client = running.connect(alfa)
-    for length in LENGTHS:
-        client.exchange((b"0123456789" * (length // 10 + 1))[:length], otherwise=f"of a message of {length} bytes")
+    running.returns_any_length(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
@@ -235,12 +228,7 @@ def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> Non
     running.host.stop_processes([running.program.pid])  # so that all connect at the same moment
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
     running.host.resume_processes([running.program.pid])
-    for number in (2, 1, 2, 0, 1, 0):
-        clients[number].exchange(
-            b"of client %d" % number, otherwise="three clients had connected at the same moment, and waited"
-        )
-    for client in clients:
-        client.has_nothing("what one client has sent came to another one, too")
+    running.serves_at_once(clients, "three clients had connected at the same moment, and waited")
 
 
 @claim("lesson", *SERVERS, needs=["at_once"])
@@ -262,21 +250,13 @@ def test_a_thread_for_each(running: Server, alfa: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_closes(running: Server, alfa: Host) -> None:
     """When a client closes, the server closes its end too."""
-    client = running.connect(alfa)
-    client.exchange(b"hello")
-    client.end()
-    client.expect_end(otherwise="the client has closed its direction, and the server does not close its own")
+    running.closes_its_end(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["closes"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """It closes each client's socket: when clients have left, it has no more descriptors than before."""
-    running.still_serves(alfa)
-    before = running.descriptors()
-    for _ in range(3):
-        running.still_serves(alfa)
-    after = running.wait_for_descriptors(len(before))
-    assert len(after) <= len(before), f"three clients later it has {len(after)} descriptors, before {len(before)}"
+    running.closes_descriptors(alfa)
 
 
 @claim("lesson", *SERVERS, needs=["a_thread_for_each"])
@@ -337,39 +317,40 @@ def test_the_lock(running: Server, alfa: Host, bravo: Host, server: Host, driver
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_twelve(running: Server, alfa: Host) -> None:
     """Twelve clients are served at once, and a new one when all have left."""
-    clients: list[Peer] = []
-    for number in range(12):
-        clients.append(running.connect(alfa))
-        clients[-1].exchange(b"hello", otherwise=f"client {number + 1} of twelve")
-    for number in (7, 0, 11, 3, 10, 5, 1, 8, 2, 9, 4, 6):
-        clients[number].exchange(b"of client %d" % number, otherwise=f"client {number + 1} of twelve")
-    for client in clients:
-        client.close()
-    running.still_serves(alfa, otherwise="after twelve clients, no other one is served")
+    running.serves_twelve(alfa)
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that resets its connection ends neither the server nor another client's connection."""
-    staying, breaking, silent = running.connect(bravo), running.connect(alfa), running.connect(alfa)
-    for client in (staying, breaking, silent):
-        client.exchange(b"hello")
-    silent.reset()  # with nothing unread: read fails; after reset_by it is write that does
-    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
-    running.reset_by(breaking)
-    staying.exchange(b"still there?", otherwise="after another client has reset its connection")
-    running.still_serves(alfa, otherwise="after a client has reset its connection, no other one is served")
+    running.outlives_resets(alfa, bravo)
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_half_a_message(running: Server, alfa: Host) -> None:
     """A client that leaves without a word, or in the midst of a line, stops nobody."""
-    for words in (b"", b"half a li"):
-        client = running.connect(alfa)
-        if words:
-            client.send(words)
-        client.close()
-    running.still_serves(alfa, otherwise="after clients have left, no other one is served")
+    running.outlives_leaving(alfa)
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
+    """A client that has reset its connection before it was accepted stops nobody."""
+    staying = running.connect(bravo)
+    staying.exchange(b"hello")
+    running.reset_before_accept(alfa)
+    staying.exchange(b"still there?", "after another client was gone before it was accepted")
+
+
+@claim("robustness", *SERVERS, needs=["a_thread_for_each"])
+def test_no_thread_left(running: Server, alfa: Host) -> None:
+    """A client for which no thread can be made is turned away: all others, and those who come later, are served."""
+    running.turns_away(alfa, "thread")
+
+
+@claim("robustness", *SERVERS, needs=["at_once"])
+def test_one_too_many(idle: Server, alfa: Host, port: int) -> None:
+    """A client too many for its descriptors stops nobody: all others, and those who come later, are served."""
+    idle.outlives_one_too_many(port, alfa)
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
@@ -410,15 +391,12 @@ def test_ctrl_c(running: Server, alfa: Host) -> None:
 
 
 @claim("interface", *SERVERS)
-def test_port_is_taken(idle: Server, server: Host) -> None:
+def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    taken = server.listen()
-    idle.start(taken.address[1], tty=False).expect_exit(1)
-    assert "Address already in use" in idle.program.stderr, f"on stderr it says {shown(idle.program.stderr.encode())}"
+    idle.says_port_is_taken()
 
 
 @claim("interface", *SERVERS)
 def test_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
-    for arguments in ([], ["0"], ["65536"], ["port"]):
-        idle.start(*arguments, tty=False).expect_exit(2, otherwise=f"with the arguments {arguments}")
+    idle.refuses_arguments()

@@ -11,13 +11,14 @@ static struct {
 } owed[FD_SETSIZE];             /* to each client, by descriptor */
 static fd_set reading, writing; /* whom we watch: a client is in one of the two */
 static int highest;             /* of all descriptors watched */
+static int too_high;            /* a descriptor that is only there to be refused */
 
 static void welcome(int listener)
 {
     int client = accept(listener, NULL, NULL);
     if (client == -1) {
         perror("accept"); /* it has left before we came to it */
-    } else if (client >= FD_SETSIZE) {
+    } else if (client >= too_high) {
         fprintf(stderr, "refused client : %d is too high for FD_SETSIZE\n", client);
         close(client);
     } else {
@@ -82,7 +83,8 @@ int main(int argc, char *argv[])
     /* One descriptor more than select can watch: on it a client too many is accepted, only to be refused. */
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = FD_SETSIZE + 1;
+    too_high = files.rlim_max > FD_SETSIZE ? FD_SETSIZE : (int)files.rlim_max - 1;
+    files.rlim_cur = (rlim_t)too_high + 1;
     if (setrlimit(RLIMIT_NOFILE, &files) == -1)
         fail("setrlimit");
 
