@@ -174,6 +174,24 @@ def test_creates(program: Subject) -> None:
     assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}"
 
 
+@claim("robustness", "standard_descriptors", needs=["lowest_free"])
+def test_none_left(program: Subject) -> None:
+    """Where `open` finds no free descriptor, none is printed for that file, and the status is another than 0."""
+    program.own_folder()
+    ran = program.start("notes", "more", tty=False, limits={"NOFILE": 4})
+    status = ran.wait()
+    shows_descriptor(program, "notes", 3)
+    assert "-1" not in ran.stdout, f"there is no descriptor for `more`, and {ran.last_words}"
+    assert status > 0, f"`more` could not be opened, and {ran.last_words}"
+
+
+@claim("interface", "standard_descriptors", needs=["lowest_free"])
+def test_names_the_call(program: Subject) -> None:
+    """It then says `open: Too many open files` on stderr, and exits with 1."""
+    program.own_folder()
+    program.names_the_call("open: Too many open files", "notes", "more", limits={"NOFILE": 4})
+
+
 @claim("lesson", "open_flags")
 def test_read_only(program: Subject) -> None:
     """O_RDONLY: `read` is allowed, `write` refused, and the file stays as it was."""
