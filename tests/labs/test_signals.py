@@ -152,7 +152,7 @@ def test_wakes(program: Subject) -> None:
     assert status >= 0, f"{program.called} {program.program.ending}"
 
 
-@claim("lesson", "alarm", needs=["wakes"])
+@claim("lesson", "alarm", needs=["handles_the_alarm"])
 def test_each_sleep_has_an_alarm(program: Subject) -> None:
     """For each sleep SIGALRM comes anew, by an alarm: stopped in two of them, the program has it pending."""
     alarm = program.start(settles=False, env={"LAB_PACE": "0.5"})
