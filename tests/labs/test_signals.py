@@ -294,11 +294,12 @@ def test_names_the_call(program: Subject) -> None:
 @claim("interface", "kill", needs=["sends"])
 def test_names(program: Subject) -> None:
     """A signal may be named, with or without `SIG`; kill exits with 0."""
-    for name in "TERM", "SIGTERM":
+    for name in "TERM", "SIGTERM", "KILL", "SIGUSR1", "HUP", "SIGALRM":
         victim = program.beside("sleep", "1000")
         program.start(victim.pid, name).expect_exit(0)
         status = victim.wait(otherwise=f"{name} was to be sent, and the process lives on")
-        assert status == -signal.SIGTERM, f"{name} was to be sent, and the process {victim.ending}"
+        wanted = signal.Signals[f"SIG{name.removeprefix('SIG')}"]
+        assert status == -wanted, f"{name} was to be sent, and the process {victim.ending}"
 
 
 @claim("interface", "kill", needs=["sends"])
