@@ -107,6 +107,18 @@ def test_numbers_of_ones_own(program: Subject) -> None:
         shows(program, in_bytes(bytes.fromhex(words)), words)
 
 
+@claim("robustness", "byte_order", needs=["numbers_of_ones_own"])
+def test_zero_bytes(program: Subject) -> None:
+    """Numbers with zero bytes are turned, too: 0x3400 into 0x34, 0x80000000 into 0x80, 1 into 0x100 or 0x1000000."""
+    for arguments, turned in (("0x3400", "0x80000000"), (0x34, 0x80)), (("1", "1"), (0x100, 0x1000000)):
+        ended(program, *arguments)
+        for number in turned:
+            shows(program, value(number), f"{number:#x}, of {' and '.join(arguments)},")
+        number = int(arguments[1], 0)
+        for data in number.to_bytes(4, "little"), number.to_bytes(4, "big"):
+            shows(program, in_bytes(data), data.hex(" "))
+
+
 @claim("lesson", "address_conversion")
 def test_address_as_number(program: Subject) -> None:
     """192.168.0.1 is 0x100a8c0 as a number of this host, and 0xc0a80001 in network order."""
@@ -129,6 +141,15 @@ def test_all_ones(program: Subject) -> None:
     ended(program, "255.255.255.255")
     shows(program, in_bytes(b"\xff\xff\xff\xff"), "ff ff ff ff")
     shows(program, re.escape("255.255.255.255"), "255.255.255.255")
+
+
+@claim("robustness", "address_conversion", needs=["address_as_number"])
+def test_other_forms(program: Subject) -> None:
+    """What `inet_aton` takes is an address: 192.168.1 and 0300.0250.0.1, whose numbers are octal, are 192.168.0.1."""
+    for address in "192.168.1", "0300.0250.0.1":
+        ended(program, address)
+        for pattern, what in (value(0xC0A80001), "0xc0a80001"), (r"(?<![\d.])192[.]168[.]0[.]1(?!\d)", "192.168.0.1"):
+            shows(program, pattern, f"{what}, of {address},")
 
 
 @claim("interface", "address_conversion")
@@ -157,6 +178,16 @@ def test_kernel_reads(program: Subject, alfa: Host) -> None:
     shows(program, rf"{address}\D+9090(?!\d)|(?<!\d)9090\D+{address}(?!\d)", f"{alfa.address} and 9090")
 
 
+@claim("robustness", "sockaddr", needs=["sockaddr_bytes", "kernel_reads"])
+def test_other_ports(program: Subject, alfa: Host) -> None:
+    """Of port 1 and of port 65535, too, the bytes are right, and the kernel reads that port."""
+    for port in 1, 65535:
+        ended(program, alfa.address, port)
+        wanted = b"\2\0" + port.to_bytes(2, "big") + socket.inet_aton(alfa.address) + bytes(8)
+        shows(program, in_bytes(wanted), wanted.hex(" "))
+        shows(program, rf"(?<![\d-]){port}(?!\d)", f"{port}, which the kernel reads,")
+
+
 @claim("interface", "sockaddr", needs=["kernel_reads"])
 def test_without_htons(program: Subject, alfa: Host) -> None:
     """With `--no-htons` the kernel reads port 33315 instead of 9090."""
@@ -183,6 +214,15 @@ def test_sends_four_bytes(program: Subject, alfa: Host) -> None:
     for arguments, wanted in (["0x12345678"], "12 34 56 78"), (["2309737967"], "89 ab cd ef"):
         came = sent(program, alfa, *arguments).hex(" ")
         assert came == wanted, f"of {arguments[0]}, {came} came on the wire, not {wanted}"
+
+
+@claim("robustness", "send_number", needs=["sends_four_bytes"])
+def test_always_four(program: Subject, alfa: Host) -> None:
+    """Any number is sent as four bytes: 0, 1, 0x3400 and 0x80000000, too."""
+    for number in "0", "1", "0x3400", "0x80000000":
+        came = sent(program, alfa, number).hex(" ")
+        wanted = int(number, 0).to_bytes(4, "big").hex(" ")
+        assert came == wanted, f"of {number}, {came or 'nothing'} came on the wire, not {wanted}"
 
 
 @claim("interface", "send_number", needs=["sends_four_bytes"])

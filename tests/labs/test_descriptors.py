@@ -174,6 +174,24 @@ def test_creates(program: Subject) -> None:
     assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}"
 
 
+@claim("robustness", "standard_descriptors", needs=["lowest_free"])
+def test_none_left(program: Subject) -> None:
+    """Where `open` finds no free descriptor, none is printed for that file, and the status is another than 0."""
+    program.own_folder()
+    ran = program.start("notes", "more", tty=False, limits={"NOFILE": 4})
+    status = ran.wait()
+    shows_descriptor(program, "notes", 3)
+    assert "-1" not in ran.stdout, f"there is no descriptor for `more`, and {ran.last_words}"
+    assert status > 0, f"`more` could not be opened, and {ran.last_words}"
+
+
+@claim("interface", "standard_descriptors", needs=["lowest_free"])
+def test_names_the_call(program: Subject) -> None:
+    """It then says `open: Too many open files` on stderr, and exits with 1."""
+    program.own_folder()
+    program.names_the_call("open: Too many open files", "notes", "more", limits={"NOFILE": 4})
+
+
 @claim("lesson", "open_flags")
 def test_read_only(program: Subject) -> None:
     """O_RDONLY: `read` is allowed, `write` refused, and the file stays as it was."""
@@ -238,6 +256,18 @@ def test_flags_are_bits(program: Subject) -> None:
     shows(program, r"(?<!\d)0*3102(?!\d)", "03102 (O_RDWR is given twice)")
 
 
+@claim("robustness", "open_flags", needs=["append", "truncate"])
+def test_any_order(program: Subject) -> None:
+    """The order of the flags means nothing: O_APPEND O_RDWR appends. O_APPEND alone is read-only: O_RDONLY is 0."""
+    for flags, wanted in (
+        (("O_APPEND", "O_RDWR"), "0123456789ABC"),
+        (("O_TRUNC", "O_WRONLY"), "ABC"),
+        (("O_APPEND",), "0123456789"),
+    ):
+        held = opened_with(program, *flags)
+        assert held == wanted, f"opened with {' '.join(flags)}, the file holds {held or 'nothing'} and not {wanted}"
+
+
 @claim("lesson", "permissions")
 def test_three_groups(program: Subject) -> None:
     """0754 is read in three groups: rwx of the owner, r-x of the group, r-- of the others."""
@@ -256,6 +286,26 @@ def test_special_bits(program: Subject) -> None:
     ended(program, "digits")
     shows(program, "---sr-s---", "---sr-s---")
     shows(program, "6150", "6150")
+
+
+@claim("robustness", "permissions", needs=["special_bits"])
+def test_capitals(program: Subject) -> None:
+    """A special bit without the x below it is a capital: 4644 is rwSr--r--, 1644 rw-r--r-T; 7777 is rwsrwsrwt."""
+    for mode, letters in ("4644", "rwSr--r--"), ("2604", "rw---Sr--"), ("1644", "rw-r--r-T"), ("7777", "rwsrwsrwt"):
+        lay(program)
+        program.beside("chmod", mode, "digits").expect_exit(0)
+        ended(program, "digits")
+        for word in letters, mode:
+            shows(program, word, f"{word}, of {mode},")
+
+
+@claim("robustness", "permissions", needs=["three_groups"])
+def test_link(program: Subject) -> None:
+    """Of a symbolic link, the permissions are those of the file that it leads to."""
+    lay(program)
+    program.beside("sh", "-c", "chmod 0754 digits && ln -sf digits link").expect_exit(0)
+    ended(program, "link")
+    shows(program, "rwxr-xr--", "rwxr-xr--")
 
 
 @claim("interface", "permissions", needs=["three_groups"])

@@ -113,6 +113,32 @@ def test_nothing_else(program: Subject) -> None:
     assert not longer, f"it printed more than was written: {longer[0] if longer else ''!r}"
 
 
+def failing(program: Subject) -> dict[str, dict[str, int]]:
+    """The limits under which a call of the program fails, by what it is to say then."""
+    return {
+        "pipe: Too many open files": {"NOFILE": 6 if program.role == "pipe_two" else 4},  # 6: one pipe, and no second
+        "fork: Resource temporarily unavailable": {"NPROC": 1},
+    }
+
+
+@claim("robustness", *PROGRAMS)
+def test_no_pipe(program: Subject) -> None:
+    """Where `pipe` or `fork` fails, it ends by itself, with a status other than 0."""
+    for words, limits in failing(program).items():
+        call = words.partition(":")[0]
+        ran = program.start(tty=False, limits=limits)
+        ran.close_stdin()
+        status = ran.wait(otherwise=f"{call} can't succeed here, and it goes on")
+        assert status > 0, f"{call} can't succeed here, and {ran.last_words}"
+
+
+@claim("interface", *PROGRAMS)
+def test_names_the_call(program: Subject) -> None:
+    """It then says `pipe: Too many open files`, or `fork: Resource temporarily unavailable`, and exits with 1."""
+    for words, limits in failing(program).items():
+        program.names_the_call(words, limits=limits)
+
+
 @claim("interface", "pipe_one", needs=["sees_the_end"])
 def test_keeps_its_write_end(program: Subject) -> None:
     """With `--keep-write-end` the parent prints the message and waits for ever: it could write itself."""

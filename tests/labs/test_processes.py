@@ -81,6 +81,7 @@ def test_orphan(alfa: Host) -> None:
 
 # -- claims -----------------------------------------------------------------------------------------------------
 
+PROGRAMS = ("fork_values", "zombie", "orphan", "wait_two", "wait_poll")
 LONG = 25.0  # seconds; with sleep() instead of LAB_PACE, the programs take up to 18
 OUTPUT = {
     "fork_values": [r"child proc\[13, 27\]", r"parent proc \[9, 23\]"],
@@ -213,6 +214,21 @@ def test_nothing_twice(program: Subject) -> None:
     assert not twice, f"this was printed twice: {twice}; what waits in a buffer is copied by fork"
 
 
+@claim("robustness", *PROGRAMS)
+def test_no_child(program: Subject) -> None:
+    """Where `fork` fails, it ends at once, with a status other than 0: it takes nothing for a child."""
+    ran = program.start(settles=False, tty=False, limits={"NPROC": 1})
+    left = ran.wait_for_processes(lambda found: all(p.state in "SZ" for p in found), "its end, or a sleep")
+    assert all(p.state == "Z" for p in left), "fork failed, and it goes on: it sleeps, or waits"
+    assert ran.wait() > 0, f"fork failed, and {ran.last_words}"
+
+
+@claim("interface", *PROGRAMS)
+def test_names_the_call(program: Subject) -> None:
+    """It then says `fork: Resource temporarily unavailable` on stderr, and exits with 1."""
+    program.names_the_call("fork: Resource temporarily unavailable", settles=False, limits={"NPROC": 1})
+
+
 @claim("interface", "zombie", needs=["stays_as_a_zombie"])
 def test_with_wait(program: Subject) -> None:
     """With `--wait` the parent waits for its child before it sleeps, and no zombie stays."""
@@ -256,7 +272,7 @@ def test_pace(program: Subject) -> None:
     ran.kill()  # the orphan
 
 
-@claim("interface", "fork_values", "zombie", "orphan", "wait_two", "wait_poll")
+@claim("interface", *PROGRAMS)
 def test_arguments(program: Subject) -> None:
     """With an argument that it doesn't know it exits with 2."""
     ran = program.start("what", settles=False, tty=False)

@@ -1,6 +1,7 @@
 """signals on a guest: handled, ignored, left to the default action, and merged into one while they are pending."""
 
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -88,6 +89,7 @@ def test_waiting_in_a_loop_leaves_none(bravo: Host) -> None:
 # -- claims -----------------------------------------------------------------------------------------------------
 
 LONG = 25.0  # seconds; with alarm() and sleep() instead of LAB_PACE, alarm takes 10
+ALARM = 4.0  # seconds; an alarm comes after 2
 LINES = {
     "alarm": (["wait...", "timeout~"] * 5, 0),
     "sigint_ignore": ([f"{count}: sleep and awake" for count in range(5, 0, -1)], 1),
@@ -148,6 +150,26 @@ def test_wakes(program: Subject) -> None:
     """Each sleep of 100 seconds is ended by SIGALRM, and at last the program ends by itself."""
     status = program.start(settles=False).wait(LONG, otherwise="SIGALRM does not end its sleep")
     assert status >= 0, f"{program.called} {program.program.ending}"
+
+
+@claim("lesson", "alarm", needs=["handles_the_alarm"])
+def test_each_sleep_has_an_alarm(program: Subject) -> None:
+    """For each sleep SIGALRM comes anew, by an alarm: stopped in two of them, the program has it pending."""
+    alarm = program.start(settles=False, env={"LAB_PACE": "0.5"})
+    wait_for_disposition(program, "SigCgt", signal.SIGALRM, "it has no handler for SIGALRM")
+    came = 0
+    for _ in range(3):  # one of them may stop it between two sleeps, when there is no alarm
+        program.host.driver.settle()
+        if came == 2 or alarm.status is not None:
+            break
+        alarm.stop()
+        with suppress(CheckFailed):
+            program.host.driver.wait_until(
+                lambda: signal.SIGALRM in program.signals("ShdPnd"), "SIGALRM", ALARM, "{}".format
+            )
+            came += 1
+        alarm.resume()
+    assert came == 2, f"it was stopped in three sleeps, and SIGALRM {'came once' if came else 'never came'}"
 
 
 @claim("lesson", "sigint_lives")
@@ -254,14 +276,30 @@ def test_sends(program: Subject) -> None:
         assert status == -which, f"signal {int(which)} was to be sent, and the process {victim.ending}"
 
 
+@claim("robustness", "reap")
+def test_no_child(program: Subject) -> None:
+    """Where `fork` fails, it ends at once, with a status other than 0: it waits for nobody."""
+    reap = program.start(settles=False, tty=False, limits={"NPROC": 1})
+    left = reap.wait_for_processes(lambda found: all(p.state in "SZ" for p in found), "its end, or a sleep")
+    assert all(p.state == "Z" for p in left), "fork failed, and it goes on: it sleeps, or waits"
+    assert reap.wait() > 0, f"fork failed, and {reap.last_words}"
+
+
+@claim("interface", "reap")
+def test_names_the_call(program: Subject) -> None:
+    """It then says `fork: Resource temporarily unavailable` on stderr, and exits with 1."""
+    program.names_the_call("fork: Resource temporarily unavailable", settles=False, limits={"NPROC": 1})
+
+
 @claim("interface", "kill", needs=["sends"])
 def test_names(program: Subject) -> None:
     """A signal may be named, with or without `SIG`; kill exits with 0."""
-    for name in "TERM", "SIGTERM":
+    for name in "TERM", "SIGTERM", "KILL", "SIGUSR1", "HUP", "SIGALRM":
         victim = program.beside("sleep", "1000")
         program.start(victim.pid, name).expect_exit(0)
         status = victim.wait(otherwise=f"{name} was to be sent, and the process lives on")
-        assert status == -signal.SIGTERM, f"{name} was to be sent, and the process {victim.ending}"
+        wanted = signal.Signals[f"SIG{name.removeprefix('SIG')}"]
+        assert status == -wanted, f"{name} was to be sent, and the process {victim.ending}"
 
 
 @claim("interface", "kill", needs=["sends"])

@@ -289,6 +289,14 @@ def test_long_line(running: Server, alfa: Host) -> None:
     answered(client, 70_000, "the answer to a line of 70000 bytes")
 
 
+@claim("robustness", "small_writes_server", needs=["sizes"])
+def test_zero_byte(running: Server, alfa: Host) -> None:
+    """A zero byte counts as any other, and doesn't end a line."""
+    client = greeted(running, alfa)
+    client.send(b"a\0b\n")
+    answered(client, 4, "the answer to a line of four bytes, of which the second one is zero")
+
+
 @claim("robustness", "small_writes_server", needs=["next_client"])
 def test_reset(running: Server, alfa: Host) -> None:
     """A client that breaks its connection in the middle of a line doesn't end the server."""
@@ -378,11 +386,16 @@ def test_one_write(client: Client) -> None:
     assert segments == [LINE], f"its segments were {in_one_line(segments)}"
 
 
-@claim("robustness", "small_writes_client", needs=["connects"])
+@claim("robustness", "small_writes_client", needs=["waits_until_ready"])
 def test_server_leaves(client: Client) -> None:
-    """A client whose server closes doesn't wait for it for ever."""
+    """A client whose server closes doesn't wait for it for ever: neither until it is ready, nor for the answer."""
     client.connect().end()
     client.program.wait(otherwise="the server has closed, and the client still waits for it to be ready")
+    peer = client.connect()
+    peer.send(b"ready\n")
+    peer.expect(LINE)
+    peer.end()
+    client.program.wait(otherwise="the server has closed, and the client still waits for its answer")
 
 
 @claim("interface", "small_writes_client", needs=["waits_for_the_answer"])

@@ -594,6 +594,29 @@ def test_signals(client: Client) -> None:
         gone(client, name)
 
 
+@claim("robustness", "chat_client", needs=["leaves"])
+def test_harms_nobody(client: Client, server: Host) -> None:
+    """Where `fork` fails, the chat client kills nobody: kill(-1, …) would be to all processes of its user."""
+    if client.source and not client.host.is_root:
+        pytest.skip("it would kill the driver's own processes here")
+    program = client.start(server.address, server.unused_port(), tty=False, limits={"NPROC": 1})
+    client.host.driver.settle()
+    bystander = client.beside("sleep", "1000")
+    program.close_stdin()
+    status = program.wait(otherwise="its input has ended")
+    assert status >= 0, f"fork failed, and {program.last_words}"
+    client.host.driver.settle()
+    assert bystander.status is None, f"fork failed, and another process of its user {bystander.ending}"
+
+
+@claim("interface", "chat_client")
+def test_no_child(client: Client, server: Host) -> None:
+    """It then says `fork: Resource temporarily unavailable` on stderr, and exits with 1."""
+    client.names_the_call(
+        "fork: Resource temporarily unavailable", server.address, server.unused_port(), limits={"NPROC": 1}
+    )
+
+
 def terminate(program: Program) -> None:
     program.signal(signal.SIGTERM)
 

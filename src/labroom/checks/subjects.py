@@ -153,17 +153,18 @@ class Subject:
                 raise
             raise CheckFailed(self.program.last_words) from None
 
-    def names_the_call(self, words: str, *arguments: object) -> None:
-        """Start it with arguments by which a call fails, and see it say so on stderr, and exit with 1.
+    def names_the_call(self, words: str, *arguments: object, **options: Any) -> None:
+        """Start it so that a call fails, by its arguments or its limits, and see it say so on stderr, and exit with 1.
 
         Args:
             words: as perror(3) has them: `bind: Address already in use`.
             arguments: the program's.
+            options: as `start` has them.
 
         Raises:
             CheckFailed: it does not.
         """
-        self.start(*arguments, tty=False).expect_exit(1)
+        self.start(*arguments, **{"tty": False, **options}).expect_exit(1)
         said = self.program.stderr
         if words not in said:
             raise CheckFailed(f"it should say {words!r} on stderr; it says {shown(said.encode())}")

@@ -30,8 +30,12 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &chld, &old);
 	for (int i = 0; i < 5; i++) {
 		siginfo_t info;
-		if (fork() == 0)
+		switch (fork()) {
+		case -1:
+			return 1;
+		case 0:
 			_exit(0);
+		}
 		waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
 	}
 	usleep(200000);

@@ -34,6 +34,10 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &chld, &before);
 	for (int i = 0; i < 5; i++) {
 		pid_t pid = fork();
+		if (pid == -1) {
+			printf("fork failed\n");
+			return 1;
+		}
 		if (pid == 0)
 			_exit(0);
 		waitid(P_PID, pid, &info, WEXITED | WNOWAIT);

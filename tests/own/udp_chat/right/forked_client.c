@@ -27,6 +27,10 @@ int main(int argc, char *argv[])
 	adr.sin_addr.s_addr = inet_addr(argv[1]);
 	adr.sin_port = htons(atoi(argv[2]));
 	pid = fork();
+	if (pid == -1) {
+		perror("fork() error");
+		exit(1);
+	}
 	if (pid == 0) {
 		while (1) {
 			len = recvfrom(sock, buf, BUF_SIZE - 1, 0, NULL, NULL);

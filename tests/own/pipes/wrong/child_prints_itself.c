@@ -1,0 +1,19 @@
+// as: pipe_one
+// fails: no_pipe
+// says: ended with status 0
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(void)
+{
+	int fds[2];
+
+	pipe(fds);
+	if (fork() == 0) {
+		printf("Who are you?\n");
+		return 0;
+	}
+	wait(NULL);
+	return 0;
+}
