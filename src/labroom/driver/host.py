@@ -399,6 +399,7 @@ class Host(PeerHost):
         env: Mapping[str, str] | None = None,
         directory: str | None = None,
         limits: Mapping[str, int] | None = None,
+        under: Sequence[str] = (),
     ) -> Program:
         """Start a program by name.
 
@@ -410,6 +411,7 @@ class Host(PeerHost):
             env: more environment variables.
             directory: where it runs instead.
             limits: by getrlimit(2), beyond those that it has by its launch.
+            under: a command that starts it in its turn, such as `strace`.
 
         Raises:
             CheckFailed: there is no such program.
@@ -418,7 +420,11 @@ class Host(PeerHost):
         launch = self.launch(program)
         self.driver.take_a_beat()
         return self.start_command(
-            [*(launch.argv if directory in (None, launch.directory) else launch.anywhere), *map(str, arguments)],
+            [
+                *under,
+                *(launch.argv if directory in (None, launch.directory) else launch.anywhere),
+                *map(str, arguments),
+            ],
             name=launch.name,
             directory=directory or launch.directory,
             env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **launch.env, **(env or {})},
