@@ -348,12 +348,6 @@ def test_no_thread_left(running: Server, alfa: Host) -> None:
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
-def test_one_too_many(idle: Server, alfa: Host, port: int) -> None:
-    """A client too many for its descriptors stops nobody: all others, and those who come later, are served."""
-    idle.outlives_one_too_many(port, alfa)
-
-
-@claim("robustness", *SERVERS, needs=["at_once"])
 def test_slow_reader(running: Server, alfa: Host, bravo: Host, driver: Driver) -> None:
     """A client that reads nothing stops nobody else, and has all that it sent when it reads at last."""
     slow = running.peer(alfa, receive_buffer=4096).wait_connected()

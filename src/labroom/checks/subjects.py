@@ -494,23 +494,6 @@ class Server(Subject):
                 b"still there?", f"no {what} could be made for a client: it is neither turned away nor served"
             )
 
-    def outlives_one_too_many(self, port: int, host: Host) -> None:
-        """Start it with few descriptors, and see that it goes on when there is none left for a client."""
-        self.serve(port, limits={"NOFILE": 16})
-        served: list[Peer] = []
-        while len(self.descriptors()) < 15 and len(served) < 15:  # the last one may be kept to refuse a client
-            served.append(self.connect(host))
-            served[-1].exchange(b"hello")
-        for _ in range(2):  # who waits in accept(2) already has a descriptor for one client
-            self.connect(host)
-        self.host.driver.settle()  # not until they are answered: a server may spin meanwhile
-        for client in served:
-            client.exchange(b"still there?", "no descriptor was left for another client")
-        for client in served:
-            client.close()
-        self.host.driver.settle()
-        self.still_serves(host, otherwise="there are descriptors again, and no client is served any more")
-
     def says_port_is_taken(self) -> None:
         """See it say why it can't have a port on which another one listens, and exit with 1."""
         self.start(self.host.listen().address[1], tty=False)

@@ -1,6 +1,6 @@
 // as: select_server
 // fails: at_once
-// says: of client 2of client 1
+// says: 'of client 2
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

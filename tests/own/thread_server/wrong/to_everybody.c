@@ -1,6 +1,6 @@
 // as: thread_server
 // fails: at_once
-// says: 'of client 2'
+// says: 'of client 2
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
