@@ -74,10 +74,31 @@ def write_into_its_pipe(program: Subject, text: str) -> None:
     program.beside("sh", "-c", f"printf %s '{text}' > /proc/{pid}/fd/{max(ends)}").expect_exit(0)
 
 
+def passages(program: Subject) -> set[tuple[int, int, int]]:
+    """Where bytes go from one of its processes to another: the pipe, the process that writes, the one that reads."""
+    used: dict[str, set[tuple[int, int]]] = {"read": set(), "write": set()}
+    for pid, lines in program.traced("read", "write").items():
+        for line in lines:
+            if found := re.match(r"(read|write)\(\d+<pipe:\[(\d+)\]>.* = [1-9]", line):
+                used[found[1]].add((int(found[2]), pid))
+    return {
+        (pipe, writer, reader)
+        for pipe, writer in used["write"]
+        for other, reader in used["read"]
+        if pipe == other and writer != reader
+    }
+
+
 @claim("lesson", "pipe_one")
 def test_message(program: Subject) -> None:
     """The parent prints what its child has written into the pipe."""
     program.start().expect_text("Who are you?", otherwise="the message was not printed")
+
+
+@claim("lesson", "pipe_one", needs=["message"])
+def test_through_a_pipe(program: Subject) -> None:
+    """The message goes through a pipe: the child writes to it, and the parent reads from it."""
+    assert passages(program), "no process has read from a pipe what another one has written"
 
 
 @claim("lesson", "pipe_one", needs=["message"])
@@ -100,6 +121,15 @@ def test_two_pipes(program: Subject) -> None:
     """Through two pipes, without any pause, the parent gets the question, then the child the answer, each time."""
     for _ in range(5):
         exchange(program)
+
+
+@claim("lesson", "pipe_two", needs=["two_pipes"])
+def test_each_its_own(program: Subject) -> None:
+    """The question goes through one pipe, and the answer through the other."""
+    found = passages(program)
+    pipes = [(pipe, other) for pipe, writer, reader in found for other, *back in found if back == [reader, writer]]
+    assert pipes, "no two processes have read what the other one has written to a pipe"
+    assert any(pipe != other for pipe, other in pipes), "question and answer went through the same pipe"
 
 
 @claim("robustness", *PROGRAMS)

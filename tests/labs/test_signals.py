@@ -1,5 +1,6 @@
 """signals on a guest: handled, ignored, left to the default action, and merged into one while they are pending."""
 
+import re
 import signal
 from contextlib import suppress
 
@@ -229,6 +230,20 @@ def test_default_kills(program: Subject) -> None:
     handlers = program.start(settles=False)
     status = handlers.wait(LONG)
     assert status == -signal.SIGUSR1, f"it {handlers.ending}, and was not killed by SIGUSR1"
+
+
+@claim("lesson", "handlers")
+def test_three_dispositions(program: Subject) -> None:
+    """SIGUSR1 comes under a handler, which goes on, then under `SIG_IGN`, then under the default action."""
+    _, lines = min(program.traced("rt_sigaction").items())
+    now, came = "SIG_DFL", []
+    for line in lines:
+        if found := re.match(r"rt_sigaction\(SIGUSR1, \{sa_handler=(\w+)", line):
+            now = "a handler" if found[1].startswith("0x") else found[1]
+        elif line.startswith("--- SIGUSR1"):
+            came.append(now)
+    wanted = ["a handler", "SIG_IGN", "SIG_DFL"]
+    assert [how for how in wanted if how in came] == wanted, f"SIGUSR1 came under {', then '.join(came) or 'none'}"
 
 
 @claim("lesson", "reap")

@@ -112,7 +112,11 @@ class Subject:
             if not self._moved:
                 self.folder = built.folder
             program = self.host.start_command(
-                [*(built.elsewhere if self._moved else built.argv), *map(str, arguments)],
+                [
+                    *options.pop("under", ()),
+                    *(built.elsewhere if self._moved else built.argv),
+                    *map(str, arguments),
+                ],
                 name=self.called.rpartition("/")[2],
                 directory=options.pop("directory", self.folder),
                 env={
@@ -190,6 +194,21 @@ class Subject:
         said = self.program.stderr
         if words not in said:
             raise CheckFailed(f"it should say {words!r} on stderr; it says {shown(said.encode())}")
+
+    def traced(self, *calls: str) -> dict[int, list[str]]:
+        """Run it to its end under strace(1); returns, by process, a line for each of these calls and for each signal.
+
+        Descriptors have the names of their files: `read(3<pipe:[4711]>, "Who are you?", 30) = 12`.
+        """
+        folder = self.own_folder()
+        trace = ["strace", "-ff", "-y", "-o", f"{folder}/trace", "-e", f"trace={','.join(calls)}"]
+        self.start(under=trace, settles=False).wait()
+        lines: dict[int, list[str]] = {}
+        found = self.host.run("sh", "-c", f"grep -H ^ {folder}/trace.*").stdout
+        for line in found.splitlines():
+            file, _, words = line.partition(":")
+            lines.setdefault(int(file.rpartition(".")[2]), []).append(words)
+        return lines
 
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""

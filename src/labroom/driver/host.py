@@ -400,6 +400,7 @@ class Host(PeerHost):
         env: Mapping[str, str] | None = None,
         directory: str | None = None,
         limits: Mapping[str, int] | None = None,
+        under: Sequence[str] = (),
     ) -> Program:
         """Start a program by name.
 
@@ -411,6 +412,7 @@ class Host(PeerHost):
             env: more environment variables.
             directory: where it runs instead.
             limits: as `start_command` has them.
+            under: a command that starts it in its turn, such as `strace`.
 
         Raises:
             CheckFailed: there is no such program.
@@ -422,7 +424,7 @@ class Host(PeerHost):
             file = posixpath.normpath(posixpath.join(launch.directory, file))
         self.driver.take_a_beat()
         return self.start_command(
-            [file, *options, *map(str, arguments)],
+            [*under, file, *options, *map(str, arguments)],
             name=launch.name,
             directory=directory or launch.directory,
             env={"LAB_PACE": str(self.driver.pace if pace is None else pace), **(env or {})},

@@ -1,6 +1,6 @@
 // as: pipe_one
-// fails: no_pipe
-// says: ended with status 0
+// fails: through_a_pipe
+// says: no process has read from a pipe
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
