@@ -344,9 +344,9 @@ class Agent:
         def in_child() -> None:
             if end is not None:
                 fcntl.ioctl(end, termios.TIOCSCTTY, 0)
-            for name, most in limits.items():
-                resource.setrlimit(getattr(resource, "RLIMIT_" + name), (most, most))
             become(user)
+            for name, most in limits.items():  # now, or execve(2) fails where the user has more processes already
+                resource.setrlimit(getattr(resource, "RLIMIT_" + name), (most, most))
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should the agent itself be killed; setuid(2) clears it
 
         others = {found["inode"] for found in sockets(WAITING)}
