@@ -28,7 +28,7 @@ def values(program: Program) -> dict[str, list[int]]:
 
 
 def write_line(server: Host, client: Host, port: int, *options: str) -> list[Packet]:
-    """Have the client send its line and close, while a capture runs on its guest; answers what that shows."""
+    """Have the client send its line and close, while a capture runs on its guest; returns what that shows."""
     with client.capture(f"tcp port {port}") as wire:
         small_writes_client = client.start("small_writes_client", server.address, port, *options)
         small_writes_client.expect("^Message from server : 10 bytes\n", otherwise="the ten bytes did not all arrive")
