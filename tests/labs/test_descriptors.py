@@ -9,7 +9,6 @@ import shlex
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.programs import argv
 from labroom.checks.subjects import Subject
 from labroom.driver import CheckFailed, Driver, Host, Program
 
@@ -60,7 +59,7 @@ def test_descriptor_flags_and_permissions(driver: Driver, alfa: Host) -> None:
 def test_the_kernel_returned_it(alfa: Host) -> None:
     """The kernel is asked to create and to read only, with mode 0644, and returns the descriptor that is printed."""
     file = f"{alfa.scratch}/notes"
-    traced = alfa.run("strace", "-e", "trace=openat,open", *argv(alfa, "standard_descriptors"), file)
+    traced = alfa.run("strace", "-e", "trace=openat,open", *alfa.launch("standard_descriptors").anywhere, file)
     assert traced.stdout.endswith(f"{file} 3\n"), f"the program printed {traced.stdout!r}"
     calls = [line for line in traced.stderr.splitlines() if file in line]
     assert len(calls) == 1, f"the file was opened {len(calls)} times: {calls}"
@@ -71,7 +70,7 @@ def test_the_kernel_returned_it(alfa: Host) -> None:
 
 def test_a_descriptor_in_use_is_passed_over(bravo: Host) -> None:
     """A process that is given descriptor 4 as well gets 3, then 5."""
-    program = shlex.join(argv(bravo, "standard_descriptors"))
+    program = shlex.join(bravo.launch("standard_descriptors").anywhere)
     given_four = bravo.run("sh", "-c", f"cd {bravo.scratch} && {program} a b 4</dev/null")
     assert given_four.stdout.splitlines()[3:] == ["a 3", "b 5"], f"with 4 in use: {given_four.stdout.splitlines()}"
 
@@ -91,7 +90,7 @@ def test_refused_to_its_owner(charlie: Host) -> None:
     refused = run(charlie, "open_flags", "secret", "O_WRONLY", status=1, otherwise="its owner could write ---sr-s---")
     assert refused.stderr == "open: Permission denied\n", f"writing was refused with {refused.stderr!r}"
 
-    superuser = charlie.run("sudo", *argv(charlie, "permissions"), f"{charlie.scratch}/secret")
+    superuser = charlie.run("sudo", *charlie.launch("permissions").anywhere, f"{charlie.scratch}/secret")
     assert superuser.status == 0, f"the superuser was refused as well: {superuser.stderr}"
 
     charlie.run("chmod", "u+rw", f"{charlie.scratch}/secret")

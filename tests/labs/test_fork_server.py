@@ -7,7 +7,6 @@ from contextlib import suppress
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.programs import argv
 from labroom.checks.subjects import Server
 from labroom.driver import CheckFailed, Driver, Host, Peer, Process, Program, shown
 
@@ -155,7 +154,7 @@ def test_zombies(server: Host, alfa: Host, bravo: Host, port: int, driver: Drive
 
 def test_client_left_open(server: Host, alfa: Host, bravo: Host, port: int) -> None:
     """If the parent leaves the clients' sockets open, no client reads to the end, and at last descriptors run out."""
-    command = shlex.join([*argv(server, "fork_server"), str(port), "--leave-client-open"])
+    command = shlex.join([*server.launch("fork_server").anywhere, str(port), "--leave-client-open"])
     at_most = "ulimit -n 6"  # 0 to 3 are in use, so there are 4 and 5
     fork_server = server.start_command(["sh", "-c", f"{at_most}; exec {command}"], name="fork_server")
     server.wait_for_listening(port)

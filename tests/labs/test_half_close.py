@@ -9,7 +9,6 @@ from contextlib import suppress
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.programs import argv
 from labroom.checks.subjects import Client, Server, Subject
 from labroom.driver import CheckFailed, Driver, Host, Packet, Peer, Program, difference, shown
 
@@ -50,7 +49,7 @@ def test_thanks_after_the_end(driver: Driver, server: Host, alfa: Host, port: in
     driver.note(f"What the client sent after it:  {thanks}")
     assert packets.index(fin) < packets.index(thanks), "the client's thanks were on the wire before the server's FIN"
     assert not first(packets, server, "RST"), "the server answered RST: its end was closed when the thanks came"
-    source = server.read_file(argv(server, "file_server")[0])
+    source = server.read_file(server.launch("file_server").anywhere[0])
     assert alfa.read_file(f"{alfa.scratch}/receive.dat") == source, "receive.dat is not the server's own source"
 
 
@@ -118,7 +117,7 @@ def test_close(driver: Driver, server: Host, charlie: Host, port: int) -> None:
 def test_nothing(driver: Driver, server: Host, alfa: Host, port: int) -> None:
     """With neither shutdown nor close both wait for ever, the client for the end of the file, the server for thanks."""
     file_server = start_server(server, port, "--end", "nothing")
-    source = server.read_file(argv(server, "file_server")[0])
+    source = server.read_file(server.launch("file_server").anywhere[0])
     alfa.write_file(f"{alfa.scratch}/receive.dat", b"")
     client = start_client(alfa, server, port)
     with client.silence("the client came to the end of the file, although the server did not say that it is complete"):

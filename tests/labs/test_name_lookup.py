@@ -11,7 +11,6 @@ import dpkt
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.programs import argv
 from labroom.checks.subjects import Subject
 from labroom.driver import Completed, Driver, Host, Packet, Program
 
@@ -57,7 +56,7 @@ def look_up(host: Host, program: str, argument: str, status: int = 0) -> Program
 def with_own_file(host: Host, file: str, content: str, program: str, argument: str) -> Completed:
     """Run a program that finds this in a file of /etc (mount_namespaces(7)); the guest's own file stays as it is."""
     host.write_file(f"{host.scratch}/file", f"{content}\n".encode())
-    command = shlex.join([*argv(host, program), argument])
+    command = shlex.join([*host.launch(program).anywhere, argument])
     return host.run("sudo", "unshare", "--mount", "sh", "-c", f"mount --bind {host.scratch}/file {file} && {command}")
 
 
@@ -139,7 +138,7 @@ def test_reverse(server: Host, alfa: Host, bravo: Host, charlie: Host, domain: s
 def test_output_that_fails(alfa: Host) -> None:
     """Where the answer can't be written, that is said, and the status is 1."""
     for program, argument in ("host_by_name", alfa.run("hostname").stdout.strip()), ("name_by_address", alfa.address):
-        command = shlex.join([*argv(alfa, program), argument])
+        command = shlex.join([*alfa.launch(program).anywhere, argument])
         failed = alfa.run("sh", "-c", f"exec {command} >/dev/full")
         assert (failed.status, failed.stderr) == (1, "write: No space left on device\n"), (
             f"{program} ended with status {failed.status} and said {failed.stderr!r}"

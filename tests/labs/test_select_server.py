@@ -9,7 +9,6 @@ from contextlib import suppress
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.programs import argv
 from labroom.checks.subjects import Server, Subject
 from labroom.driver import CheckFailed, Driver, Host, Peer, Program
 
@@ -118,7 +117,7 @@ def test_turns(server: Host, alfa: Host, bravo: Host, port: int, program: str) -
 def test_high_descriptors(server: Host, alfa: Host, port: int, program: str) -> None:
     """With select, descriptors from FD_SETSIZE (1024) on are refused; the others have the limit of open files only."""
     echo_server = server.start_command(
-        ["bash", "-c", HIGH_DESCRIPTORS, "bash", *argv(server, program), str(port)], name=program
+        ["bash", "-c", HIGH_DESCRIPTORS, "bash", *server.launch(program).anywhere, str(port)], name=program
     )
     server.wait_for_listening(port)
     crowd = alfa.start_command(["python3", "-c", CROWD, server.address, str(port)], name="crowd")

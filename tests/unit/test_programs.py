@@ -37,8 +37,8 @@ def test_ours_are_in_the_folders_of_the_labs(alfa: Host) -> None:
 
 
 def test_a_program_as_words_for_another_command(alfa: Host, sshd: Sshd) -> None:
-    assert programs.argv(alfa, "echo_server") == ["/opt/labs/tcp_echo/echo_server.py"]
-    assert programs.argv(alfa, "../tcp_close/closing_client") == ["/opt/labs/tcp_close/closing_client.py"]
+    assert alfa.launch("echo_server").anywhere == ("/opt/labs/tcp_echo/echo_server.py",)
+    assert alfa.launch("../tcp_close/closing_client").anywhere == ("/opt/labs/tcp_close/closing_client.py",)
     hers = Launch(("python3", "main.py"), "/home/her/work", "main.py")
     assert hers.anywhere == ("python3", "/home/her/work/main.py")
 

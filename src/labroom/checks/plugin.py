@@ -60,6 +60,7 @@ class Setting:
 SETTING = pytest.StashKey[Setting]()
 _CHECK = pytest.StashKey[Check]()
 _LEDGER = pytest.StashKey[Ledger]()
+_SUBMISSION = pytest.StashKey[Submission]()
 
 
 # -- where the checks run ---------------------------------------------------------------------------------------
@@ -237,9 +238,10 @@ def port(server: Host) -> int:
 
 
 @pytest.fixture(scope="session")
-def submission_of_session(setting: Setting) -> Submission:
+def submission_of_session(request: pytest.FixtureRequest, setting: Setting) -> Submission:
     """A person's own programs."""
-    return Submission(setting.chosen.own)
+    submission = request.config.stash[_SUBMISSION] = Submission(setting.chosen.own)
+    return submission
 
 
 @pytest.fixture
@@ -364,8 +366,7 @@ def pytest_runtest_makereport(
         check.judge(call.excinfo.value, driver if isinstance(driver, Driver) else None, asked.hint if asked else "")
         if check.program.endswith(SANITIZED) and not isinstance(call.excinfo.value, Finding | LabroomError):
             check.verdict, check.late, check.words = "skipped", False, "judged without sanitizers"
-        submission = getattr(item, "funcargs", {}).get("submission")
-        if isinstance(submission, Submission):
+        if check.file and (submission := item.config.stash.get(_SUBMISSION, None)):
             check.words = submission.without_folders(check.words)
             check.transcript = [replace(e, text=submission.without_folders(e.text)) for e in check.transcript]
             check.processes = {

@@ -95,8 +95,3 @@ def _compile(host: Host, sources: Mapping[str, bytes], binary: str) -> None:
 def _ask(host: Host, script: str, *arguments: str) -> Program:
     """Run a shell script on a host that is not part of what the check shows."""
     return host.start_command(["sh", "-c", script, *arguments], name="compilation", quiet=True)
-
-
-def argv(host: Host, name: str) -> list[str]:
-    """A program as the words of a command that works in any folder: for a shell, strace or sudo to run."""
-    return list(host.launch(name).anywhere)

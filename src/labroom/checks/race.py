@@ -17,8 +17,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from labroom.checks.programs import argv
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -147,7 +145,7 @@ def run(
 def _start(server: Host, design: str, port: int) -> Program:
     """Start a server; what it prints is thrown away on its host, for it would be more than the load itself."""
     program, *options = DESIGNS[design]
-    command = shlex.join([*argv(server, program), str(port), *options])
+    command = shlex.join([*server.launch(program).anywhere, str(port), *options])
     started = server.start_command(["sh", "-c", f"exec {command} >/dev/null"], name=f"{design}_server")
     server.wait_for_listening(port)
     return started
