@@ -8,6 +8,7 @@ LabroomError
 AssertionError
 └── CheckFailed      1  a lab did not do what it should; no error of labroom's, so `labroom check` goes on
     └── WaitFailed  what was waited for did not come: looked at twice (labroom.checks.plugin)
+        └── Settled  and never will
 """
 
 
@@ -51,12 +52,25 @@ class CheckFailed(AssertionError):
 
 
 class WaitFailed(CheckFailed):
-    """What a lab should do did not come in time, or the lab has settled without it."""
+    """What a lab should do did not come in time."""
 
 
-def is_late(error: BaseException | None) -> bool:
-    """Whether a check failed since something did not come, and not by what was seen."""
-    return error is not None and (isinstance(error, WaitFailed) or is_late(error.__cause__))
+class Settled(WaitFailed):
+    """It will never come: all programs of the lab wait for ever, and nothing is on its way to them."""
+
+
+def is_late(error: BaseException | None, *, settled: bool) -> bool:
+    """Whether a check failed since something did not come, and not by what was seen.
+
+    Args:
+        error: what ended the check.
+        settled: whether that includes what will never come.
+    """
+    if error is None:
+        return False
+    return (isinstance(error, WaitFailed) and (settled or not isinstance(error, Settled))) or is_late(
+        error.__cause__, settled=settled
+    )
 
 
 # What the system says of a file or a process that it was told: it isn't there, or isn't what it should be (errno(3)).

@@ -101,6 +101,9 @@ def test_what_is_wrong_is_said_as_soon_as_it_is_certain(alfa: Host, port: int, d
 def test_nobody_listens(alfa: Host, port: int) -> None:
     with pytest.raises(CheckFailed, match="alfa's client can't connect: nobody listens there"):
         alfa.peer("127.0.0.1", port).wait_connected()
+    alfa.ping()
+    refused = [event for event in alfa.driver.transcript if "refused" in event.text]
+    assert len(refused) == 1, "it tries again and again"
 
 
 def test_a_program_that_still_runs_is_waited_for(alfa: Host, port: int) -> None:

@@ -60,7 +60,8 @@ class Check:
         file: a person's own program: its file; empty for ours.
         build: the command by which a person builds that; empty if it is run as it is.
         left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
-        late: it failed since something did not come, and not by what was seen.
+        late: it failed since something did not come, and not by what was seen: it has to be looked at twice; but not where
+            that will never come, and the check counts for nothing.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Check:
             self.verdict = "skipped"
             return
         self.verdict = "failed" if isinstance(error, AssertionError | pytest.fail.Exception) else "fault"
-        self.late = self.verdict == "failed" and is_late(error)
+        self.late = self.verdict == "failed" and is_late(error, settled=self.counts)
         self.remedy = getattr(error, "remedy", "")
         if self.verdict == "failed":
             self.hint = own or hints.hint(self.words, hint)

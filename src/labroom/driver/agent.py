@@ -147,7 +147,7 @@ class Peer:
         self.name = name
         self.socket = own
         self.to = to  # where it is to connect
-        self.state = state  # connecting, listening, open, datagrams
+        self.state = state  # connecting, listening, open, datagrams, failed
         self.unsent = b""
         self.shutting = False  # its direction is to end once that is sent
         self.reading = True
@@ -640,7 +640,7 @@ class Agent:
         except BlockingIOError:
             self.watch(peer)
         except OSError as error:
-            peer.unsent, peer.reading = b"", False
+            peer.state, peer.unsent, peer.reading = "failed", b"", False
             self.watch(peer)
             self.tell_of_peer(peer, "error", errno.errorcode.get(error.errno or 0, ""))
 

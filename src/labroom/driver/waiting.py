@@ -32,7 +32,7 @@ from labroom.driver.values import (
     Event,
     slowness,
 )
-from labroom.errors import CheckFailed, RoomFault, WaitFailed
+from labroom.errors import CheckFailed, RoomFault, Settled, WaitFailed
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class Shared:
                 all of them wait for ever themselves, and nothing is on its way to them (`idle`).
 
         Raises:
-            WaitFailed: the deadline was missed and all hosts in use answer, or nothing is going to happen any more.
+            WaitFailed: the deadline was missed and all hosts in use answer; `Settled`: nothing will happen any more.
             CheckFailed: `look` or a condition raises it.
             RoomFault: a host in use does not answer, or the machine is overloaded.
         """
@@ -184,11 +184,11 @@ class Shared:
             for check in (*self.conditions, *(host.check for host in self.hosts_in_use)):
                 check()
             waited = time.monotonic() - began
-            if by_programs and waited > IDLE_SECONDS:
+            if by_programs and waited > IDLE_SECONDS / 4:
                 idle_since = self._still_idle(idle_since, seen)
                 if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
                     self.waiting = ""
-                    raise WaitFailed(missed(f", and that will not change: {idle_since[2]}"))
+                    raise Settled(missed(f", and that will not change: {idle_since[2]}"))
             with self.changed:
                 left = began + patience + stalled - time.monotonic()
                 # What takes longer is looked at less often.
