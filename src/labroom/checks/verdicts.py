@@ -60,7 +60,7 @@ class Check:
         file: a person's own program: its file; empty for ours.
         build: the command by which a person builds that; empty if it is run as it is.
         left_behind: per host, command lines of processes that outlived the program they came from; they were killed.
-        late: it failed since something did not come, and not by what was seen: it has to be looked at twice; but not where
+        late: it failed since something did not come, and not by what was seen, and has to be looked at twice; not where
             that will never come, and the check counts for nothing.
     """
 
