@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from labroom.checks import servers
 from labroom.checks.claims import claim
 from labroom.checks.subjects import Server
 from labroom.driver import CheckFailed, Driver, Host, Peer, Process, Program, shown
@@ -400,26 +401,26 @@ def test_listens(running: Server) -> None:
 @claim("lesson", *SERVERS, needs=["listens"])
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
-    running.answers(alfa)
+    servers.answers(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
-    running.returns_every_byte(alfa)
+    servers.returns_every_byte(running, alfa)
 
 
 @claim("lesson", "fork_server", needs=["answers"])
 def test_any_length(running: Server, alfa: Host) -> None:
     """A message of any length comes back whole."""
-    running.returns_any_length(alfa)
+    servers.returns_any_length(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
-    running.serves_at_once(clients, "while other clients were connected")
+    servers.serves_at_once(running, clients, "while other clients were connected")
 
 
 @claim("lesson", *SERVERS, needs=["at_once"])
@@ -458,13 +459,13 @@ def test_a_child_that_dies(running: Server, alfa: Host, bravo: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_closes(running: Server, alfa: Host) -> None:
     """When a client closes, the server's end is closed too: by the child, and by the parent before."""
-    running.closes_its_end(alfa, otherwise="a process of the server has its socket open yet")
+    servers.closes_its_end(running, alfa, otherwise="a process of the server has its socket open yet")
 
 
 @claim("lesson", *SERVERS, needs=["closes"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """The parent closes each client's socket: it has no more descriptors when clients have left than before."""
-    running.closes_descriptors(alfa)
+    servers.closes_descriptors(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["a_child_for_each", "closes"])
@@ -533,7 +534,7 @@ def test_reset(running: Server, alfa: Host) -> None:
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_half_a_message(running: Server, alfa: Host) -> None:
     """A client that leaves without a word, or in the midst of a line, stops nobody."""
-    running.outlives_leaving(alfa)
+    servers.outlives_leaving(running, alfa)
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
@@ -541,14 +542,14 @@ def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that has reset its connection before it was accepted stops nobody."""
     staying = running.connect(bravo)
     staying.exchange(b"hello")
-    running.reset_before_accept(alfa)
+    servers.reset_before_accept(running, alfa)
     staying.exchange(b"still there?", "after another client was gone before it was accepted")
 
 
 @claim("robustness", *SERVERS, needs=["a_child_for_each"])
 def test_no_process_left(running: Server, alfa: Host) -> None:
     """A client for which `fork` fails is turned away: all others, and those who come later, are served."""
-    running.turns_away(alfa, "process")
+    servers.turns_away(running, alfa, "process")
 
 
 @claim("robustness", *SERVERS, needs=["at_once"])
@@ -731,16 +732,16 @@ def test_sigint(running: Server, alfa: Host) -> None:
 @claim("interface", *SERVERS)
 def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    idle.says_port_is_taken()
+    servers.says_port_is_taken(idle)
 
 
 @claim("interface", *SERVERS, needs=["answers"])
 def test_no_descriptor_left(idle: Server, alfa: Host, port: int) -> None:
     """Where no descriptor is left, a server says `accept: Too many open files` on stderr and exits with 1."""
-    idle.says_no_descriptor_is_left(port, alfa)
+    servers.says_no_descriptor_is_left(idle, port, alfa)
 
 
 @claim("interface", *SERVERS)
 def test_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
-    idle.refuses_arguments()
+    servers.refuses_arguments(idle)

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from labroom.checks import servers
 from labroom.checks.claims import claim
 from labroom.checks.subjects import Server, Subject
 from labroom.driver import CheckFailed, Driver, Host, Peer, Program
@@ -145,26 +146,26 @@ def test_listens(running: Server) -> None:
 @claim("lesson", *SERVERS, needs=["listens"])
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
-    running.answers(alfa)
+    servers.answers(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
-    running.returns_every_byte(alfa)
+    servers.returns_every_byte(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_any_length(running: Server, alfa: Host) -> None:
     """A message of any length comes back whole."""
-    running.returns_any_length(alfa)
+    servers.returns_any_length(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
-    running.serves_at_once(clients, "while other clients were connected")
+    servers.serves_at_once(running, clients, "while other clients were connected")
 
 
 @claim("lesson", *SERVERS, needs=["at_once"])
@@ -181,31 +182,31 @@ def test_one_process(running: Server, alfa: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_closes(running: Server, alfa: Host) -> None:
     """When a client closes, the server closes its end too."""
-    running.closes_its_end(alfa)
+    servers.closes_its_end(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["closes"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """It closes each client's socket: when clients have left, it has no more descriptors than before."""
-    running.closes_descriptors(alfa)
+    servers.closes_descriptors(running, alfa)
 
 
 @claim("robustness", "select_server", needs=["at_once"])
 def test_twelve(running: Server, alfa: Host) -> None:
     """Twelve clients are served at once, and a new one when all have left."""
-    running.serves_twelve(alfa)
+    servers.serves_twelve(running, alfa)
 
 
 @claim("robustness", "select_server", needs=["at_once"])
 def test_reset(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that resets its connection ends neither the server nor another client's connection."""
-    running.outlives_resets(alfa, bravo)
+    servers.outlives_resets(running, alfa, bravo)
 
 
 @claim("robustness", "select_server", needs=["at_once"])
 def test_half_a_message(running: Server, alfa: Host) -> None:
     """A client that leaves without a word, or in the midst of a line, stops nobody."""
-    running.outlives_leaving(alfa)
+    servers.outlives_leaving(running, alfa)
 
 
 @claim("robustness", "select_server", needs=["at_once"])
@@ -213,7 +214,7 @@ def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that has reset its connection before it was accepted stops nobody."""
     staying = running.connect(bravo)
     staying.exchange(b"hello")
-    running.reset_before_accept(alfa)
+    servers.reset_before_accept(running, alfa)
     staying.exchange(b"still there?", "after another client was gone before it was accepted")
 
 
@@ -280,13 +281,13 @@ def test_ctrl_c(running: Server) -> None:
 @claim("interface", "select_server")
 def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    idle.says_port_is_taken()
+    servers.says_port_is_taken(idle)
 
 
 @claim("interface", "select_server")
 def test_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
-    idle.refuses_arguments()
+    servers.refuses_arguments(idle)
 
 
 # -- claims: select_stdin ---------------------------------------------------------------------------------------

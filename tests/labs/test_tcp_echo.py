@@ -2,6 +2,7 @@
 
 import pytest
 
+from labroom.checks import servers
 from labroom.checks.claims import claim
 from labroom.checks.subjects import Client, Server
 from labroom.driver import Driver, Host, Peer, Program, difference, shown
@@ -112,19 +113,19 @@ def test_listens(running: Server) -> None:
 )
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
-    running.answers(alfa)
+    servers.answers(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
-    running.returns_every_byte(alfa)
+    servers.returns_every_byte(running, alfa)
 
 
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_any_length(running: Server, alfa: Host) -> None:
     """A message of any length comes back whole."""
-    running.returns_any_length(alfa)
+    servers.returns_any_length(running, alfa)
 
 
 @claim(
@@ -143,7 +144,7 @@ def test_pieces(running: Server, alfa: Host, server: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_closes(running: Server, alfa: Host) -> None:
     """When its client closes, the server closes its end too."""
-    running.closes_its_end(alfa)
+    servers.closes_its_end(running, alfa)
 
 
 @claim(
@@ -193,7 +194,7 @@ def test_one_at_a_time(running: Server, alfa: Host, bravo: Host) -> None:
 @claim("lesson", "iterative_server", needs=["for_ever"])
 def test_closes_descriptors(running: Server, alfa: Host) -> None:
     """The iterative server closes each client's socket: it has no more descriptors after twelve clients than before."""
-    running.closes_descriptors(alfa, 12)
+    servers.closes_descriptors(running, alfa, 12)
 
 
 @claim(
@@ -224,7 +225,7 @@ def test_without_a_word(running: Server, alfa: Host) -> None:
 @claim("robustness", "iterative_server", needs=["next_client"])
 def test_gone_before(running: Server, alfa: Host) -> None:
     """A client that has reset its connection before it was accepted stops nobody."""
-    running.reset_before_accept(alfa)
+    servers.reset_before_accept(running, alfa)
 
 
 @claim(
@@ -294,19 +295,19 @@ def test_ctrl_c(running: Server) -> None:
 @claim("interface", *SERVERS, needs=["listens"])
 def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    idle.says_port_is_taken()
+    servers.says_port_is_taken(idle)
 
 
 @claim("interface", "iterative_server", needs=["next_client"])
 def test_no_descriptor_left(idle: Server, alfa: Host, port: int) -> None:
     """Where no descriptor is left, a server says `accept: Too many open files` on stderr and exits with 1."""
-    idle.says_no_descriptor_is_left(port, alfa)
+    servers.says_no_descriptor_is_left(idle, port, alfa)
 
 
 @claim("interface", *SERVERS)
 def test_server_s_arguments(idle: Server) -> None:
     """Without a port, or with one that is none, a server exits with 2."""
-    idle.refuses_arguments()
+    servers.refuses_arguments(idle)
 
 
 # -- claims: clients --------------------------------------------------------------------------------------------
