@@ -154,7 +154,7 @@ def _write_inventory(pcs: LabRoom) -> None:
         f"    ansible_ssh_private_key_file: {pcs.key}\n"
         '    ansible_ssh_common_args: -o UserKnownHostsFile="{{ inventory_dir }}/known_hosts"\n'
         # Of the toolchain what the labs of these tests need, for speed.
-        "    toolchain_packages: [gcc, iproute2, libc6-dev, procps, tcpdump]",
+        "    toolchain_packages: [gcc, iproute2, libc6-dev, procps, strace, tcpdump]",
         "~/.ssh/id_ed25519.pub": f"{pcs.key}.pub",
         "# ssh_server_password_authentication": "ssh_server_password_authentication",
         "# student_account_password_hash": "student_account_password_hash",
