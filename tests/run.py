@@ -48,7 +48,8 @@ class Suite:
         name: what it is called on the command line.
         steps: its commands.
         after: the suites that must have passed before, of those that run.
-        last: a command that ends what the steps may have left up, whatever became of them.
+        last: a command that ends what the steps have left up, whatever became of them.
+        after_failure: a command that ends what only steps that failed, or were interrupted, leave up.
         packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
         at_once: how many of its steps run at a time.
         by_default: whether it runs where no suite is named.
@@ -59,6 +60,7 @@ class Suite:
     steps: tuple[Step, ...]
     after: tuple[str, ...] = ()
     last: Step = ()
+    after_failure: Step = ()
     packages: tuple[str, ...] = ()
     at_once: int = 1
     by_default: bool = True
@@ -107,6 +109,7 @@ def suites() -> list[Suite]:
             "molecule",
             tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),
             after=("docker",),
+            after_failure=(_tool("molecule"), "destroy", "--all"),
             at_once=2,
         ),
         Suite(
@@ -186,6 +189,8 @@ class Run:
                 done = [step for step in pool.map(lambda step: self._step(suite, step), suite.steps) if step]
             if suite.last and done:
                 self._run(suite, suite.last)
+            if suite.after_failure and any(step.status for step in done):
+                self._run(suite, suite.after_failure)
             self._judge(suite, done, self._elapsed() - began)
         finally:
             self._over[suite.name].set()

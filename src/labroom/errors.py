@@ -68,9 +68,8 @@ def is_late(error: BaseException | None, *, settled: bool) -> bool:
     """
     if error is None:
         return False
-    return (isinstance(error, WaitFailed) and (settled or not isinstance(error, Settled))) or is_late(
-        error.__cause__, settled=settled
-    )
+    late = isinstance(error, WaitFailed) and (settled or not isinstance(error, Settled))
+    return late or is_late(error.__cause__, settled=settled)
 
 
 # What the system says of a file or a process that it was told: it isn't there, or isn't what it should be (errno(3)).

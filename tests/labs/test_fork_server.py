@@ -8,7 +8,7 @@ import pytest
 
 from labroom.checks import servers
 from labroom.checks.claims import claim
-from labroom.checks.subjects import Server
+from labroom.checks.servers import Server
 from labroom.driver import CheckFailed, Driver, Host, Peer, Process, Program, shown
 
 WRITE = ("1", "64")  # the number of the system call, on x86-64 and on arm64
@@ -540,10 +540,7 @@ def test_half_a_message(running: Server, alfa: Host) -> None:
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that has reset its connection before it was accepted stops nobody."""
-    staying = running.connect(bravo)
-    staying.exchange(b"hello")
-    servers.reset_before_accept(running, alfa)
-    staying.exchange(b"still there?", "after another client was gone before it was accepted")
+    servers.outlives_early_reset(running, alfa, bravo)
 
 
 @claim("robustness", *SERVERS, needs=["a_child_for_each"])
@@ -732,7 +729,7 @@ def test_sigint(running: Server, alfa: Host) -> None:
 @claim("interface", *SERVERS)
 def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    servers.says_port_is_taken(idle)
+    idle.names_the_call("Address already in use", idle.host.listen().address[1])
 
 
 @claim("interface", *SERVERS, needs=["answers"])

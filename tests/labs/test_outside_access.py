@@ -5,7 +5,9 @@ import re
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.subjects import Client, Server, Subject
+from labroom.checks.clients import Client
+from labroom.checks.servers import Server
+from labroom.checks.subjects import Subject
 from labroom.driver import Driver, Host, Peer, Program
 
 FORWARDED, NOT_FORWARDED = 18080, 18081

@@ -217,10 +217,7 @@ def test_nothing_twice(program: Subject) -> None:
 @claim("robustness", *PROGRAMS)
 def test_no_child(program: Subject) -> None:
     """Where `fork` fails, it ends at once, with a status other than 0: it takes nothing for a child."""
-    ran = program.start(settles=False, tty=False, limits={"NPROC": 1})
-    left = ran.wait_for_processes(lambda found: all(p.state in "SZ" for p in found), "its end, or a sleep")
-    assert all(p.state == "Z" for p in left), "fork failed, and it goes on: it sleeps, or waits"
-    assert ran.wait() > 0, f"fork failed, and {ran.last_words}"
+    program.gives_up_without_fork()
 
 
 @claim("interface", *PROGRAMS)

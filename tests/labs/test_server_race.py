@@ -16,7 +16,7 @@ import pytest
 
 from labroom.checks import race
 from labroom.checks.claims import claim
-from labroom.checks.subjects import Client
+from labroom.checks.clients import Client
 from labroom.driver import CheckFailed, Driver, Host, Peer, shown
 
 # Clients that every concurrent design answers in time. Of more, some may be too late: a fork server has to
@@ -238,9 +238,7 @@ def test_one_line(client: Client) -> None:
 @claim("interface", "load_client")
 def test_refused(client: Client, server: Host) -> None:
     """Where nobody listens, it says `connect: Connection refused` on stderr and exits with 1."""
-    client.start(server.address, server.unused_port(), tty=False).expect_exit(1)
-    said = shown(client.program.stderr.encode())
-    assert "connect: Connection refused" in client.program.stderr, f"on stderr it says {said}"
+    client.names_the_call("connect: Connection refused", server.address, server.unused_port())
 
 
 @claim("interface", "load_client")

@@ -294,10 +294,7 @@ def test_sends(program: Subject) -> None:
 @claim("robustness", "reap")
 def test_no_child(program: Subject) -> None:
     """Where `fork` fails, it ends at once, with a status other than 0: it waits for nobody."""
-    reap = program.start(settles=False, tty=False, limits={"NPROC": 1})
-    left = reap.wait_for_processes(lambda found: all(p.state in "SZ" for p in found), "its end, or a sleep")
-    assert all(p.state == "Z" for p in left), "fork failed, and it goes on: it sleeps, or waits"
-    assert reap.wait() > 0, f"fork failed, and {reap.last_words}"
+    program.gives_up_without_fork()
 
 
 @claim("interface", "reap")

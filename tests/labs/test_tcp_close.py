@@ -6,7 +6,9 @@ from contextlib import suppress
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.subjects import Client, Server, Subject
+from labroom.checks.clients import Client
+from labroom.checks.servers import Server
+from labroom.checks.subjects import Subject
 from labroom.driver import Capture, CheckFailed, Driver, Host, Packet, Peer, Program, Socket, shown
 
 

@@ -3,7 +3,9 @@
 import pytest
 
 from labroom.checks.claims import claim
-from labroom.checks.subjects import Client, Server, Subject
+from labroom.checks.clients import Client
+from labroom.checks.servers import Server
+from labroom.checks.subjects import Subject
 from labroom.driver import CheckFailed, Driver, Host, Packet, Peer, Program, difference, shown
 
 MESSAGE = "Message from server : Hello World~\n"
@@ -162,9 +164,7 @@ def test_ends(running: Server, alfa: Host) -> None:
 def test_no_reuse_address(running: Server, alfa: Host, server: Host) -> None:
     """With `--no-reuse-address` it leaves SO_REUSEADDR unset: `bind: Address already in use`, status 1."""
     leave_in_time_wait(running, alfa, server)
-    running.start(running.port, "--no-reuse-address", tty=False)
-    running.program.expect_exit(1, otherwise="its port is in TIME_WAIT")
-    assert IN_USE in running.program.stderr, f"on stderr it says {shown(running.program.stderr.encode())}"
+    running.names_the_call(IN_USE, running.port, "--no-reuse-address")
 
 
 @claim("interface", "hello_server", needs=["listens"])

@@ -6,7 +6,7 @@ import pytest
 
 from labroom.checks import servers
 from labroom.checks.claims import claim
-from labroom.checks.subjects import Server
+from labroom.checks.servers import Server
 from labroom.driver import Driver, Host, Program
 
 CTRL_S, CTRL_Q = "\x13", "\x11"  # stop and resume the output of a terminal: whoever prints meanwhile is blocked
@@ -336,15 +336,12 @@ def test_half_a_message(running: Server, alfa: Host) -> None:
 @claim("robustness", *SERVERS, needs=["at_once"])
 def test_gone_before(running: Server, alfa: Host, bravo: Host) -> None:
     """A client that has reset its connection before it was accepted stops nobody."""
-    staying = running.connect(bravo)
-    staying.exchange(b"hello")
-    servers.reset_before_accept(running, alfa)
-    staying.exchange(b"still there?", "after another client was gone before it was accepted")
+    servers.outlives_early_reset(running, alfa, bravo)
 
 
 @claim("robustness", *SERVERS, needs=["a_thread_for_each"])
 def test_no_thread_left(running: Server, alfa: Host) -> None:
-    """A client for which no thread can be made is turned away: all others, and those who come later, are served."""
+    """A client for which no thread can be created is turned away: all others, and those who come later, are served."""
     servers.turns_away(running, alfa, "thread")
 
 
@@ -388,7 +385,7 @@ def test_ctrl_c(running: Server, alfa: Host) -> None:
 @claim("interface", *SERVERS)
 def test_port_is_taken(idle: Server) -> None:
     """Where its port is taken, a server says `bind: Address already in use` on stderr and exits with 1."""
-    servers.says_port_is_taken(idle)
+    idle.names_the_call("Address already in use", idle.host.listen().address[1])
 
 
 @claim("interface", *SERVERS)

@@ -30,8 +30,10 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from labroom.checks.claims import ALL, Chosen, Ledger, claim_of, select, subjects
+from labroom.checks.clients import Client
 from labroom.checks.programs import resolve
-from labroom.checks.subjects import Client, Server, Subject
+from labroom.checks.servers import Server
+from labroom.checks.subjects import Subject
 from labroom.checks.submission import OWN, SANITIZED, Submission
 from labroom.checks.transcript import aligned
 from labroom.checks.verdicts import Check, attach, claim, lab_of

@@ -1,0 +1,150 @@
+"""Clients under a claim, started against a raw peer of the driver's, which has what they send."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from labroom.checks.subjects import LOOPBACK, Subject
+from labroom.checks.submission import Submission
+from labroom.driver import CheckFailed, Host, Peer
+
+
+class Client(Subject):
+    """A client, which is started when a check has it connect.
+
+    Attributes:
+        peer_host: where the peer is that it connects to.
+        told: the address and port that it is told, where they lead to the peer by a way of its own (a forwarded port).
+        listening: the peer that it was started against, which has all its connections.
+        starts_fixed: as `starts`, for one that has its server's port in the source.
+    """
+
+    starts: Sequence[str] = ("{host} {port}", "{port} {host}")
+    starts_fixed: Sequence[str] = ("", "{host}")
+    told: tuple[str, int] | None = None
+    listening: Peer
+
+    def __init__(self, host: Host, name: str, submission: Submission | None, peer_host: Host) -> None:
+        super().__init__(host, name, submission)
+        self.peer_host = peer_host
+
+    def connect(self, *options: str, late_ack: bool = False) -> Peer:
+        """Start it, and return the connection that it has made, to a peer of the driver's (`late_ack`: `Host.listen`).
+
+        Raises:
+            CheckFailed: it does not connect; of several start lines, the words are those of the first.
+        """
+        return self._reach(partial(Host.listen, late_ack=late_ack), self._accepted, options)
+
+    def speak(self, line: str, *options: str, tty: bool = True) -> Peer:
+        """Start one that sends datagrams, type a line, and return the driver's socket, to which one has come.
+
+        Without a terminal (`tty`), what it leaves behind is not ended by the hang-up of that.
+
+        Raises:
+            CheckFailed: it sends none.
+        """
+
+        def spoken(peer: Peer) -> Peer:
+            self.type(line)
+            return self._spoken(peer)
+
+        return self._reach(Host.datagrams, spoken, options, tty)
+
+    def _reach(
+        self,
+        listen: Callable[[Host, int], Peer],
+        found: Callable[[Peer], Peer],
+        options: Sequence[str],
+        tty: bool = True,
+    ) -> Peer:
+        """Start it in each way that there is, until it reaches a peer."""
+        last: CheckFailed | None = None
+        for at, port, words in self._ways():
+            listening = self.listening = listen(at, port)
+            host = self.told[0] if self.told else at.address if at is not self.host else LOOPBACK
+            arguments = [word.format(host=host, port=listening.address[1]) for word in words]
+            self.start(*arguments, *options, tty=tty)
+            for line in self.source.typed if self.source else ():
+                self.program.send(line.format(host=host, port=listening.address[1]))
+            try:
+                peer = found(listening)
+            except CheckFailed as error:
+                last = last or error
+                self._give_up_unless_decided(last)
+                listening.close()
+                continue
+            if self._submission and not self.told:
+                self._submission.starts[self.name] = [str(at is self.host), str(port), *words]
+                if port:
+                    self.remarks.append(f"it connects to port {port}, whatever it is told")
+                if at is self.host:
+                    self.remarks.append("it connects to its own host, whatever it is told")
+            return peer
+        raise last or CheckFailed(f"{self.called} can't be started")
+
+    def _ways(self) -> list[tuple[Host, int, list[str]]]:
+        """Where the peer listens (0: any port), and the arguments."""
+        own = [(self.peer_host, self.told[1] if self.told else 0, shlex.split(line)) for line in self.start_lines]
+        if self.source is None or self.source.start or self.told:
+            return own
+        if self._submission and (known := self._submission.starts.get(self.name)):
+            here, port, *words = known
+            return [(self.host if here == "True" else self.peer_host, int(port), words)]
+        ports = [int(n) for n in dict.fromkeys(re.findall(r"\b(\d{4,5})\b", self.source.text)) if 1024 < int(n) < 65536]
+        fixed = [
+            (at, port, shlex.split(line))
+            for port in ports[:3]
+            for at in (self.host, self.peer_host)
+            for line in self.starts_fixed
+        ]
+        return [*own, (self.host, 0, ["{port}"]), *fixed]
+
+    def _accepted(self, listening: Peer) -> Peer:
+        def look() -> Peer | None:
+            over = self.program.over
+            if listening.peers:
+                return listening.peers[0]
+            if over:
+                raise CheckFailed(f"{self.program.last_words}, and did not connect")
+            return None
+
+        return self.host.driver.wait_until(
+            look,
+            f"{self.program} to connect",
+            None,
+            lambda within: f"{self.program} does not connect{within}",
+            by_programs=True,
+        )
+
+    def _spoken(self, peer: Peer) -> Peer:
+        def look() -> Peer | None:
+            over = self.program.over
+            if peer.datagrams:
+                return peer
+            if over:
+                raise CheckFailed(f"{self.program.last_words}, and sent nothing")
+            return None
+
+        return self.host.driver.wait_until(
+            look,
+            f"{self.program} to send a datagram",
+            None,
+            lambda within: f"a line was typed, and {self.program} sends no datagram to its server{within}",
+            by_programs=True,
+        )
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        self.program.send(line)
+
+    def shows(self, payload: str, otherwise: str = "") -> None:
+        """Wait until it prints this, whatever stands before and after it.
+
+        Raises:
+            CheckFailed: it does not.
+        """
+        self.program.expect_text(payload, otherwise=otherwise)
