@@ -179,7 +179,7 @@ def test_is_not_held_up(program: Subject, driver: Driver) -> None:
     for _ in range(2):
         printed = len(wait_poll.stdout)
         driver.wait_until(
-            lambda printed=printed: wait_poll.over or len(wait_poll.stdout) > printed,  # type: ignore[misc]
+            lambda printed=printed: wait_poll.status is not None or len(wait_poll.stdout) > printed,  # type: ignore[misc]
             "the parent to go on",
             LONG,
             lambda within: f"its child is stopped, and it says nothing more{within}: does it wait?",

@@ -195,6 +195,9 @@ def test_c_client(server: Host, alfa: Host, port: int) -> None:
     thread_server.expect(r"^message 1 from Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
 
 
+# Has a process run on one processor alone (sched_setaffinity(2)).
+ONE_PROCESSOR = "import os, sys; os.sched_setaffinity(int(sys.argv[1]), {min(os.sched_getaffinity(0))})"
+
 # -- claims -----------------------------------------------------------------------------------------------------
 
 SERVERS = ("thread_server",)
@@ -226,7 +229,9 @@ def test_any_length(running: Server, alfa: Host) -> None:
 @claim("lesson", *SERVERS, needs=["answers"])
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
-    running.host.stop_processes([running.program.pid])  # so that all connect at the same moment
+    # All connect at the same moment, and on one processor the server accepts them all before a thread of theirs runs.
+    running.beside("python3", "-c", ONE_PROCESSOR, str(running.program.pid)).expect_exit(0)
+    running.host.stop_processes([running.program.pid])
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
     running.host.resume_processes([running.program.pid])
     servers.serves_at_once(running, clients, "three clients had connected at the same moment, and waited")
