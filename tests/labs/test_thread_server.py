@@ -195,8 +195,13 @@ def test_c_client(server: Host, alfa: Host, port: int) -> None:
     thread_server.expect(r"^message 1 from Client\(\d+\): from C\n(.*\n)*Client\(\d+\): is disconnected\n")
 
 
-# Has a process run on one processor alone (sched_setaffinity(2)).
-ONE_PROCESSOR = "import os, sys; os.sched_setaffinity(int(sys.argv[1]), {min(os.sched_getaffinity(0))})"
+# Has a process run on one processor alone, where no new thread interrupts it (SCHED_BATCH, sched(7)).
+ONE_PROCESSOR = """
+import os, sys
+process = int(sys.argv[1])
+os.sched_setaffinity(process, {min(os.sched_getaffinity(0))})
+os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+"""
 
 # -- claims -----------------------------------------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ LONGEST_POLL_SECONDS = 0.025  # as that, of a state that has not come for a whil
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 BUSY_PROCESSES = 16  # of one program that run: more, and it is the program itself that takes the processors
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it
-# Below the ephemeral ports, 32768 and up (ip(7)); and such as are other ones with their bytes exchanged, and no privileged
-# ones: a program that forgets htons() listens there.
+# Below the ephemeral ports, 32768 and up (ip(7)); and such as with their bytes exchanged are other ones, not
+# privileged: a program that forgets htons() listens there.
 PORTS = [port for port in range(20000, 32000) if port & 0xFF not in (0, 1, 2, 3, port >> 8)]
 # A driver begins at the port that the clock points to, which goes round once in this time: slower than TIME_WAIT ends
 # (60 s), and faster than checks use ports; so no driver meets connections of one before it, on any host.
