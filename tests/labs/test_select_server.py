@@ -166,7 +166,7 @@ def test_any_length(running: Server, alfa: Host) -> None:
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
-    servers.serves_at_once(running, clients, "while other clients were connected")
+    servers.serves_at_once(clients, "while other clients were connected")
 
 
 @claim("lesson", *SERVERS, needs=["at_once"])

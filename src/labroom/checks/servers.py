@@ -189,7 +189,7 @@ def returns_any_length(server: Server, host: Host) -> None:
         client.exchange((b"0123456789" * (length // 10 + 1))[:length], f"of a message of {length} bytes")
 
 
-def serves_at_once(server: Server, clients: Sequence[Peer], otherwise: str) -> None:
+def serves_at_once(clients: Sequence[Peer], otherwise: str) -> None:
     """See that three clients, connected, are each sent their own bytes alone, in any order."""
     for number in (2, 1, 2, 0, 1, 0):
         clients[number].exchange(b"of client %d" % number, otherwise)
