@@ -607,40 +607,40 @@ def test_a_host_that_hangs(sshd: Any, folder: Path) -> None:
     wait_for(lambda: not alive(program.pid), "the agent to kill its programs")
 
 
-def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
-    driver = lonely(sshd.endpoint, folder)
+def loaded(driver: Driver, times: int) -> Any:
+    """The host alfa, each of whose processors has this many programs that never wait."""
     alfa = driver.hosts["alfa"]
-    for _ in range(2 * (os.cpu_count() or 1)):
+    for _ in range(times * (os.cpu_count() or 1)):
         alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
-    last = "echo 19 >/proc/$$/autogroup; while :; do :; done"  # sched(7), "The autogroup feature"
-    slow = alfa.start_command(["nice", "-n", "19", "sh", "-c", last], name="slow")
-    with pytest.raises(RoomFault, match=r"this machine is overloaded: alfa's .* waited .* s for a processor") as fault:
-        slow.expect("done", timeout=0.8)
-    assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
-    driver.close()
+    return alfa
+
+
+def test_an_overloaded_machine(sshd: Any, folder: Path) -> None:
+    with closing(lonely(sshd.endpoint, folder)) as driver:
+        alfa = loaded(driver, 2)
+        last = "echo 19 >/proc/$$/autogroup; while :; do :; done"  # sched(7), "The autogroup feature"
+        slow = alfa.start_command(["nice", "-n", "19", "sh", "-c", last], name="slow")
+        words = r"this machine is overloaded: alfa's .* waited .* s for a processor"
+        with pytest.raises(RoomFault, match=words) as fault:
+            slow.expect("done", timeout=0.8)
+        assert "while waiting for alfa's slow to print 'done'" in str(fault.value)
 
 
 def test_what_is_late_since_it_waited_for_a_processor_is_waited_for(sshd: Any, folder: Path) -> None:
-    driver = lonely(sshd.endpoint, folder)
-    driver.patience = 10
-    alfa = driver.hosts["alfa"]
-    for _ in range(8 * (os.cpu_count() or 1)):
-        alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
-    counts = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo done"  # some 0.15 s, alone
-    began = time.monotonic()
-    alfa.start_command(["sh", "-c", counts], name="counts").expect("done", timeout=1)
-    assert time.monotonic() - began > 1
-    driver.close()
+    computes = "import time\nwhile time.process_time() < 0.3: pass\nprint('done')"  # on a processor of any speed
+    with closing(lonely(sshd.endpoint, folder)) as driver:
+        driver.patience = 10
+        alfa = loaded(driver, 8)
+        began = time.monotonic()
+        alfa.start_command([sys.executable, "-IS", "-c", computes], name="computes").expect("done", timeout=1)
+        assert time.monotonic() - began > 1
 
 
 def test_what_computes_without_end_is_not_waited_for(sshd: Any, folder: Path) -> None:
-    driver = lonely(sshd.endpoint, folder)
-    alfa = driver.hosts["alfa"]
-    for _ in range(2 * (os.cpu_count() or 1)):
-        alfa.start_command(["sh", "-c", "while :; do :; done"], name="busy")
-    with pytest.raises(WaitFailed, match=r"did not print 'done' within 0\.5 s"):
-        alfa.start_command(["sh", "-c", "while :; do :; done"], name="endless").expect("done", timeout=0.5)
-    driver.close()
+    with closing(lonely(sshd.endpoint, folder)) as driver:
+        alfa = loaded(driver, 2)
+        with pytest.raises(WaitFailed, match=r"did not print 'done' within 0\.5 s"):
+            alfa.start_command(["sh", "-c", "while :; do :; done"], name="endless").expect("done", timeout=0.5)
 
 
 # -- order of time ----------------------------------------------------------------------------------------------
