@@ -105,6 +105,8 @@ class Limits(_Strict):
 
     processes: Annotated[int, Field(ge=50)] = 400
     memory_mib: Annotated[int, Field(ge=64)] = 1024
+    disk_mib: Annotated[int, Field(ge=64)] = 4096
+    files: Annotated[int, Field(ge=1000)] = 200_000
 
 
 class ForwardedPort(_Strict):

@@ -4,11 +4,11 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from labroom import processes
 from labroom.errors import MachineError
 
 
@@ -66,9 +66,12 @@ def write_json(file: Path, data: dict[str, Any]) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all in it; nothing to do when there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path)
+    """Remove a folder and all in it, however deep, and nothing that is mounted in it; nothing to do when there is none.
+
+    Raises:
+        MachineError: something of it can't be removed.
+    """
+    processes.run("rm", "-rf", "--one-file-system", "--", str(path), timeout=600)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ links in the room's network namespace: when those processes end, however they en
 linked. What is left to remove is found by the room's name, never by what a file remembers.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from labroom import keys, state
@@ -12,8 +13,8 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.processes import age
-from labroom.providers import record
-from labroom.providers.nspawn import fetched, guest, image, links, requirements
+from labroom.providers import login, record
+from labroom.providers.nspawn import bounds, fetched, guest, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
 from labroom.providers.provider import Status
@@ -36,7 +37,6 @@ __all__ = [
 
 NEEDS_ROOT = True
 NAME_SERVER = links.UPLINK_NAME_SERVER
-_INOTIFY_PER_GUEST = 6  # instances that a guest's systemd takes of its user's fs.inotify.max_user_instances
 
 
 def prepare(room: Room, file: Path, progress: Progress) -> None:
@@ -83,26 +83,26 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     keys.prepare(room)
     if room.internet and not links.uplink_runs(name):
         links.reset_uplink(name)
-    _allow_inotify(len(room.guests))
+    bounds.raise_limits(len(room.guests) + len(list(state.rooms().glob("*/guests/*/"))))
     done: dict[str, str] = {}
     if gone := _guests_of(name) - room.guests.keys():
         guest.stop(name, gone)
         done |= dict.fromkeys(gone, "removed")
-    launched = []
-    for guest_name, described in room.guests.items():
-        wanted = guest.describe(room, guest_name, layers[described.part])
-        known = state.read_json(guest.folder(name, guest_name) / "guest.json")
-        runs = guest.runs(name, guest_name)
-        if runs and known.get("digest") == wanted.digest():
-            continue
-        done[guest_name] = "replaced" if known else "started"
-        if runs:
-            guest.stop(name, [guest_name])
-        guest.start(name, wanted, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
-        launched.append(wanted)
-    for wanted in launched:
-        guest.connect_far_side(name, wanted)
+    wanted = {each: guest.describe(room, each, layers[described.part]) for each, described in room.guests.items()}
+    known = {each: guest.known(name, each) for each in wanted}
+    running = [each for each in wanted if guest.runs(name, each)]
+    as_wanted = [each for each in running if known[each].get("digest") == wanted[each].digest()]
+    user = keys.STUDENT if room.image.provisioned else "root"
+    failing = login.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
+    missing = [described for each, described in wanted.items() if each not in as_wanted or each in failing]
+    guest.stop(name, [described.name for described in missing if described.name in running])
+    done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
+    if missing:
+        guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
+    for described in missing:
+        guest.connect_far_side(name, described)
     guest.wait_for_ssh(room, room.guests)
+    bounds.hold({described.name: pid for described in missing if (pid := guest.runs(name, described.name))})
     return done
 
 
@@ -140,14 +140,6 @@ def _guests_of(room_name: str) -> set[str]:
 def _rooms() -> list[str]:
     """The rooms of this machine that have links, whoever made them."""
     return sorted(path.parent.name for path in state.rooms().glob("*/netns"))
-
-
-def _allow_inotify(guests: int) -> None:
-    """Raise the limit that stops a machine at about 20 guests: "Failed to acquire watch file descriptor"."""
-    setting = Path("/proc/sys/fs/inotify/max_user_instances")
-    needed = 64 + (guests + len(list(state.rooms().glob("*/guests/*/")))) * _INOTIFY_PER_GUEST
-    if int(setting.read_text()) < needed:
-        setting.write_text(str(needed))
 
 
 def down(room_name: str, *, at_once: bool = False) -> bool:

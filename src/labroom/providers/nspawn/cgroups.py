@@ -96,10 +96,14 @@ class Cgroup:
                 "run on the machine itself, or in a container that may write to its control groups",
             ) from error
 
+    def entrances(self) -> list[Path]:
+        """The files into which a process writes 0 in order to join the group, which must be there."""
+        return [folder / "cgroup.procs" for _, folder in self._folders()]
+
     def entering(self, *argv: str) -> list[str]:
         """The command that joins the group, which must be there, and then becomes `argv`."""
         script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"'
-        return ["sh", "-c", script, "sh", *(f"{folder}/cgroup.procs" for _, folder in self._folders()), "--", *argv]
+        return ["sh", "-c", script, "sh", *map(str, self.entrances()), "--", *argv]
 
     def processes(self) -> set[int]:
         """The number of every process in the group and below it."""

@@ -15,31 +15,33 @@ import selectors
 import shutil
 import signal
 import socket
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from labroom import keys, state
 from labroom.errors import MachineError, RoomFault
-from labroom.processes import PRIVATE_MOUNTS, run, spawn, start_time
+from labroom.processes import run, start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
-from labroom.providers.nspawn import cgroups, fetched, links
+from labroom.providers.nspawn import cgroups, fetched, launcher, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import Link, Room
 
-#: A guest's user 0 is this user of the machine, who owns nothing else: the last 65,536 of the range that systemd
-#: sets apart for containers (systemd's UIDS-GIDS.md).
+#: Guests' root, as the owner of their image on disk: a user of the machine who owns nothing else, the first of the last
+#: 65,536 that systemd sets apart for containers (systemd's UIDS-GIDS.md). A guest that runs has others of these for
+#: itself, where the kernel can do that (`launcher`).
 UID_BASE = 0x6FFF0000
 UID_COUNT = 65536
+_FIRST_UID = 0x80000
 
 _BOOT_TIMEOUT = 180  # s; a guest takes one, six at once on an emulated or overloaded machine a hundred
 _STOP_TIMEOUT = 5  # s, then it is killed
-
-# $1 overlay options, $2 mount point, then the command.
-_MOUNTED = 'options=$1 root=$2; shift 2; mount -t overlay overlay -o "$options" "$root" && exec "$@"'
+_RECORD = "guest.json"  # what is known of a guest that was started: its users, its supervisor, its digest
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class NspawnGuest:
         network: its way out, and the files that say whom it asks for names.
         processes: how many it may have.
         memory_mib: how much it may hold.
+        disk_mib: how much it may write; None: as much as there is, with the users on disk, as what becomes an image.
+        files: how many of them it may have.
         layers: the image, topmost layer first.
     """
 
@@ -62,6 +66,8 @@ class NspawnGuest:
     network: GuestNetwork
     processes: int
     memory_mib: int
+    disk_mib: int | None
+    files: int
     layers: tuple[str, ...]
 
     def digest(self) -> str:
@@ -83,6 +89,8 @@ def describe(room: Room, name: str, layers: Iterable[Path]) -> NspawnGuest:
         network=guest_network.of(room, name, router=str(room.networks.router), name_server=links.UPLINK_NAME_SERVER),
         processes=room.limits.processes,
         memory_mib=room.limits.memory_mib,
+        disk_mib=room.limits.disk_mib,
+        files=room.limits.files,
         layers=tuple(map(str, layers)),
     )
 
@@ -92,34 +100,69 @@ def folder(room_name: str, guest: str) -> Path:
     return state.rooms() / room_name / "guests" / guest
 
 
+def known(room_name: str, guest: str) -> dict[str, Any]:
+    """What is known of a guest that was started; empty if there is none."""
+    return state.read_json(folder(room_name, guest) / _RECORD)
+
+
 def runs(room_name: str, guest: str) -> int | None:
     """The process that is the guest's supervisor, None if it isn't there."""
-    record = state.read_json(folder(room_name, guest) / "guest.json")
+    record = known(room_name, guest)
     pid = record.get("pid")
     return pid if pid and start_time(pid) == record.get("start_time") else None
 
 
-def start(room_name: str, wanted: NspawnGuest, apt: Path | None = None) -> None:
-    """Start a guest, in place of one that died if there is one; it answers SSH a second or so later.
+def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None) -> None:
+    """Start guests, in place of those that died; they answer SSH a second or so later.
 
     Args:
-        room_name: the room whose links and keys it gets.
+        room_name: the room whose links and keys they get.
         wanted: what to start.
-        apt: what is lent to its apt (`fetched`).
+        apt: what is lent to their apt (`fetched`).
+
+    Raises:
+        MachineError: the machine refuses what they take.
     """
+    for guest in wanted:
+        remove(room_name, guest.name)
+    users = _choose_users(room_name, [guest.name for guest in wanted])
+    plans = {guest.name: _plan(room_name, guest, users[guest.name], apt) for guest in wanted}
+    # A program of its own and of the standard library alone (-I, -S), whatever this machine's Python has around it.
+    started = json.loads(run(sys.executable, "-I", "-S", launcher.__file__, stdin=json.dumps(plans)))
+    for guest in wanted:
+        pid = started[guest.name]
+        record = {"pid": pid, "start_time": start_time(pid), "digest": guest.digest(), "users": users[guest.name]}
+        state.write_json(folder(room_name, guest.name) / _RECORD, record)
+
+
+def _choose_users(room_name: str, names: Sequence[str]) -> dict[str, int]:
+    """The first of the users of this machine that each guest has for itself; remembered at once."""
+    ranges = (UID_BASE - _FIRST_UID) // UID_COUNT
+    chosen = {}
+    with state.locked(state.lock("users"), "chooses users for guests"):
+        known = (state.read_json(file) for file in state.rooms().glob(f"*/guests/*/{_RECORD}"))
+        taken = {record.get("users") for record in known}
+        for name in names:
+            number = int(hashlib.sha256(f"{state.root()} {room_name} {name}".encode()).hexdigest()[:8], 16)
+            while (first := UID_BASE - UID_COUNT * (number % ranges + 1)) in taken:
+                number += 1
+            taken.add(first)
+            chosen[name] = first
+            home = folder(room_name, name)
+            state.prepare(home)
+            home.parent.chmod(0o700)  # a guest's files are none of the machine's users'
+            state.write_json(folder(room_name, name) / _RECORD, {"users": first})
+    return chosen
+
+
+def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> dict[str, object]:
+    """All that the launcher has to know of a guest, whose own files and control group are there afterwards."""
     home = folder(room_name, wanted.name)
-    remove(room_name, wanted.name)
-    upper, root = home / "upper", home / "root"
-    for path in (upper, home / "work", root):
-        path.mkdir(parents=True)
-    os.chown(upper, UID_BASE, UID_BASE)
-    _furnish(room_name, wanted, upper, apt)
+    own = home / "own"
+    _furnish(room_name, wanted, own, apt)
     group = Cgroup(room_name, wanted.name)
     group.create(wanted.processes, wanted.memory_mib)
-    overlay = f"lowerdir={':'.join(wanted.layers)},upperdir={upper},workdir={home / 'work'}"
-    # In turn: the room's links, mounts of its own, the overlay, the machine.
-    command = [*links.inside(room_name), *PRIVATE_MOUNTS, "sh", "-c", _MOUNTED, "sh", overlay, str(root)]
-    command += [
+    command = [
         "systemd-nspawn",
         "--quiet",
         "--settings=no",
@@ -129,22 +172,35 @@ def start(room_name: str, wanted: NspawnGuest, apt: Path | None = None) -> None:
         "--resolv-conf=off",
         "--timezone=off",
         "--console=read-only",
-        f"--directory={root}",
-        f"--private-users={UID_BASE}:{UID_COUNT}",
+        "--boot",
+        f"--directory={home / 'root'}",
         "--private-users-ownership=off",
         f"--machine={room_name}-{wanted.name}",
         f"--hostname={wanted.name}",
         f"--network-bridge={wanted.link}",
+        f"--tmpfs=/dev/shm:mode=1777,size={wanted.memory_mib // 4}m",
     ]
     if "outside0" in wanted.addresses:
         command.append(f"--network-veth-extra={_far_end(wanted.name)}:outside0")
-    environment = {
-        "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-        # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
-        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+    return {
+        "folder": str(home),
+        "control": [str(file) for file in group.entrances()],
+        "network": str(links.namespace(room_name)),
+        "disk_mib": wanted.disk_mib,
+        "files": wanted.files,
+        "layers": [str(own), *wanted.layers],
+        "stored": UID_BASE,
+        "wanted": users if wanted.disk_mib else UID_BASE,
+        "count": UID_COUNT,
+        "command": command,
+        "environment": {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+            # /tmp lies on the guest's disk, which has a limit; else it would be memory, a part of the machine's.
+            "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
+        },
     }
-    pid = spawn(group.entering(*command, "--boot"), home / "console.log", environment)
-    state.write_json(home / "guest.json", {"pid": pid, "start_time": start_time(pid), "digest": wanted.digest()})
 
 
 def _far_end(guest: str) -> str:
@@ -168,25 +224,26 @@ def connect_far_side(room_name: str, wanted: NspawnGuest) -> None:
             return
 
 
-def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None) -> None:
-    """Write what tells this guest from others of the same image."""
+def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -> None:
+    """Write what tells this guest from others of the same image: a layer of its own, which it can't change."""
     layers = [Path(layer) for layer in wanted.layers]
+    own.mkdir()
+    own.chmod(0o755)
+    os.chown(own, UID_BASE, UID_BASE)
 
     def parents(path: Path) -> None:
-        if not path.parts or (upper / path).exists():
+        if not path.parts or (own / path).exists():
             return
         parents(path.parent)
         below = next((layer / path for layer in layers if (layer / path).is_dir()), None)
-        (upper / path).mkdir()
-        if below:
-            shutil.copystat(below, upper / path)
-            os.chown(upper / path, below.stat().st_uid, below.stat().st_gid)
-        else:
-            os.chown(upper / path, UID_BASE, UID_BASE)
+        (own / path).mkdir()
+        status = below.stat() if below else None
+        (own / path).chmod(status.st_mode & 0o7777 if status else 0o755)
+        os.chown(own / path, *((status.st_uid, status.st_gid) if status else (UID_BASE, UID_BASE)))
 
     def write(path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
         parents(Path(path).parent)
-        file = upper / path
+        file = own / path
         file.write_text(text)
         file.chmod(mode)
         os.chown(file, UID_BASE + owner, UID_BASE + owner)
@@ -205,10 +262,10 @@ def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None)
     write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
     write("etc/ssh/ssh_host_ed25519_key.pub", keys.public(host_key) + "\n")
     allowed = keys.public(keys.identity(room_name)) + "\n"
-    (upper / "root").mkdir(mode=0o700)
-    os.chown(upper / "root", UID_BASE, UID_BASE)
-    (upper / "root/.ssh").mkdir(mode=0o700)
-    os.chown(upper / "root/.ssh", UID_BASE, UID_BASE)
+    (own / "root").mkdir(mode=0o700)
+    os.chown(own / "root", UID_BASE, UID_BASE)
+    (own / "root/.ssh").mkdir(mode=0o700)
+    os.chown(own / "root/.ssh", UID_BASE, UID_BASE)
     write("root/.ssh/authorized_keys", allowed, 0o600)
     accounts = next(layer / "etc/passwd" for layer in layers if (layer / "etc/passwd").exists())
     for account in accounts.read_text().splitlines():
@@ -218,7 +275,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None)
     if apt:
         for place in fetched.PLACES.values():
             parents(place)
-        fetched.lend(apt, upper, UID_BASE)
+        fetched.lend(apt, own, UID_BASE)
 
 
 def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEOUT) -> None:

@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,13 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
         below = _layers(room, names)[part][1:]
         log = image_tools.log(names[part])
         with progress.phase(f"{part} layer by playbooks/{part}.yml", log):
-            guest.start(builder.name, guest.describe(builder, "builder", below), apt)
+            described = guest.describe(builder, "builder", below)
+            guest.start(builder.name, [replace(described, disk_mib=None)], apt)  # its disk becomes the layer
             _run_playbook(room, builder, part, log)
             partial = image_tools.partial(names[part])
             partial.mkdir()
             guest.shut_down(builder.name, ["builder"])
-            (guest.folder(builder.name, "builder") / "upper").rename(partial / "tree")
+            (guest.folder(builder.name, "builder") / "disk/upper").rename(partial / "tree")
             guest.remove(builder.name, "builder")
             fetched.keep(apt, partial / "tree")
             image_tools.forget_identity(partial / "tree")

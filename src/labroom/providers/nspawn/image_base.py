@@ -42,6 +42,11 @@ Storage=volatile
 RuntimeMaxUse=4M
 RuntimeMaxFileSize=1M
 """,
+    # Where memory is short, process 1 and the guest's supervisor go last: the guest would end with them.
+    "etc/systemd/system.conf.d/labroom.conf": """\
+[Manager]
+DefaultOOMScoreAdjust=400
+""",
 }
 
 

@@ -1,0 +1,200 @@
+"""Starts guests: a program of its own, which `guest.start` runs with a JSON list of guests on its standard input.
+
+Each guest gets a process that joins its control group and the room's network, mounts its disk and its layers where no
+other process sees them, and becomes systemd-nspawn(1). When that ends, however it ends, nothing stays mounted.
+
+It needs nothing but Python's standard library, and has one thread, so that it may fork; its forks take a millisecond.
+It uses system calls that mount(8) of util-linux before 2.39 does not know: with open_tree(2), mount_setattr(2) and
+move_mount(2), a guest sees an image's files as those of its own range of users ("ID-mapped mounts" in
+mount_setattr(2)), where the kernel and the file system can do that.
+"""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+# Without wrappers in glibc before 2.36; the numbers are those of every architecture.
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOUNT_ATTR_RDONLY = 0x1
+_MOUNT_ATTR_IDMAP = 0x100000
+_CLONE_NEWNS = 0x20000
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_CONSOLE_KIB = 1024
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+
+
+class _Attributes(ctypes.Structure):
+    """`struct mount_attr` of mount_setattr(2)."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")]
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    encoded = [os.fsencode(text) if text is not None else None for text in (source, target, kind, options)]
+    _checked(_LIBC.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]), f"mount {target}")
+
+
+def _user_namespace(inside: int, outside: int, count: int) -> int:
+    """A descriptor of a user namespace in which `inside` and the users after it are `outside` and those after it."""
+    created, tell_created = os.pipe()
+    hold, release = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(release)
+        if _LIBC.unshare(_CLONE_NEWUSER) == 0:
+            os.write(tell_created, b".")
+            os.read(hold, 1)
+        os._exit(0)
+    os.close(tell_created)
+    try:
+        if not os.read(created, 1):
+            raise PermissionError("no user namespace can be created")
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{pid}/{name}").write_text(f"{inside} {outside} {count}")
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(release)
+        os.waitpid(pid, 0)
+
+
+def _clone(layer: str, users: int | None) -> int:
+    """A descriptor of a detached mount of a layer, read-only; its users as `users`, a user namespace, has them."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    tree = _checked(_LIBC.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(layer), flags), layer)
+    attributes = _Attributes(attr_set=_MOUNT_ATTR_RDONLY)
+    if users is not None:
+        attributes = _Attributes(attr_set=_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_IDMAP, userns_fd=users)
+    size = ctypes.sizeof(attributes)
+    result = _LIBC.syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
+    _checked(result, f"mount_setattr {layer}")
+    return tree
+
+
+def _mount_root(layers: list[str], stored: int, first: int, count: int) -> None:
+    """Mount the overlay at `root`, its layers in `layers`.
+
+    Args:
+        layers: the folders, topmost first.
+        stored: the user who is a guest's root on disk.
+        first: who is this guest's root.
+        count: how many users a guest has.
+    """
+    users = _user_namespace(stored, first, count) if first != stored else None
+    for number, layer in enumerate(layers):
+        tree = _clone(layer, users)
+        place = f"layers/{number}"
+        Path(place).mkdir(parents=True, exist_ok=True)
+        flags = _MOVE_MOUNT_F_EMPTY_PATH
+        _checked(_LIBC.syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(place), flags), place)
+    for name in ("upper", "work"):
+        Path("disk", name).mkdir(exist_ok=True)
+    os.chown("disk/upper", first, first)
+    # Relative names: none has a comma or a colon, which would end it.
+    below = ":".join(f"layers/{number}" for number in range(len(layers)))
+    _mount("overlay", "root", "overlay", 0, f"lowerdir={below},upperdir=disk/upper,workdir=disk/work")
+
+
+def _mount_disk(mib: int, files: int) -> None:
+    """Mount a file system of its own at `disk`, in a file that grows as it is filled and shrinks as it is emptied.
+
+    It needs no journal: nobody mounts it again.
+    """
+    file = Path("disk.ext4")
+    file.touch(0o600)
+    os.truncate(file, mib << 20)
+    features = ["-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-N", str(files)]
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, "disk.ext4"], check=True)
+    options = "loop,discard,noatime,noinit_itable"
+    subprocess.run(["mount", "-t", "ext4", "-o", options, "disk.ext4", "disk"], check=True)
+
+
+def _keep_console() -> None:
+    """Have what this process prints kept in `console.log`, its beginning alone: a guest may write without end."""
+    reading, writing = os.pipe()
+    keeper = os.fork()
+    if keeper == 0:
+        if os.fork():  # nobody's child: systemd-nspawn knows its own alone
+            os._exit(0)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor, standard in ((reading, 0), (nowhere, 1), (nowhere, 2)):
+            os.dup2(descriptor, standard)
+        os.close(writing)
+        keep = f"umask 077; dd bs=1k count={_CONSOLE_KIB} of=console.log status=none; exec cat"
+        os.execv("/bin/sh", ["sh", "-c", keep])  # noqa: S606 (a shell is meant)
+    os.waitpid(keeper, 0)
+    for standard in (1, 2):
+        os.dup2(writing, standard)
+    os.close(reading)
+
+
+def _become(guest: dict[str, Any]) -> NoReturn:
+    """Become the supervisor of a guest.
+
+    Args:
+        guest: `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
+            `network`, the file of its network namespace; `disk_mib` and `files`, how much it may write (None: as much
+            as there is); `layers`, `stored`, `wanted`, `count`, as for `_mount_root`; `command`, systemd-nspawn's,
+            without the users; `environment`, the command's.
+    """
+    os.setsid()
+    os.umask(0o022)
+    os.chdir(guest["folder"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for file in guest["control"]:
+        Path(file).write_text("0")
+    _keep_console()
+    network = os.open(guest["network"], os.O_RDONLY | os.O_CLOEXEC)
+    _checked(_LIBC.setns(network, _CLONE_NEWNET), guest["network"])
+    _checked(_LIBC.unshare(_CLONE_NEWNS), "unshare")
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    for name in ("disk", "root"):
+        Path(name).mkdir(exist_ok=True)
+    if guest["disk_mib"]:
+        _mount_disk(guest["disk_mib"], guest["files"])
+    stored, first, count = guest["stored"], guest["wanted"], guest["count"]
+    try:
+        _mount_root(guest["layers"], stored, first, count)
+    except OSError:  # a kernel before 5.19, or a file system that can't: all guests have the users on disk
+        if first == stored:
+            raise
+        first = stored
+        _mount_root(guest["layers"], stored, first, count)
+    command = [*guest["command"], f"--private-users={first}:{count}"]
+    os.execvpe(command[0], command, guest["environment"])  # noqa: S606 (no shell is meant)
+
+
+def main() -> None:
+    """Start the guests of standard input, and print the process of each: {name: number}."""
+    started = {}
+    for name, guest in json.load(sys.stdin).items():
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _become(guest)
+            except BaseException as error:  # noqa: BLE001 (nothing above it may go on in this process)
+                os.write(2, f"labroom: {error}\n".encode(errors="backslashreplace"))
+                os._exit(1)
+        started[name] = pid
+    print(json.dumps(started))
+
+
+if __name__ == "__main__":
+    main()
