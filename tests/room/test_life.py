@@ -11,12 +11,14 @@ import tempfile
 import threading
 from pathlib import Path
 
+import pytest
+
 from labroom import state
 from labroom.providers.nspawn import guest, image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import load
-from tests.helpers import labroom
+from tests.helpers import FORK_BOMB, labroom, wait_for
 from tests.room.trial import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
@@ -74,7 +76,7 @@ def test_purge_removes_image_and_keys_and_down_alone_does_not(trial: Trial) -> N
     assert (own / "rooms/trial/keys/id_ed25519").stat().st_mode & 0o777 == 0o600
     assert list(own.glob("images/guest-*"))
     trial.run("down", "--purge", env=env)
-    assert [path.name for path in own.rglob("*") if path.is_file()] == ["trial"]  # the lock, and nothing else
+    assert {path.name for path in own.rglob("*") if path.is_file()} == {"trial", "users"}  # the locks, and nothing else
     state.remove_tree(own)
 
 
@@ -112,7 +114,7 @@ def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial
                 owners[pid] = Path(f"/proc/{pid}").stat().st_uid
     assert owners
     assert supervisor not in owners
-    assert min(owners.values()) >= guest.UID_BASE
+    assert min(owners.values()) >= 0x80000, "of those that systemd sets apart for containers"
     bombed = trial.run("ssh", "one", f"python3 -c {shlex.quote(BOMB)}").split(maxsplit=1)
     assert 300 < int(bombed[0]) < 400
     assert "Resource temporarily unavailable" in bombed[1]
@@ -241,3 +243,32 @@ def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial) -> 
         trial.run("ssh", "far", "sudo ip route replace default via 198.51.100.1")
         assert "reached" not in _reach(trial, "one", address, port)
         assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)
+
+
+# What a student, who may use sudo, can do to a guest so that nobody logs in any more, while it still runs.
+SPOILT = {
+    "a fork bomb": f"sudo systemd-run --quiet --uid=student python3 -c {shlex.quote(FORK_BOMB)}",
+    "sshd at another port": "sudo systemctl stop ssh && sudo mkdir -p /run/sshd && sudo /usr/sbin/sshd -p 2222",
+    "another host key": "sudo rm /etc/ssh/ssh_host_* && sudo ssh-keygen -q -A && sudo systemctl restart ssh",
+    "a shell that ends": "sudo chsh -s /bin/false student",
+    "a frozen sshd": "sudo kill -STOP $(pgrep -o sshd)",
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_up_replaces_a_guest_in_which_nobody_can_log_in(trial: Trial, how: str) -> None:
+    trial.up()
+    before = _pids(trial)
+    start = trial.start("ssh", "one", f"nohup sh -c {shlex.quote('sleep 0.2; ' + SPOILT[how])} >/dev/null 2>&1 &")
+    start.communicate(timeout=60)
+
+    def spoilt() -> bool:
+        done = trial.start("ssh", "one", "true", before=("timeout", "5"))
+        done.communicate()
+        return done.returncode != 0
+
+    wait_for(spoilt, how)
+    assert "one replaced" in trial.run("up")
+    assert trial.run("ssh", "one", "hostname") == "one\n"
+    assert _pids(trial)["two"] == before["two"]
+    assert "all in order" in trial.run("up")

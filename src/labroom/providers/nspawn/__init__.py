@@ -95,7 +95,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     user = keys.STUDENT if room.image.provisioned else "root"
     failing = login.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
     missing = [described for each, described in wanted.items() if each not in as_wanted or each in failing]
-    guest.stop(name, [described.name for described in missing if described.name in running])
+    guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
         guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
