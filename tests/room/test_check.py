@@ -3,10 +3,11 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,34 +15,65 @@ from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from tests.helpers import labroom, start_labroom, wait_for
 
-PROGRAM = "/opt/labs/tcp_hello/hello_server.py"
+# labroom, as in a checkout whose labs are those of the folder that is named first.
+CHANGED = """
+import sys
+from pathlib import Path
+from labroom import resources
+resources.LABS = Path(sys.argv.pop(1))
+from labroom.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def with_labs(labs: Path, *arguments: str, status: int) -> str:
+    """What `labroom` prints in a checkout with other labs."""
+    argv = [sys.executable, "-c", CHANGED, str(labs), *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture
-def wrong_server() -> Iterator[None]:
-    """On `server`, a hello_server that greets wrongly."""
-    labroom("ssh", "server", f"sudo sed -i.right s/Hello/Goodbye/ {PROGRAM}")
-    yield
-    labroom("ssh", "server", f"sudo mv {PROGRAM}.right {PROGRAM}")
+def wrong_labs(tmp_path: Path) -> Path:
+    """The labs, with a hello_server that greets wrongly."""
+    labs = Path(shutil.copytree(ROOT / "labs", tmp_path / "labs"))
+    program = labs / "tcp_hello/hello_server.py"
+    program.write_text(program.read_text().replace("Hello", "Goodbye"))
+    return labs
 
 
-@pytest.mark.usefixtures("wrong_server")
-def test_a_lab_that_fails_is_told_in_words_with_the_command_to_run_it_again() -> None:
-    done = labroom("check", "tcp_hello", status=1)
-    assert re.search(r"^tcp_hello +FAILED", done.stdout, re.MULTILINE)
-    assert "Goodbye World~" in done.stdout  # the transcript
-    assert "labroom check tcp_hello" in done.stdout
+def test_a_lab_that_fails_is_told_in_words_with_the_command_to_run_it_again(wrong_labs: Path) -> None:
+    said = with_labs(wrong_labs, "check", "tcp_hello", status=1)
+    assert re.search(r"^tcp_hello +FAILED", said, re.MULTILINE)
+    assert "Goodbye World~" in said  # the transcript
+    assert "labroom check tcp_hello" in said
 
 
-@pytest.mark.usefixtures("wrong_server")
-def test_a_play_that_fails_is_told_in_words() -> None:
-    done = labroom("play", "tcp_hello", status=1)
+def test_a_play_that_fails_is_told_in_words(wrong_labs: Path) -> None:
     columns: list[str] = []
     words: list[str] = []
-    for line in done.stdout.splitlines():
+    for line in with_labs(wrong_labs, "play", "tcp_hello", status=1).splitlines():
         (columns if "│" in line else words).append(line)
     assert any("Message from server : Goodbye World~" in line for line in columns)
     assert re.search(r"hello_client .*should print '.*Hello World~.*'; it printed '.*Goodbye World~", "\n".join(words))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sed -i s/Hello/Goodbye/ tcp_hello/hello_server.py",
+        "rm -r tcp_hello",
+        "chmod a-x tcp_hello/hello_client.py",
+        "mv tcp_hello/hello_server.py tcp_hello/other.py && mkdir tcp_hello/hello_server.py",
+    ],
+)
+def test_the_labs_of_the_checkout_are_checked_whatever_lies_on_the_guests(change: str) -> None:
+    for guest in ("server", "alfa"):
+        labroom("ssh", guest, f"sudo sh -c 'cd /opt/labs && touch mine && {change}'")
+    labroom("check", "tcp_hello")
+    assert labroom("ssh", "server", "ls -d /opt/labs/*").stdout.count("mine") == 1, "what is no lab stays"
+    labroom("ssh", "server", "sudo rm /opt/labs/mine")
 
 
 def test_a_play_shows_a_column_for_each_guest() -> None:

@@ -13,7 +13,7 @@ from tests.unit.conftest import Sshd
 
 @pytest.fixture
 def alfa(sshd: Sshd) -> Iterator[Host]:
-    driver = Driver({"alfa": sshd.endpoint}, resolve=programs.resolve)
+    driver = Driver({"alfa": sshd.endpoint}, resolve=programs.ours)
     driver.begin("tcp_echo")
     yield driver.hosts["alfa"]
     driver.clean()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from labroom import keys
-from labroom.checks.programs import LABS
+from labroom.checks.bring import PLACE
 from labroom.driver import Driver
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
@@ -246,8 +246,8 @@ def _try(at: Endpoint) -> RoomFault | None:
     driver = Driver({at.name: at})
     host = driver.hosts[at.name]
     try:
-        if host.run("test", "-d", LABS).status != 0:
-            return RoomFault(f"{at.name} ({at.ssh_host}) has no {LABS}", "playbooks/room.yml brings the labs")
+        if host.run("test", "-d", PLACE).status != 0:
+            return RoomFault(f"{at.name} ({at.ssh_host}) has no {PLACE}", "playbooks/room.yml brings the labs")
     except RoomFault as reason:
         return reason
     finally:

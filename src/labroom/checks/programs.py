@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labroom import labs
+from labroom.checks.bring import PLACE, bring
 from labroom.checks.submission import Submission
 from labroom.driver import CheckFailed, Host, Launch, Program
 from labroom.errors import RoomFault
 from labroom.resources import CHECKS
-
-#: The labs on a guest, a folder each.
-LABS = "/opt/labs"
 
 #: The twins' sources, NAME.c, and lab.h, which they share.
 TWINS = CHECKS / "c"
@@ -40,18 +38,21 @@ def resolve(host: Host, name: str, submission: Submission | None = None) -> Laun
 
     Raises:
         CheckFailed: it is a twin, or a person's program, that can't be built.
-        RoomFault: the host has no C compiler, or does not answer.
+        RoomFault: the host has no C compiler, has other labs that can't be replaced, or does not answer.
     """
     if "@" in name and submission:
         return submission.launch(host, name)
-    return twin(host, name.removesuffix(".c")) if name.endswith(".c") else ours(host, name)
+    if name.endswith(".c"):
+        return twin(host, name.removesuffix(".c"))
+    bring(host)
+    return ours(host, name)
 
 
 def ours(host: Host, name: str) -> Launch:
     """The lab's own program, or one of another lab that it is about, too; run in the folder of its lab."""
     if "/" in name:
-        return Launch((f"{name}.py",), f"{LABS}/{host.driver.lab}", name.rpartition("/")[2])
-    return Launch((f"./{name}.py",), f"{LABS}/{labs.having(name, host.driver.lab)}", name)
+        return Launch((f"{name}.py",), f"{PLACE}/{host.driver.lab}", name.rpartition("/")[2])
+    return Launch((f"./{name}.py",), f"{PLACE}/{labs.having(name, host.driver.lab)}", name)
 
 
 @functools.cache  # of a host object, so for one driver
