@@ -93,6 +93,27 @@ def test_up_replaces_the_guest_that_died_and_no_other(trial: Trial) -> None:
     assert after["two"] == before["two"]
 
 
+@pytest.mark.parametrize("order", ["systemctl reboot --force", "reboot --force --force", "kill -INT 1"])
+def test_a_guest_that_reboots_comes_back_with_its_files(trial: Trial, order: str) -> None:
+    gateway = "  gate: {part: gateway, private: 192.168.75.2, outside: 198.51.100.2}\n"
+    far = "  far: {outside: 198.51.100.10}\n"
+    trial.file.write_text(ROOM + gateway + far)
+    trial.up()
+    trial.run("ssh", "gate", "sudo touch /run/first; touch kept")
+    trial.run("ssh", "gate", f"sudo {order}", status=None)
+    wait_for(lambda: "No such file" in trial.run("ssh", "gate", "ls /run/first 2>&1", status=None), "another boot")
+    assert trial.run("ssh", "gate", "ls kept") == "kept\n"
+    assert trial.run("ssh", "far", "timeout 5 bash -c 'head -c 4 < /dev/tcp/198.51.100.2/22'") == "SSH-"
+    assert "all in order" in trial.run("up")
+
+
+def test_a_guest_that_powers_off_stays_off_until_the_next_up(trial: Trial) -> None:
+    trial.up()
+    trial.run("ssh", "one", "sudo systemctl poweroff --force", status=None)
+    wait_for(lambda: guest.runs(trial.name, "one") is None, "the guest's end")
+    assert "one replaced" in trial.run("up")
+
+
 def test_up_follows_room_yml(trial: Trial) -> None:
     trial.up()
     before = _pids(trial)

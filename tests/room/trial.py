@@ -1,5 +1,6 @@
 """A small room of its own for tests of `labroom` itself: another name, other networks than the default room."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -33,9 +34,9 @@ class Trial:
         return start_labroom("--room", str(self.file), *arguments, before=before, env=env)
 
     def run(
-        self, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None, status: int = 0
+        self, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None, status: int | None = 0
     ) -> str:
-        """Run `labroom` on the room to its end, see that it ends with `status`, and return all that it printed."""
+        """Run `labroom` on the room to its end, see that its status is `status` (None: any), return its output."""
         done = labroom("--room", str(self.file), *arguments, before=before, env=env, status=status)
         return done.stdout + done.stderr
 
@@ -58,7 +59,8 @@ def traces(name: str = Trial.name) -> dict[str, list[str]]:
         own = rf"\b{name}\b|labroom.{name}|\b192\.168\.75\.|\b198\.51\.100\.(\d|1[0-5])\b"
         return [line for line in found if re.search(own, line)]
 
-    groups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"*{name}*") if path.is_dir()]
+    # By os.walk, which does not mind that groups of other rooms vanish meanwhile.
+    groups = [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if name in Path(folder).name]
     running = [line for line in lines("ps", "-ww", "-eo", "stat,args") if not line.startswith(("Z", "STAT"))]
     # Nobody's mount namespace counts: a guest's ends with the guest.
     return {

@@ -99,10 +99,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
         guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
-    for described in missing:
-        guest.connect_far_side(name, described)
     guest.wait_for_ssh(room, room.guests)
-    bounds.hold({described.name: pid for described in missing if (pid := guest.runs(name, described.name))})
     return done
 
 

@@ -5,7 +5,6 @@ the kernel counts for the whole machine, while their memory is the guest's who h
 many as the guests' memory can hold, so that none can take the last one.
 """
 
-import subprocess
 from pathlib import Path
 
 from labroom.errors import MachineError
@@ -50,44 +49,10 @@ def raise_limits(guests: int) -> None:
             ) from error
 
 
-def hold(supervisors: dict[str, int]) -> None:
-    """Hold guests that have booted to their numbers.
-
-    Args:
-        supervisors: guest to its systemd-nspawn.
-
-    Raises:
-        MachineError: the kernel refuses.
-    """
-    script = 'cd /proc/sys/user; for each; do [ ! -e "${each%=*}" ] || echo "${each#*=}" >"${each%=*}" || exit; done'
-    settings = [f"{name}={number}" for name, number in _PER_GUEST.items()]
-    running = {}
-    for name, pid in supervisors.items():
-        try:
-            inits = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except OSError:  # it has just ended
-            continue
-        for init in (init for init in inits if _user_namespace(init) not in (None, _user_namespace("self"))):
-            # In the guest's user namespace, and in no other of it: the programs are the machine's.
-            enter = [
-                "nsenter",
-                f"--user=/proc/{init}/ns/user",
-                "--",
-                "sh",
-                "-c",
-                script,
-                "sh",
-            ]
-            running[name, init] = subprocess.Popen([*enter, *settings], stderr=subprocess.PIPE, text=True)
-    for (name, init), process in running.items():
-        _, said = process.communicate()
-        if process.returncode != 0 and Path("/proc", init).exists():
-            raise MachineError(f"guest {name} can't be held to its kernel objects: {said.strip()}")
-
-
-def _user_namespace(process: str) -> int | None:
-    """Which user namespace a process is in; None if it isn't there."""
-    try:
-        return Path("/proc", process, "ns/user").stat().st_ino
-    except OSError:
-        return None
+def script() -> str:
+    """What holds a guest to its numbers: a script for a shell that is root in its user namespace."""
+    settings = " ".join(f"{name}={number}" for name, number in _PER_GUEST.items())
+    return (
+        f"cd /proc/sys/user && for each in {settings}; do "
+        '[ ! -e "${each%=*}" ] || echo "${each#*=}" >"${each%=*}" || exit; done'
+    )

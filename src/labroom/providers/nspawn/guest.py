@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from labroom import keys, state
-from labroom.errors import MachineError, RoomFault
+from labroom.errors import RoomFault
 from labroom.processes import run, start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
-from labroom.providers.nspawn import cgroups, fetched, launcher, links
+from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import Link, Room
 
@@ -193,6 +193,8 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
         "wanted": users if wanted.disk_mib else UID_BASE,
         "count": UID_COUNT,
         "command": command,
+        "bounds": bounds.script(),
+        "far_end": _far_end(wanted.name) if "outside0" in wanted.addresses else "",
         "environment": {
             "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
             # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
@@ -206,22 +208,6 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
 def _far_end(guest: str) -> str:
     """The far end, in the room's namespace, of a gateway's second interface."""
     return f"far-{guest}"[:15]
-
-
-def connect_far_side(room_name: str, wanted: NspawnGuest) -> None:
-    """Put the second interface of a gateway on the outside network, as soon as systemd-nspawn has made it."""
-    if "outside0" not in wanted.addresses:
-        return
-    deadline = time.monotonic() + _BOOT_TIMEOUT
-    while True:
-        try:
-            run(*links.inside(room_name), "ip", "link", "set", _far_end(wanted.name), "master", "outside", "up")
-        except MachineError:
-            if runs(room_name, wanted.name) is None or time.monotonic() > deadline:
-                raise _did_not_boot(room_name, wanted.name) from None
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -> None:

@@ -1,7 +1,8 @@
 """Starts guests: a program of its own, which `guest.start` runs with a JSON list of guests on its standard input.
 
 Each guest gets a process that joins its control group and the room's network, mounts its disk and its layers where no
-other process sees them, and becomes systemd-nspawn(1). When that ends, however it ends, nothing stays mounted.
+other process sees them, and becomes its supervisor: a shell that runs systemd-nspawn(1), again when the guest reboots.
+When that ends, however it ends, nothing stays mounted.
 
 It needs nothing but Python's standard library, and has one thread, so that it may fork; its forks take a millisecond.
 It uses system calls that mount(8) of util-linux before 2.39 does not know: with open_tree(2), mount_setattr(2) and
@@ -12,6 +13,8 @@ mount_setattr(2)), where the kernel and the file system can do that.
 import ctypes
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +33,28 @@ _MOUNT_ATTR_IDMAP = 0x100000
 _CLONE_NEWNS = 0x20000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_CONSOLE_KIB = 1024
+_CONSOLE_BYTES = 1 << 20
+
+# A guest's supervisor: the far end of its second interface, if it has one, then the script that holds who runs it in a
+# user namespace to numbers, then systemd-nspawn's command. That ends with 133 when the guest reboots, as
+# systemd-nspawn@.service has it (RestartForceExitStatus). SIGTERM shuts it down.
+_SUPERVISE = """
+far=$1 bounds=$2; shift 2
+trap 'kill -TERM $machine' TERM
+own=$(readlink /proc/self/ns/user)
+hold() {
+    read -r init _ </proc/$machine/task/$machine/children
+    [ "$init" ] && [ "$(readlink /proc/$init/ns/user)" != "$own" ] && nsenter --user=/proc/$init/ns/user sh -c "$bounds"
+}
+ended=133
+while [ $ended = 133 ]; do
+    "$@" & machine=$!
+    while [ "$far" ] && ! ip link set "$far" master outside up && kill -0 $machine; do sleep .02; done 2>/dev/null
+    while ! hold && kill -0 $machine; do sleep .05; done 2>/dev/null
+    while wait $machine; ended=$?; kill -0 $machine; do :; done 2>/dev/null
+done
+exit $ended
+"""
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 
 
@@ -131,14 +155,17 @@ def _keep_console() -> None:
     reading, writing = os.pipe()
     keeper = os.fork()
     if keeper == 0:
-        if os.fork():  # nobody's child: systemd-nspawn knows its own alone
+        if os.fork():  # nobody's child: a supervisor has no other than systemd-nspawn
             os._exit(0)
+        kept = os.open("console.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for descriptor, standard in ((reading, 0), (nowhere, 1), (nowhere, 2)):
             os.dup2(descriptor, standard)
         os.close(writing)
-        keep = f"umask 077; dd bs=1k count={_CONSOLE_KIB} of=console.log status=none; exec cat"
-        os.execv("/bin/sh", ["sh", "-c", keep])  # noqa: S606 (a shell is meant)
+        # tee(1) goes on without a file that takes no more: Python has SIGXFSZ ignored.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_CONSOLE_BYTES, _CONSOLE_BYTES))
+        os.set_inheritable(kept, True)
+        os.execvp("tee", ["tee", "-a", f"/dev/fd/{kept}"])  # noqa: S606 (no shell is meant)
     os.waitpid(keeper, 0)
     for standard in (1, 2):
         os.dup2(writing, standard)
@@ -152,7 +179,8 @@ def _become(guest: dict[str, Any]) -> NoReturn:
         guest: `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
             `network`, the file of its network namespace; `disk_mib` and `files`, how much it may write (None: as much
             as there is); `layers`, `stored`, `wanted`, `count`, as for `_mount_root`; `command`, systemd-nspawn's,
-            without the users; `environment`, the command's.
+            without the users; `far_end` of its second interface, or ""; `bounds`, a script for a shell in its user
+            namespace; `environment`, the command's.
     """
     os.setsid()
     os.umask(0o022)
@@ -178,7 +206,10 @@ def _become(guest: dict[str, Any]) -> NoReturn:
         first = stored
         _mount_root(guest["layers"], stored, first, count)
     command = [*guest["command"], f"--private-users={first}:{count}"]
-    os.execvpe(command[0], command, guest["environment"])  # noqa: S606 (no shell is meant)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python has ignored
+        signal.signal(number, signal.SIG_DFL)
+    supervise = ["sh", "-c", _SUPERVISE, "sh", guest["far_end"], guest["bounds"], *command]
+    os.execve("/bin/sh", supervise, guest["environment"])  # noqa: S606 (a shell is meant)
 
 
 def main() -> None:
