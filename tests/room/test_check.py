@@ -29,7 +29,8 @@ sys.exit(main(sys.argv[1:]))
 def with_labs(labs: Path, *arguments: str, status: int) -> str:
     """What `labroom` prints in a checkout with other labs."""
     argv = [sys.executable, "-c", CHANGED, str(labs), *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    env = os.environ | {"COLUMNS": "120"}
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 
