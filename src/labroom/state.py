@@ -71,7 +71,8 @@ def remove_tree(path: Path) -> None:
     Raises:
         MachineError: something of it can't be removed.
     """
-    processes.run("rm", "-rf", "--one-file-system", "--", str(path), timeout=600)
+    if os.path.lexists(path):
+        processes.run("rm", "-rf", "--one-file-system", "--", str(path), timeout=600)
 
 
 @contextlib.contextmanager

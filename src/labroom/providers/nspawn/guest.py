@@ -15,6 +15,7 @@ import selectors
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ from typing import Any
 
 from labroom import keys, state
 from labroom.errors import RoomFault
-from labroom.processes import run, start_time
+from labroom.processes import start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
@@ -123,12 +124,15 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
     Raises:
         MachineError: the machine refuses what they take.
     """
-    for guest in wanted:
-        remove(room_name, guest.name)
-    users = _choose_users(room_name, [guest.name for guest in wanted])
-    plans = {guest.name: _plan(room_name, guest, users[guest.name], apt) for guest in wanted}
-    # A program of its own and of the standard library alone (-I, -S), whatever this machine's Python has around it.
-    started = json.loads(run(sys.executable, "-I", "-S", launcher.__file__, stdin=json.dumps(plans)))
+    # A program of its own and of the standard library alone (-I, -S), whatever this machine's Python has around it. It
+    # begins to start while all is made ready for it.
+    argv = [sys.executable, "-I", "-S", launcher.__file__]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as launching:
+        for guest in wanted:
+            remove(room_name, guest.name)
+        users = _choose_users(room_name, [guest.name for guest in wanted])
+        plans = {guest.name: _plan(room_name, guest, users[guest.name], apt) for guest in wanted}
+        started = json.loads(launching.communicate(json.dumps(plans))[0])
     for guest in wanted:
         pid = started[guest.name]
         record = {"pid": pid, "start_time": start_time(pid), "digest": guest.digest(), "users": users[guest.name]}

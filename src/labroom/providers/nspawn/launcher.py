@@ -4,10 +4,10 @@ Each guest gets a process that joins its control group and the room's network, m
 other process sees them, and becomes its supervisor: a shell that runs systemd-nspawn(1), again when the guest reboots.
 When that ends, however it ends, nothing stays mounted.
 
-It needs nothing but Python's standard library, and has one thread, so that it may fork; its forks take a millisecond.
-It uses system calls that mount(8) of util-linux before 2.39 does not know: with open_tree(2), mount_setattr(2) and
-move_mount(2), a guest sees an image's files as those of its own range of users ("ID-mapped mounts" in
-mount_setattr(2)), where the kernel and the file system can do that.
+It needs nothing but what Python imports in no time. It has one thread, so that it may fork, and is small, so that a
+fork takes a millisecond. It uses system calls that mount(8) of util-linux before 2.39 does not know: with open_tree(2),
+mount_setattr(2) and move_mount(2), a guest sees an image's files as those of its own range of users ("ID-mapped mounts"
+in mount_setattr(2)), where the kernel and the file system can do that.
 """
 
 import ctypes
@@ -17,7 +17,6 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -71,6 +70,17 @@ def _checked(result: int, what: str) -> int:
     return result
 
 
+def _write(file: str, text: str) -> None:
+    with open(file, "w", encoding="ascii") as opened:
+        opened.write(text)
+
+
+def _run(*argv: str) -> None:
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise OSError(f"{argv[0]}: {done.stderr.decode(errors='replace').strip()}")
+
+
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
     encoded = [os.fsencode(text) if text is not None else None for text in (source, target, kind, options)]
     _checked(_LIBC.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]), f"mount {target}")
@@ -92,7 +102,7 @@ def _user_namespace(inside: int, outside: int, count: int) -> int:
         if not os.read(created, 1):
             raise PermissionError("no user namespace can be created")
         for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{pid}/{name}").write_text(f"{inside} {outside} {count}")
+            _write(f"/proc/{pid}/{name}", f"{inside} {outside} {count}")
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(release)
@@ -125,29 +135,27 @@ def _mount_root(layers: list[str], stored: int, first: int, count: int) -> None:
     for number, layer in enumerate(layers):
         tree = _clone(layer, users)
         place = f"layers/{number}"
-        Path(place).mkdir(parents=True, exist_ok=True)
+        os.makedirs(place, exist_ok=True)
         flags = _MOVE_MOUNT_F_EMPTY_PATH
         _checked(_LIBC.syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(place), flags), place)
     for name in ("upper", "work"):
-        Path("disk", name).mkdir(exist_ok=True)
+        os.makedirs(f"disk/{name}", exist_ok=True)
     os.chown("disk/upper", first, first)
     # Relative names: none has a comma or a colon, which would end it.
     below = ":".join(f"layers/{number}" for number in range(len(layers)))
     _mount("overlay", "root", "overlay", 0, f"lowerdir={below},upperdir=disk/upper,workdir=disk/work")
 
 
-def _mount_disk(mib: int, files: int) -> None:
-    """Mount a file system of its own at `disk`, in a file that grows as it is filled and shrinks as it is emptied.
+def _make_disk(mib: int, files: int) -> None:
+    """Make a file system in `disk.ext4`, a file that grows as it is filled and shrinks as it is emptied.
 
-    It needs no journal: nobody mounts it again.
+    It needs no journal: nobody mounts it a second time.
     """
-    file = Path("disk.ext4")
-    file.touch(0o600)
-    os.truncate(file, mib << 20)
+    disk = os.open("disk.ext4", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.truncate(disk, mib << 20)
+    os.close(disk)
     features = ["-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-N", str(files)]
-    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, "disk.ext4"], check=True)
-    options = "loop,discard,noatime,noinit_itable"
-    subprocess.run(["mount", "-t", "ext4", "-o", options, "disk.ext4", "disk"], check=True)
+    _run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, "disk.ext4")
 
 
 def _keep_console() -> None:
@@ -186,17 +194,19 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     os.umask(0o022)
     os.chdir(guest["folder"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if guest["disk_mib"]:
+        _make_disk(guest["disk_mib"], guest["files"])
     for file in guest["control"]:
-        Path(file).write_text("0")
+        _write(file, "0")
     _keep_console()
     network = os.open(guest["network"], os.O_RDONLY | os.O_CLOEXEC)
     _checked(_LIBC.setns(network, _CLONE_NEWNET), guest["network"])
     _checked(_LIBC.unshare(_CLONE_NEWNS), "unshare")
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     for name in ("disk", "root"):
-        Path(name).mkdir(exist_ok=True)
+        os.makedirs(name, exist_ok=True)
     if guest["disk_mib"]:
-        _mount_disk(guest["disk_mib"], guest["files"])
+        _run("mount", "-t", "ext4", "-o", "loop,discard,noatime,noinit_itable", "disk.ext4", "disk")
     stored, first, count = guest["stored"], guest["wanted"], guest["count"]
     try:
         _mount_root(guest["layers"], stored, first, count)
@@ -221,7 +231,8 @@ def main() -> None:
             try:
                 _become(guest)
             except BaseException as error:  # noqa: BLE001 (nothing above it may go on in this process)
-                os.write(2, f"labroom: {error}\n".encode(errors="backslashreplace"))
+                with open(f"{guest['folder']}/console.log", "a", encoding="utf-8", errors="backslashreplace") as log:
+                    log.write(f"labroom: {error}\n")
                 os._exit(1)
         started[name] = pid
     print(json.dumps(started))
