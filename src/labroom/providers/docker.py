@@ -22,7 +22,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import run
-from labroom.providers import compose, record
+from labroom.providers import compose, login, record
 from labroom.providers.provider import Status
 from labroom.resources import ROOT
 from labroom.room import Room
@@ -179,11 +179,20 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
     """Make the room what `prepare` has written of room.yml (`Provider.up`)."""
     before = _containers(room.name)
     with progress.phase(f"containers: {' '.join(room.guests)}"[:50], _log(room.name)):
+        if failing := login.failing(_known(room)):
+            _docker("rm", "--force", "--volumes", *(before[name]["Id"] for name in failing))
         _run_compose(room.name, "up", "--detach", "--no-build", "--remove-orphans")
         after = _containers(room.name)
         _wait_for_ssh(room, after)
         _exchange_keys(room, after)
     return _changes(before, after)
+
+
+def _known(room: Room) -> dict[str, Endpoint]:
+    """The guests that run, and whose host keys are known: an earlier `up` has made them what they should be."""
+    file = keys.known_hosts(room.name)
+    text = file.read_text() if file.is_file() else ""
+    return {name: at for name, at in endpoints(room).items() if at.ssh_port and f"[127.0.0.1]:{at.ssh_port}" in text}
 
 
 def record_of(room: Room, file: Path) -> dict[str, object]:
