@@ -62,3 +62,9 @@ def test_up_finds_all_in_order_and_mends_what_died(room: Machine) -> None:
     assert re.findall(r"(\w+) (?:started|replaced)$", mended, re.MULTILINE) == ["server"]
     assert "DOWN" not in room.labroom("status")
     assert room.labroom("ssh", "server", "hostname; whoami").split() == ["server", "student"]
+
+
+def test_up_replaces_a_container_in_which_nobody_can_log_in(room: Machine) -> None:
+    room.run("docker", "exec", "lab_alfa_1", "usermod", "--shell", "/bin/false", "student")
+    assert "alfa replaced" in room.labroom("up")
+    assert room.labroom("ssh", "alfa", "hostname").strip() == "alfa"
