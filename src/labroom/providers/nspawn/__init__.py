@@ -82,7 +82,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
         links.close_to(room, [other for other in _rooms() if other != name])
     keys.prepare(room)
     if room.internet and not links.uplink_runs(name):
-        links.reset_uplink(name)
+        links.reset_uplink(room)
     _allow_inotify(len(room.guests))
     done: dict[str, str] = {}
     if gone := _guests_of(name) - room.guests.keys():
@@ -119,7 +119,7 @@ def record_of(room: Room, file: Path, layers: image.Layers) -> dict[str, object]
 
 def _link_digest(room: Room) -> str:
     """Tells rooms apart whose links differ: these can't change under running guests."""
-    return f"{room.networks!r} internet={room.internet}"
+    return f"{room.networks!r} internet={room.internet} machine_ports={room.machine_ports}"
 
 
 def _layers_in_use(room: Room) -> image.Layers | None:

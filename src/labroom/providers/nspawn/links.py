@@ -2,28 +2,33 @@
 
 Deleting the namespace deletes every link, address, route and nftables table in it. On the machine itself there is one
 interface a network, with the machine's own address in the room; the bridges hand it nothing that is not for that
-address, so the machine forwards nothing for the room, whatever its own settings. The internet is reached through
-slirp4netns(1), a process of the room that opens ordinary sockets on behalf of the guests: no route, no NAT rule and no
-setting of the machine is touched.
+address, so the machine forwards nothing for the room, whatever its own settings, and nothing but answers: guests reach
+those ports of the machine that room.yml opens, and no other. The internet is reached through slirp4netns(1), a process
+of the room that opens ordinary sockets on behalf of the guests, and may not open one to this machine (`fence`): no
+route, no rule and no setting of the machine is touched.
 """
 
 import contextlib
 import json
 import os
 import time
-from ipaddress import IPv4Network
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from labroom import state
 from labroom.errors import MachineError
 from labroom.processes import run, spawn, start_time
 from labroom.providers import record
+from labroom.providers.nspawn import fence
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import LINKS, Link, Room
 
 #: The name server that slirp4netns gives to the namespace: the machine's own, whatever that is.
 UPLINK_NAME_SERVER = "10.0.2.3"
-_UPLINK = "uplink"  # the control group of slirp4netns
+#: The network that slirp4netns has for itself.
+UPLINK_NETWORK = IPv4Network("10.0.2.0/24")
+_UPLINK = "uplink.helper"  # the control group of slirp4netns; no guest's name has a dot
 _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
 _ARP_RETRIES = 20
 
@@ -95,26 +100,73 @@ def create(room: Room, *, joined: bool = True) -> None:
     links.append(f"addr add {networks.router}/{networks.outside.prefixlen} dev outside")
     run(*inside(name), "ip", "-batch", "-", stdin="\n".join(links))
     # nftables: one table of ours in each family, in the room's namespace.
-    rules = "table bridge labroom { chain forward { type filter hook forward priority filter;\n"
-    for link in LINKS:
-        address = networks.machine(link)
-        rules += f'oifname "machine-{link}" ether type ip ip daddr != {address} drop\n'
-        rules += f'oifname "machine-{link}" ether type ip6 drop\n'
-    rules += "}\n}\n"
+    run(*inside(name), "nft", "-f", "-", stdin=_rules_for_the_machine(room) + (_RULES_FOR_THE_UPLINK * room.internet))
     if room.internet:
-        others = ", ".join(str(subnet) for subnet in _all_subnets(room))
-        rules += (
-            "table ip labroom {\n"
-            f"set rooms {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {others} }} }}\n"
-            'chain forward { type filter hook forward priority filter; oifname "tap0" ip daddr @rooms reject; }\n'
-            'chain postrouting { type nat hook postrouting priority srcnat; oifname "tap0" masquerade; }\n'
-            "}\n"
-        )
         run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-    run(*inside(name), "nft", "-f", "-", stdin=rules)
+        _refuse(inside(name), _all_subnets(room))  # after the table is there, into which other rooms put themselves
     if joined:
         _join(room)
     _complete(name).touch()
+
+
+def _rules_for_the_machine(room: Room) -> str:
+    """What of the room's frames gets to the machine: answers, what asks who is there, and what is for open ports.
+
+    Without conntrack(8), which few kernels have for bridges: TCP is opened by SYN without ACK alone (RFC 9293, 3.10.7),
+    of UDP it is remembered whom the machine has asked. The hook is postrouting, which sees what a router in the
+    namespace sends, too.
+    """
+    ports = f"{{ {', '.join(map(str, room.machine_ports))} }}"
+    opened = f"tcp dport {ports} accept\nudp dport {ports} accept\n" if room.machine_ports else ""
+    asking, answering = "", ""
+    for link in LINKS:
+        subnet, machine = getattr(room.networks, link), room.networks.machine(link)
+        asking += f'iifname "machine-{link}" ip protocol udp update @asked {{ ip daddr . udp dport . udp sport }}\n'
+        answering += (
+            f'oifname "machine-{link}" ip saddr {subnet} ip daddr {machine} jump to_machine\n'
+            f'oifname "machine-{link}" ether type != arp drop\n'
+        )
+    return f"""table bridge labroom {{
+        set asked {{
+            type ipv4_addr . inet_service . inet_service
+            flags dynamic, timeout
+            timeout 3m
+            size 65536
+        }}
+        chain to_machine {{
+            tcp flags & (syn | ack) != syn accept
+            ip saddr . udp sport . udp dport @asked accept
+            icmp type {{ echo-request, echo-reply, destination-unreachable, time-exceeded, parameter-problem }} accept
+            ip frag-off & 0x1fff != 0 ip protocol {{ udp, icmp }} accept
+            {opened}
+            drop
+        }}
+        chain forward {{
+            type filter hook forward priority filter
+            {asking}
+        }}
+        chain postrouting {{
+            type filter hook postrouting priority filter
+            {answering}
+        }}
+    }}
+    """
+
+
+# Of what slirp4netns has for itself, guests reach its name server alone; and nothing of the machine's own links: not
+# loopback, nor what is named link-local, such as the service by which clouds hand out keys, nor who listens to many.
+_RULES_FOR_THE_UPLINK = f"""table ip labroom {{
+    set rooms {{ type ipv4_addr; flags interval; auto-merge; }}
+    chain forward {{
+        type filter hook forward priority filter
+        oifname != "tap0" accept
+        ip daddr {UPLINK_NAME_SERVER} meta l4proto {{ tcp, udp }} th dport 53 accept
+        ip daddr {{ {UPLINK_NETWORK}, 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3 }} reject
+        ip daddr @rooms reject
+    }}
+    chain postrouting {{ type nat hook postrouting priority srcnat; oifname "tap0" masquerade; }}
+}}
+"""
 
 
 def _all_subnets(room: Room) -> list[IPv4Network]:
@@ -127,10 +179,13 @@ def _all_subnets(room: Room) -> list[IPv4Network]:
 
 def close_to(room: Room, others: list[str]) -> None:
     """Let the uplinks of other rooms refuse this room's addresses too."""
-    elements = f"{room.networks.private}, {room.networks.outside}"
     for other in others:
         with contextlib.suppress(MachineError):  # it has no uplink
-            run(*inside(other), "nft", f"add element ip labroom rooms {{ {elements} }}")
+            _refuse(inside(other), [room.networks.private, room.networks.outside])
+
+
+def _refuse(inside_of: tuple[str, ...], subnets: Sequence[IPv4Network]) -> None:
+    run(*inside_of, "nft", f"add element ip labroom rooms {{ {', '.join(map(str, subnets))} }}")
 
 
 def _join(room: Room) -> None:
@@ -158,7 +213,7 @@ def _join(room: Room) -> None:
 
 
 def start_uplink(room_name: str) -> None:
-    """Start slirp4netns for a room whose links are there.
+    """Start slirp4netns for a room whose links are there, where only playbooks run: they may reach this machine.
 
     Raises:
         MachineError: it did not come up; the message has what it said.
@@ -184,10 +239,33 @@ def uplink_runs(room_name: str) -> bool:
     return any(start_time(pid) is not None for pid in Cgroup(room_name, _UPLINK).processes())
 
 
-def reset_uplink(room_name: str) -> None:
-    """Clear away what a slirp4netns that died has left, and start it anew."""
-    Cgroup(room_name, _UPLINK).remove()
-    start_uplink(room_name)
+def reset_uplink(room: Room) -> None:
+    """Clear away what a slirp4netns that died has left, and start it anew, kept from this machine.
+
+    Raises:
+        MachineError: it did not come up, or this machine can't keep it.
+    """
+    group = Cgroup(room.name, _UPLINK)
+    group.remove()
+    group.create()
+    if not (unified := group.unified()):
+        raise MachineError(
+            "this machine has no unified control groups, by which guests are kept from its own services",
+            "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+        )
+    fence.raise_around(unified, room.machine_ports, name_servers())
+    start_uplink(room.name)
+
+
+def name_servers(file: Path = Path("/etc/resolv.conf")) -> list[IPv4Address]:
+    """The name servers of this machine that slirp4netns can ask: those with IPv4 addresses (resolv.conf(5))."""
+    found = []
+    with contextlib.suppress(OSError):
+        for words in map(str.split, file.read_text(errors="replace").splitlines()):
+            if len(words) > 1 and words[0] == "nameserver":
+                with contextlib.suppress(ValueError):
+                    found.append(IPv4Address(words[1]))
+    return found
 
 
 def remove(room_name: str) -> None:
