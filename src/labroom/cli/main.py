@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
@@ -22,8 +23,9 @@ from labroom.resources import version
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `labroom` with `arguments`, those of the process if None, and return its exit status."""
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGINT, _interrupted)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
+            signal.signal(number, _interrupted)
     threading.excepthook = sys.unraisablehook = _aside
     try:
         for stream in (sys.stdout, sys.stderr):
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell("interrupted", "", 130)
     except BrokenPipeError:  # the reader of our output left
         _give_up_output()
-        return 0
+        return _tell("interrupted: nobody reads its output any more", "", 130)
     except OSError as error:  # such as a full disk, met where no better words were found for it
         _give_up_output()
         if not error.strerror:
@@ -58,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
+    """End what is being done, once: a closed terminal may send SIGHUP twice, and clearing away goes on to its end."""
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
@@ -77,9 +82,10 @@ def _give_up_output() -> None:
 
 def _tell(message: str, remedy: str, status: int) -> int:
     console = Console(sys.stderr)
-    console.line(f"labroom: {message}")
-    if remedy:
-        console.line(f"  help: {remedy}")
+    with contextlib.suppress(OSError):  # the terminal was closed
+        console.line(f"labroom: {message}")
+        if remedy:
+            console.line(f"  help: {remedy}")
     return status
 
 

@@ -49,9 +49,9 @@ def inside(room_name: str) -> tuple[str, ...]:
 
 
 def exists(room_name: str) -> bool:
-    """Whether the room's links are there."""
+    """Whether the room's links are there, all of them, and were made to the end."""
     interfaces = [Path("/sys/class/net", interface(room_name, link)) for link in LINKS]
-    return _pinned(namespace(room_name)) and all(path.exists() for path in interfaces)
+    return _complete(room_name).exists() and _pinned(namespace(room_name)) and all(path.exists() for path in interfaces)
 
 
 def _complete(room_name: str) -> Path:
@@ -70,19 +70,33 @@ def _pinned(file: Path) -> bool:
 def check_free(room: Room) -> None:
     """See that no other network of this machine uses the room's addresses.
 
+    A wider route that covers them, as a VPN's 0.0.0.0/1 or 10.0.0.0/8, is no such use: the room's own is more specific,
+    and wins (RFC 1812, 5.2.4.3). But who is asked for names or for the way must stay where it is.
+
     Raises:
-        MachineError: one does; the message names the interface or the route.
+        MachineError: one does; the message names it.
     """
+    subnets = [room.networks.private, room.networks.outside]
     own = {interface(room.name, link) for link in LINKS}
+    used: list[tuple[IPv4Network, str]] = []
     for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
-        target = route.get("dst", "default")
-        if target == "default" or route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
+        if route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
             continue
-        for subnet in (room.networks.private, room.networks.outside):
-            if IPv4Network(target, strict=False).overlaps(subnet):
+        target = IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])
+        if any(target.subnet_of(subnet) for subnet in subnets):
+            used.append((target, f"{route['dst']} on {route.get('dev', 'a route of its own')}"))
+        hops = [hop["gateway"] for hop in (route, *route.get("nexthops", [])) if "gateway" in hop]
+        used += [(IPv4Network(hop), f"{hop}, the gateway to {route['dst']}") for hop in hops]
+    guests = {address for guest in room.guests.values() for address in (guest.private, guest.outside)}
+    servers = [server for server in name_servers() if server not in guests]
+    used += [(IPv4Network(server), f"{server}, this machine's name server") for server in servers]
+    if room.internet:
+        used.append((UPLINK_NETWORK, f"{UPLINK_NETWORK}, which slirp4netns has for itself"))
+    for subnet in subnets:
+        for network, what in used:
+            if network.overlaps(subnet):
                 raise MachineError(
-                    f"{subnet} is in use on this machine: {target} on {route.get('dev', 'a route of its own')}",
-                    "choose other networks and addresses in room.yml",
+                    f"{subnet} is in use on this machine: {what}", "choose other networks and addresses in room.yml"
                 )
 
 
@@ -103,7 +117,7 @@ def create(room: Room, *, joined: bool = True) -> None:
     run(*inside(name), "nft", "-f", "-", stdin=_rules_for_the_machine(room) + (_RULES_FOR_THE_UPLINK * room.internet))
     if room.internet:
         run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-        _refuse(inside(name), _all_subnets(room))  # after the table is there, into which other rooms put themselves
+        _refuse(file, _all_subnets(room))  # after the table is there, into which other rooms put themselves
     if joined:
         _join(room)
     _complete(name).touch()
@@ -139,7 +153,6 @@ def _rules_for_the_machine(room: Room) -> str:
             icmp type {{ echo-request, echo-reply, destination-unreachable, time-exceeded, parameter-problem }} accept
             ip frag-off & 0x1fff != 0 ip protocol {{ udp, icmp }} accept
             {opened}
-            drop
         }}
         chain forward {{
             type filter hook forward priority filter
@@ -174,18 +187,26 @@ def _all_subnets(room: Room) -> list[IPv4Network]:
     subnets = {room.networks.private, room.networks.outside}
     for _, known in record.every():
         subnets |= {IPv4Network(subnet) for subnet in known.get("networks", [])}
+    for claim in record.claims():  # rooms of other folders of state, too
+        subnets |= set(claim.networks)
     return sorted(subnets)
 
 
-def close_to(room: Room, others: list[str]) -> None:
-    """Let the uplinks of other rooms refuse this room's addresses too."""
-    for other in others:
-        with contextlib.suppress(MachineError):  # it has no uplink
-            _refuse(inside(other), [room.networks.private, room.networks.outside])
+def close_to(room: Room) -> None:
+    """Let the uplinks of this machine's other rooms refuse this room's addresses too."""
+    own = namespace(room.name)
+    for file in {
+        *state.rooms().glob("*/netns"),
+        *(claim.state / "rooms" / claim.room_name / "netns" for claim in record.claims()),
+    }:
+        if file != own and _pinned(file):
+            with contextlib.suppress(MachineError):  # it has no uplink
+                _refuse(file, [room.networks.private, room.networks.outside])
 
 
-def _refuse(inside_of: tuple[str, ...], subnets: Sequence[IPv4Network]) -> None:
-    run(*inside_of, "nft", f"add element ip labroom rooms {{ {', '.join(map(str, subnets))} }}")
+def _refuse(file: Path, subnets: Sequence[IPv4Network]) -> None:
+    elements = ", ".join(map(str, subnets))
+    run("nsenter", f"--net={file}", "--", "nft", f"add element ip labroom rooms {{ {elements} }}")
 
 
 def _join(room: Room) -> None:
