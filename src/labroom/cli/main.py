@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import platform
@@ -41,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(str(error), error.remedy, error.status)
     except KeyboardInterrupt:
         return _tell("interrupted", "", 130)
-    except BrokenPipeError:  # the reader of our output left
-        _give_up_output()
-        return _tell("interrupted: nobody reads its output any more", "", 130)
     except OSError as error:  # such as a full disk, met where no better words were found for it
         _give_up_output()
+        # The reader of our output left: a pipe's end, or a terminal (write(2), EIO).
+        if isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None):
+            return _tell("interrupted: nobody reads its output any more", "", 130)
         if not error.strerror:
             return _unexpected(error)
         file = _log(error)
