@@ -86,11 +86,9 @@ def _whole(private: Path) -> bool:
     try:  # openssh-key-v1, PROTOCOL.key of OpenSSH
         first, *body, last = private.read_text().split("\n")[:-1]
         held = base64.b64decode("".join(body), validate=True)
-        return (
-            first.startswith("-----BEGIN ")
-            and last.startswith("-----END ")
-            and base64.b64decode(public(private).split()[1], validate=True) in held
-        )
+        own = base64.b64decode(public(private).split()[1], validate=True)
+        framed = first.startswith("-----BEGIN ") and last.startswith("-----END ")
+        return framed and len(own).to_bytes(4) + own in held
     except (OSError, ValueError, IndexError):
         return False
 

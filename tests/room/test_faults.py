@@ -272,15 +272,18 @@ def test_the_person_who_called_sudo_has_the_keys_and_no_way_into_other_files(tri
     state.remove_tree(victim.parent)
     assert trial.run("ssh", "two", "hostname") == "two\n"
     # The person logs in without sudo, runs labs, and puts nothing there.
-    config = trial.file.with_name("ssh_config")
-    config.write_text(trial.run("ssh-config"))
+    shared = Path(tempfile.mkdtemp(dir=state.root()))
+    shared.chmod(0o755)
+    (shared / "ssh_config").write_text(trial.run("ssh-config"))
     use = (
-        "import fcntl, subprocess, sys\nconfig, lock, known, new = sys.argv[1:]\n"
-        "fcntl.flock(open(lock, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB); open(known).read()\n"
+        "import fcntl, subprocess, sys\nconfig, lock, new = sys.argv[1:]\n"
+        "fcntl.flock(open(lock, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
         "try: open(new, 'x')\nexcept PermissionError: print('refused', flush=True)\n"
+        "subprocess.run(['ssh', '-F', config, 'one', 'whoami'])"
     )
-    done = _as_nobody(use, config, keys.check_lock("trial"), keys.known_hosts("trial"), own / "new")
-    assert (done.returncode, done.stdout) == (0, "refused\n"), done
+    done = _as_nobody(use, shared / "ssh_config", keys.check_lock("trial"), own / "new")
+    assert (done.returncode, done.stdout) == (0, "refused\nstudent\n"), done
+    state.remove_tree(shared)
     assert keys.identity("trial").stat().st_uid == NOBODY
 
 
