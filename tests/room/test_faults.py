@@ -138,6 +138,16 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+def test_ctrl_c_twice_leaves_nothing_either(trial: Trial) -> None:
+    process = trial.start("up")
+    wait_for(MOMENTS["a guest's console"], "a guest's console", WAIT, every=0.001)
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+    output, error = process.communicate(timeout=WAIT)
+    assert (process.returncode, error) == (130, "labroom: interrupted\n"), output
+    assert not any(traces().values()), traces()
+
+
 def test_nohup_is_obeyed(trial: Trial) -> None:
     process = trial.start("up", before=("nohup",))
     wait_for(MOMENTS["the machine's interface"], "the machine's interface", WAIT, every=0.001)
@@ -202,6 +212,40 @@ def test_rooms_of_two_folders_of_state_do_not_reach_each_other(trial: Trial, oth
             assert "Connection refused" in done.stdout + done.stderr
     finally:
         labroom("--room", str(second), "down", env=env)
+
+
+@pytest.mark.parametrize("emptied", ["nothing", "*.json", "keys/*", "links"])
+def test_up_after_a_power_cut(trial: Trial, emptied: str) -> None:
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true"))
+    trial.up()
+    home = state.rooms() / "trial"
+    # What ends with the machine: processes, groups, links, mounts, /run. What stays: files, the newest of them empty.
+    for part in cgroups.parts("trial"):
+        cgroups.Cgroup("trial", part).remove()
+    cgroups.remove_room("trial")
+    for link in ("trial-private", "trial-outside"):
+        subprocess.run(["ip", "link", "delete", link], check=True)
+    subprocess.run(["umount", home / "netns"], check=True)
+    Path("/run/labroom", f"{trial.name}.json").unlink()
+    for file in (*home.glob(emptied), *home.glob(f"guests/*/{emptied}")):
+        file.write_bytes(b"")
+    assert "room trial is not up" in trial.run("status")
+    trial.run("up")
+    assert trial.run("ssh", "two", "hostname") == "two\n"
+    assert "all in order" in trial.run("up")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ip address flush dev trial-private", "ip link set trial-private down"],
+)
+def test_up_repairs_what_a_network_manager_did_to_its_interface(trial: Trial, command: str) -> None:
+    trial.up()
+    pids = {name: guest.runs("trial", name) for name in ("one", "two")}
+    subprocess.run(command.split(), check=True)
+    trial.run("up")
+    assert trial.run("ssh", "one", "hostname") == "one\n"
+    assert {name: guest.runs("trial", name) for name in pids} == pids
 
 
 def test_a_process_of_another_boot_is_no_guest(trial: Trial) -> None:
@@ -366,6 +410,30 @@ def test_a_subnet_in_use_is_named(trial: Trial, neighbour: str) -> None:
     assert "192.168.75.0/24 is in use on this machine" in error
     assert neighbour in error
     assert "help: choose other networks" in error
+
+
+def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: Trial) -> None:
+    """As a VPN's that has a table of its own."""
+    elsewhere = [
+        "ip link add neighbour0 type bridge",
+        "ip link set neighbour0 up",
+        "ip route add 192.168.0.0/16 dev neighbour0 table 5252",
+        "ip rule add lookup 5252 priority 5000",
+    ]
+    remedy = "ip rule add to 192.168.75.0/24 lookup main priority 1"
+    try:
+        for command in elsewhere:
+            subprocess.run(command.split(), check=True)
+        error = trial.run("up", status=3)
+        assert "this machine sends what is for 192.168.75.0/24 to neighbour0: a rule of `ip rule` says so\n" in error
+        assert f"help: {remedy}\n" in error
+        subprocess.run(remedy.split(), check=True)
+        trial.run("up")
+        trial.down()
+    finally:
+        for command in (elsewhere[3], remedy):
+            subprocess.run(command.replace(" add ", " delete ").split(), capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", "neighbour0"], check=True)
 
 
 @pytest.fixture

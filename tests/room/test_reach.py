@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from labroom.providers.nspawn import guest
+from labroom.providers.nspawn import cgroups, guest
 from tests.helpers import labroom, wait_for
 from tests.room.trial import ROOM, Trial
 
@@ -210,6 +211,38 @@ def test_the_machine_is_answered_whatever_it_asks_guests(trial: Trial) -> None:
         asking.sendall(b"by TCP")
         assert asking.recv(9) == b"by TCP"
     guest_side.communicate(timeout=5)
+
+
+def _answers(listener: socket.socket) -> None:
+    """A name server that knows one address, whatever is asked (RFC 1035, 4.1)."""
+    with contextlib.suppress(OSError):  # it was closed
+        while True:
+            asked, client = listener.recvfrom(512)
+            if not asked:  # shut down
+                return
+            end = asked.index(b"\0", 12) + 5
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton("198.18.9.9")
+            count = 1 if asked[end - 4 : end - 2] == b"\0\1" else 0  # of type A
+            head = asked[:2] + b"\x81\x80\0\1" + bytes([0, count]) + b"\0\0\0\0"
+            listener.sendto(head + asked[12:end] + answer * count, client)
+
+
+@pytest.mark.parametrize("own", ["127.0.0.77", "198.18.0.1"])
+def test_guests_ask_the_machines_own_name_server(trial: Trial, tmp_path: Path, elsewhere: int, own: str) -> None:
+    """As systemd-resolved, or dnsmasq on an address of the machine's."""
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true") + FAR)
+    trial.up()
+    uplink = next(part for part in cgroups.parts(trial.name) if part not in ("one", "two", "far"))
+    cgroups.Cgroup(trial.name, uplink).remove()
+    (tmp_path / "resolv.conf").write_text(f"nameserver {own}\n")
+    settle = f'mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec "$@"'
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind((own, 53))
+        threading.Thread(target=_answers, args=(listener,), daemon=True).start()
+        trial.run("up", before=("unshare", "--mount", "sh", "-c", settle, "sh"))
+        assert "198.18.9.9" in trial.run("ssh", "far", "getent ahostsv4 www.example")
+        with contextlib.suppress(OSError):  # ENOTCONN; it wakes whoever waits
+            listener.shutdown(socket.SHUT_RD)
 
 
 @pytest.fixture

@@ -82,6 +82,8 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     if fresh:
         links.create(room)
         links.close_to(room)
+    else:
+        links.restore(room)
     keys.prepare(room)
     if room.internet and not links.uplink_runs(name):
         links.reset_uplink(room)

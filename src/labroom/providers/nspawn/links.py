@@ -214,7 +214,6 @@ def _join(room: Room) -> None:
     file = namespace(room.name)
     for link in LINKS:
         own = interface(room.name, link)
-        subnet: IPv4Network = getattr(room.networks, link)
         address = room.networks.machine(link)
         # A hardware address of our choosing: one of the kernel's choosing udev would change under the guests' feet.
         hardware = f"02:00:{address.packed.hex(':')}"
@@ -228,9 +227,35 @@ def _join(room: Room) -> None:
         for setting, value in settings.items():
             with contextlib.suppress(FileNotFoundError):  # a machine without IPv6
                 Path(setting).write_text(str(value))
-        run("ip", "-batch", "-", stdin=f"addr add {address}/{subnet.prefixlen} dev {own}\nlink set {own} up\n")
+    restore(room)
     attach = "".join(f"link set machine-{link} master {link} up\n" for link in LINKS)
     run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
+    for link in LINKS:
+        _require_way_to(room, link)
+
+
+def restore(room: Room) -> None:
+    """Give the machine's interfaces their addresses, which they may have lost to a network manager of the machine's."""
+    commands = ""
+    for link in LINKS:
+        own, subnet = interface(room.name, link), getattr(room.networks, link)
+        commands += f"addr replace {room.networks.machine(link)}/{subnet.prefixlen} dev {own}\nlink set {own} up\n"
+    run("ip", "-batch", "-", stdin=commands)
+
+
+def _require_way_to(room: Room, link: Link) -> None:
+    """See that the machine sends what is for the room to the room, whatever rules it has (ip-rule(8)).
+
+    Raises:
+        MachineError: it doesn't.
+    """
+    subnet: IPv4Network = getattr(room.networks, link)
+    (route,) = json.loads(run("ip", "-json", "route", "get", str(subnet.network_address + 2)))
+    if route.get("dev") != interface(room.name, link):
+        raise MachineError(
+            f"this machine sends what is for {subnet} to {route.get('dev', 'nowhere')}: a rule of `ip rule` says so",
+            f"ip rule add to {subnet} lookup main priority 1",
+        )
 
 
 def start_uplink(room_name: str) -> None:
