@@ -21,6 +21,8 @@ from labroom.console import Console
 from labroom.errors import LabroomError, MachineError
 from labroom.resources import version
 
+_WORKING = ("up", "down", "check", "play")  # the verbs that do more than show something
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `labroom` with `arguments`, those of the process if None, and return its exit status."""
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
             signal.signal(number, _interrupted)
     threading.excepthook = sys.unraisablehook = _aside
+    function = ""
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that isn't UTF-8
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _give_up_output()
         # The reader of our output left: a pipe's end, or a terminal (write(2), EIO).
         if isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None):
-            return _tell("interrupted: nobody reads its output any more", "", 130)
+            return _tell("interrupted: nobody reads its output any more", "", 130) if function in _WORKING else 0
         if not error.strerror:
             return _unexpected(error)
         file = _log(error)
