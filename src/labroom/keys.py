@@ -1,6 +1,8 @@
 """A room's keys: one key pair to log in with, a host key a guest, and the files that make ssh know and check them."""
 
+import base64
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +35,11 @@ def host_key(room_name: str, guest: str) -> Path:
     return folder(room_name) / f"host_{guest}"
 
 
+def check_lock(room_name: str) -> Path:
+    """The lock of who runs labs in the room: whoever may use its keys."""
+    return folder(room_name) / "check.lock"
+
+
 def public(private: Path) -> str:
     """The line of a public key: type, key, comment."""
     return private.with_name(private.name + ".pub").read_text().strip()
@@ -47,16 +54,43 @@ def prepare(room: Room) -> None:
 
 
 def prepare_identity(room_name: str) -> None:
-    """Make the key pair to log in with, if it isn't there yet, in the room's folder of keys."""
-    state.prepare(folder(room_name))
-    folder(room_name).chmod(0o700)
+    """Make the key pair to log in with, if it isn't there yet, in the room's folder of keys.
+
+    The folder is root's where root makes it, though the keys are of the person who called sudo: so nobody can put a
+    link in the place of a file that root writes or gives away.
+    """
+    own = folder(room_name)
+    state.prepare(own)
+    if os.geteuid() == 0:
+        os.chown(own, 0, 0)
+        own.chmod(0o711)
+        for path in own.iterdir():  # of a labroom that gave the folder away
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+                state.remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    else:
+        own.chmod(0o700)
     _make_pair(identity(room_name), f"labroom {room_name}")
 
 
 def _make_pair(private: Path, comment: str) -> None:
-    if not private.with_name(private.name + ".pub").is_file():
-        private.unlink(missing_ok=True)  # half a pair, of a start that was cut short
+    """Make a key pair where there is no whole one: a start that was cut short, or a power cut, leaves half of one."""
+    if not _whole(private):
+        for file in (private, private.with_name(private.name + ".pub")):
+            file.unlink(missing_ok=True)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(private))
+
+
+def _whole(private: Path) -> bool:
+    """Whether both files of a key pair are there, and of one pair: a private key holds its public one."""
+    try:  # openssh-key-v1, PROTOCOL.key of OpenSSH
+        first, *body, last = private.read_text().split("\n")[:-1]
+        held = base64.b64decode("".join(body), validate=True)
+        own = base64.b64decode(public(private).split()[1], validate=True)
+        framed = first.startswith("-----BEGIN ") and last.startswith("-----END ")
+        return framed and len(own).to_bytes(4) + own in held
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def write_known_hosts(
@@ -82,9 +116,12 @@ def write_known_hosts(
         names += [f"[127.0.0.1]:{port}" for port in (forwarded or {}).get(guest, [])]
         lines.append(f"{','.join(names)} {' '.join(host_keys[guest].split()[:2])}\n")
     known_hosts(name).write_text("".join(lines))
-    owner = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
-    for path in (folder(name), *folder(name).iterdir()):
-        os.chown(path, *owner)
+    known_hosts(name).chmod(0o600)
+    check_lock(name).touch(0o600)
+    if os.geteuid() == 0:
+        owner = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
+        for path in folder(name).iterdir():
+            os.chown(path, *owner, follow_symlinks=False)
 
 
 def client_config(endpoints: Mapping[str, Endpoint]) -> str:

@@ -44,11 +44,17 @@ def spawn(argv: list[str], log: Path, env: dict[str, str]) -> int:
     return os.posix_spawnp(argv[0], argv, env, file_actions=actions, setsid=True)
 
 
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot (proc(5), stat field 22); None if it isn't there or a zombie.
+def start_time(pid: int) -> str | None:
+    """What tells a process from every other that ever has its number; None if it isn't there or a zombie.
 
-    A number and a start time name a process for as long as the machine is up.
+    Which boot of the machine it is of (random(4), boot_id), and when it started, in clock ticks since then (proc(5),
+    stat field 22): the same number and tick may well come again after the next boot.
     """
+    ticks = _ticks(pid)
+    return None if ticks is None else f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{ticks}"
+
+
+def _ticks(pid: int) -> int | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -58,7 +64,7 @@ def start_time(pid: int) -> int | None:
 
 def age(pid: int) -> float:
     """Seconds since a process started; 0 if it isn't there."""
-    started = start_time(pid)
+    started = _ticks(pid)
     if started is None:
         return 0.0
     uptime = float(Path("/proc/uptime").read_text().split()[0])

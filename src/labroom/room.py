@@ -132,6 +132,7 @@ class Room(_Strict):
     image: Image = Image()
     networks: Networks
     internet: bool = True
+    machine_ports: tuple[Port, ...] = ()
     guests: dict[Name, Guest]
     limits: Limits = Limits()
     forwarded_ports: tuple[ForwardedPort, ...] = ()

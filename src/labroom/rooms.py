@@ -65,7 +65,8 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
     Raises:
         RoomFileError: the file is missing, unreadable or invalid.
         MachineError: this isn't root, where the provider needs it; the host machine lacks or refuses something; a room
-            of that name is up from another file, by another provider, or with other networks.
+            of that name is up from another file, in another folder of state, by another provider, or with other
+            networks.
         RoomFault: a guest doesn't boot.
     """
     progress = progress or Progress()
@@ -77,12 +78,12 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
         machine.require_root("up")
     started = time.monotonic()
     with state.locked(state.lock(room.name), f"brings room {room.name} up", tell=progress.waiting):
+        record.claim(room.name, file, (room.networks.private, room.networks.outside))
         known = record.read(room.name)
         was_up = bool(known) and providers.named(made_by).exists(room.name)
         if was_up and known["file"] != str(file):
-            raise MachineError(
-                f"a room named {room.name} is up already, of {known['file']}",
-                f"labroom --room {known['file']} down, or another name in {file}",
+            raise record.Claim(room.name, state.root().resolve(), known["file"], ()).refusal(
+                f", or another name in {file}"
             )
         if was_up and provider not in (None, made_by):
             raise MachineError(f"room {room.name} is up by {made_by}", "labroom down, then labroom up")
@@ -93,6 +94,7 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
         except BaseException:
             if not was_up:  # half a room is of no use to anybody
                 makes.down(room.name, at_once=True)
+                record.release(room.name)
             raise
     return Up(room, was_up, done, time.monotonic() - started)
 
@@ -112,8 +114,8 @@ def down(file: Path, *, progress: Progress | None = None) -> list[Down]:
 
     Raises:
         RoomFileError: no room was made from this file, and it can't be read.
-        MachineError: this isn't root, where a provider needs it; the room that the file names is another file's; the
-            host machine refuses something.
+        MachineError: this isn't root, where a provider needs it; the room that the file names is another file's, or
+            another folder of state's; the host machine refuses something.
     """
     names = _owned(file.absolute())
     if any(providers.of(name).NEEDS_ROOT for name in names):
@@ -140,6 +142,7 @@ def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
     started = time.monotonic()
     with state.locked(state.lock(name), f"takes room {name} down", tell=progress.waiting):
         there = providers.of(name).down(name)
+        record.release(name)
         if purged:
             state.remove_tree(state.rooms() / name)
             for log in state.root().glob(f"{name}-*.log"):
@@ -157,7 +160,11 @@ def _owned(file: Path) -> set[str]:
         if not names:
             raise
         return names
-    owner = record.read(name).get("file", str(file))
+    owner, claim = record.read(name).get("file", str(file)), record.claimed(name)
+    if claim and claim.foreign():
+        if not names:
+            raise claim.refusal()
+        return names
     if owner == str(file):
         return names | {name}
     if not names:
@@ -197,12 +204,11 @@ def endpoints(room: Room) -> dict[str, Endpoint]:
 def locked_for_labs(room: Room, progress: Progress | None = None) -> Iterator[None]:
     """Run labs in the room alone: two at once would fight for their ports.
 
-    The lock lies where whoever may use the room's keys may write.
-
     Args:
         room: the room.
         progress: is told who has to be waited for.
     """
-    lock = keys.folder(room.name) / "check.lock"
-    with state.locked(lock, f"runs labs in room {room.name}", tell=(progress or Progress()).waiting):
+    with state.locked(
+        keys.check_lock(room.name), f"runs labs in room {room.name}", tell=(progress or Progress()).waiting
+    ):
         yield

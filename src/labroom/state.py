@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from labroom import processes
 from labroom.errors import MachineError
@@ -39,7 +39,7 @@ def prepare(directory: Path) -> None:
     """Create a folder of the state.
 
     Raises:
-        MachineError: it can't be created.
+        MachineError: it can't be created, or something else is in its place.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,10 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def write_json(file: Path, data: dict[str, Any]) -> None:
-    """Write `data` so that a reader sees the old file or the new one, never half of one."""
+    """Write `data` so that a reader sees the old file or the new one, never half of one.
+
+    After a power cut it may be empty, which reads as none: what it is about has ended then, too.
+    """
     partial = file.with_name(file.name + ".partial")
     partial.write_text(json.dumps(data, indent=1) + "\n")
     partial.replace(file)
@@ -81,6 +84,8 @@ def locked(
 ) -> Iterator[bool]:
     """Hold an exclusive lock (flock(2)), which ends with this process whatever ends it.
 
+    Whoever may open the file may hold the lock, if only for reading: it is its owner's alone.
+
     Args:
         file: the lock file; it names the holder for those who wait.
         what: what is done under it, for them to read.
@@ -89,9 +94,12 @@ def locked(
 
     Yields:
         Whether the lock is held.
+
+    Raises:
+        MachineError: the file can't be opened, or is none.
     """
     prepare(file.parent)
-    with file.open("a+") as handle:
+    with _opened(file) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,8 +110,29 @@ def locked(
             holder = handle.read().strip() or "another labroom"
             tell(f"waiting for {holder}")
             fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.seek(0)
         handle.truncate(0)
         handle.write(f"process {os.getpid()}, which {what}")
         handle.flush()
         yield True
         handle.truncate(0)
+
+
+def _opened(file: Path) -> TextIO:
+    """A lock file, for its owner alone, and never what a symbolic link in its place leads to."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        remedy = "run as root, or set LABROOM_STATE_DIR" if isinstance(error, PermissionError) else f"rm -r {file}"
+        raise MachineError(f"can't lock {file}: {os.strerror(error.errno or 0)}", remedy) from error
+    return os.fdopen(descriptor, "r+")
+
+
+def is_locked(file: Path) -> bool:
+    """Whether somebody holds the lock of this file."""
+    if not file.is_file():
+        return False
+    with locked(file, "looks who holds it", wait=False) as free:
+        return not free

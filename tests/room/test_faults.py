@@ -1,23 +1,32 @@
 """When things go wrong: each fault is one line with its remedy and its own exit status, and nothing is left behind."""
 
 import contextlib
+import fcntl
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
+import tempfile
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from labroom import room, state
+from labroom import keys, room, rooms, state
 from labroom.errors import RoomFault
+from labroom.machine import tool
+from labroom.processes import start_time
 from labroom.providers import nspawn, record
 from labroom.providers.nspawn import cgroups, guest, image, links
-from tests.helpers import wait_for
+from labroom.resources import ROOT
+from tests.helpers import labroom, wait_for
 from tests.room.trial import ROOM, Trial, traces
 
 WAIT = 60  # s
+NOBODY = 65534  # a user without any right of its own
 ATTEMPTS = 5  # at a moment that may come too late
 
 # What `up` has made at the moment at which it is ended.
@@ -71,6 +80,262 @@ def test_up_after_an_up_that_was_killed(trial: Trial, moment: str) -> None:
     assert trial.run("ssh", "two", "hostname") == "two\n"
 
 
+# In place of a command: the one of that number is labroom's last.
+FATAL = """#!/bin/sh
+calls={folder}/calls
+echo >>$calls
+[ $(wc -l <$calls) -ne {last} ] || {{ kill -KILL $PPID; exit 1; }}
+exec {command} "$@"
+"""
+
+
+def test_up_after_an_up_that_was_killed_at_any_command_for_its_links(trial: Trial, tmp_path: Path) -> None:
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true"))
+    commands = {name: shutil.which(name) for name in ("ip", "nft")}
+    killed = 0
+    while True:
+        folder = tmp_path / str(killed)
+        folder.mkdir()
+        for name, command in commands.items():
+            (folder / name).write_text(FATAL.format(folder=folder, last=killed + 1, command=command))
+            (folder / name).chmod(0o755)
+        process = trial.start("up", env={"PATH": f"{folder}:{os.environ['PATH']}"})
+        output, error = process.communicate(timeout=WAIT)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, output + error
+        killed += 1
+        trial.run("up")
+        rules = subprocess.run([*links.inside("trial"), "nft", "list", "tables"], capture_output=True, check=True)
+        assert rules.stdout.split() == b"table bridge labroom table ip labroom".split()
+        assert trial.run("ssh", "two", "hostname") == "two\n"
+        trial.down()
+        assert not any(traces().values()), traces()
+    assert killed > 8  # links, addresses, rules
+
+
+@pytest.mark.parametrize("moment", ["its record", "the machine's interface", "a guest's console"])
+def test_a_terminal_that_is_closed_leaves_nothing(trial: Trial, moment: str) -> None:
+    terminal, side = pty.openpty()
+    process = subprocess.Popen(
+        [tool("python"), "-m", "labroom", "--room", str(trial.file), "up"],
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        cwd=ROOT,
+        preexec_fn=_take_terminal,
+    )
+    os.close(side)
+    wait_for(MOMENTS[moment], moment, WAIT, every=0.001)
+    os.close(terminal)
+    assert process.wait(WAIT) == 130
+    assert not any(traces().values()), traces()
+
+
+def _take_terminal() -> None:
+    """Make standard input this process's terminal, by which SIGHUP comes (credentials(7))."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_ctrl_c_again_and_again_leaves_nothing_either(trial: Trial) -> None:
+    process = trial.start("up")
+    wait_for(MOMENTS["a guest's console"], "a guest's console", WAIT, every=0.001)
+
+    def ended() -> bool:
+        process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    wait_for(ended, "its end, by an impatient person", WAIT)
+    output, error = process.communicate(timeout=WAIT)
+    assert process.returncode in (130, -signal.SIGINT), output + error  # the latter of Python, when all is done
+    assert error == "labroom: interrupted\n"
+    assert not any(traces().values()), traces()
+
+
+def test_nohup_is_obeyed(trial: Trial) -> None:
+    process = trial.start("up", before=("nohup",))
+    wait_for(MOMENTS["the machine's interface"], "the machine's interface", WAIT, every=0.001)
+    process.send_signal(signal.SIGHUP)
+    output, error = process.communicate(timeout=WAIT)
+    assert process.returncode == 0, output + error
+
+
+def test_a_reader_that_leaves_ends_up_which_says_so_and_leaves_nothing(trial: Trial) -> None:
+    with trial.start("up") as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith("room trial: 2 guests")  # as `head -n 1` does
+        process.stdout.close()
+        error = process.stderr.read()
+    assert process.returncode == 130
+    assert error == "labroom: interrupted: nobody reads its output any more\n"
+    assert not any(traces().values()), traces()
+
+
+@pytest.fixture
+def other_state() -> Iterator[Path]:
+    """Another folder of state on this machine, with the same image."""
+    folder = Path(tempfile.mkdtemp(dir=state.root()))  # on the same disk, so that the image can be linked
+    subprocess.run(["cp", "--archive", "--link", str(state.images()), str(folder / "images")], check=True)
+    yield folder
+    state.remove_tree(folder)
+
+
+def test_a_room_of_that_name_in_another_folder_of_state(trial: Trial, other_state: Path) -> None:
+    trial.up()
+    before = guest.runs("trial", "one")
+    env = {"LABROOM_STATE_DIR": str(other_state)}
+    remedy = f"LABROOM_STATE_DIR={state.root()} labroom --room {trial.file} down"
+    for verb, more in (("up", f", or another name in {trial.file}"), ("down", ""), ("down --purge", "")):
+        error = trial.run(*verb.split(), env=env, status=3)
+        assert f"a room named trial is up already, of {trial.file}, kept in {state.root()}\n" in error
+        assert f"help: {remedy}{more}\n" in error
+    assert guest.runs("trial", "one") == before
+    assert trial.run("ssh", "one", "hostname") == "one\n"
+    trial.run("down", env={"LABROOM_STATE_DIR": str(state.root())})
+    trial.run("up", env=env)
+    assert trial.run("ssh", "one", "hostname", env=env) == "one\n"
+    trial.run("down", env=env)
+
+
+def test_rooms_of_two_folders_of_state_do_not_reach_each_other(trial: Trial, other_state: Path) -> None:
+    far = "198.51.100.10"
+    text = ROOM.replace("internet: false", "internet: true") + f"  far: {{outside: {far}}}\n"
+    trial.file.write_text(text)
+    trial.up()
+    env = {"LABROOM_STATE_DIR": str(other_state)}
+    second = trial.file.with_name("second.yml")
+    second.write_text(
+        text.replace("trial", "second").replace("192.168.75", "192.168.79").replace("198.51.100", "198.18.0")
+    )
+    try:
+        labroom("--room", str(second), "up", env=env)
+        for file, address in ((trial.file, far.replace("198.51.100", "198.18.0")), (second, far)):
+            hello = f"timeout 5 bash -c 'head -n 1 < /dev/tcp/{address}/22'"
+            done = labroom("--room", str(file), "ssh", "far", hello, env=env if file == second else None, status=None)
+            assert "Connection refused" in done.stdout + done.stderr
+    finally:
+        labroom("--room", str(second), "down", env=env)
+
+
+@pytest.mark.parametrize("emptied", ["nothing", "*.json", "keys/*", "links"])
+def test_up_after_a_power_cut(trial: Trial, emptied: str) -> None:
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true"))
+    trial.up()
+    home = state.rooms() / "trial"
+    # What ends with the machine: processes, groups, links, mounts, /run. What stays: files, the newest of them empty.
+    for part in cgroups.parts("trial"):
+        cgroups.Cgroup("trial", part).remove()
+    cgroups.remove_room("trial")
+    for link in ("trial-private", "trial-outside"):
+        subprocess.run(["ip", "link", "delete", link], check=True)
+    subprocess.run(["umount", home / "netns"], check=True)
+    Path("/run/labroom", f"{trial.name}.json").unlink()
+    for file in (*home.glob(emptied), *home.glob(f"guests/*/{emptied}")):
+        file.write_bytes(b"")
+    assert "room trial is not up" in trial.run("status")
+    trial.run("up")
+    assert trial.run("ssh", "two", "hostname") == "two\n"
+    assert "all in order" in trial.run("up")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ip address flush dev trial-private", "ip link set trial-private down"],
+)
+def test_up_repairs_what_a_network_manager_did_to_its_interface(trial: Trial, command: str) -> None:
+    trial.up()
+    pids = {name: guest.runs("trial", name) for name in ("one", "two")}
+    subprocess.run(command.split(), check=True)
+    trial.run("up")
+    assert trial.run("ssh", "one", "hostname") == "one\n"
+    assert {name: guest.runs("trial", name) for name in pids} == pids
+
+
+def test_a_process_of_another_boot_is_no_guest(trial: Trial) -> None:
+    trial.up()
+    innocent = subprocess.Popen(["sleep", "infinity"])
+    try:
+        file = guest.folder("trial", "one") / "guest.json"
+        before = state.read_json(file)
+        started = start_time(innocent.pid)
+        assert started
+        # What a power cut leaves: by now the number, and even the tick, are another process's.
+        boot, _, ticks = started.partition(":")
+        state.write_json(file, before | {"pid": innocent.pid, "start_time": f"{boot[::-1]}:{ticks}"})
+        assert guest.runs("trial", "one") is None
+        assert "one replaced" in trial.run("up")
+        state.write_json(file, before | {"pid": innocent.pid, "start_time": f"{boot[::-1]}:{ticks}"})
+        trial.run("down")
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def _as_nobody(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program as a user of this machine's who is nobody in particular."""
+    command = ["/usr/bin/python3", "-c", script, *map(str, arguments)]
+    return subprocess.run(
+        command, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, text=True, check=False
+    )
+
+
+def test_other_users_of_the_machine_hold_no_lock(trial: Trial) -> None:
+    trial.up()
+    files = [state.lock("trial"), state.images() / "lock", keys.check_lock("trial"), Path("/run/labroom/lock")]
+    state.lock("trial").chmod(0o644)  # as an older labroom left it
+    trial.run("up")
+    with rooms.locked_for_labs(room.load(trial.file)):
+        assert all(file.is_file() for file in files)
+    hold = (
+        "import fcntl, sys\nfor file in sys.argv[1:]:\n try: fcntl.flock(open(file), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+    )
+    hold += " except PermissionError: continue\n print('held', file)"
+    done = _as_nobody(hold, *files)
+    assert (done.returncode, done.stdout) == (0, ""), done
+
+
+def test_the_person_who_called_sudo_has_the_keys_and_no_way_into_other_files(trial: Trial, tmp_path: Path) -> None:
+    env = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
+    trial.run("up", env=env)
+    own = keys.folder("trial")
+    # As it was once: the person's own folder, who put links in it.
+    trial.run("down")
+    victim = Path(tempfile.mkdtemp(dir=state.root())) / "victim"
+    victim.write_text("root's\n")
+    before = victim.stat()
+    for name in ("known_hosts", "id_ed25519", "host_one.pub", "check.lock", "of no use"):
+        (own / name).unlink(missing_ok=True)
+        (own / name).symlink_to(victim)
+    (own / "host_two").unlink()
+    (own / "host_two").hardlink_to(victim)
+    os.chown(own, NOBODY, NOBODY)
+    trial.run("up", env=env)
+    with rooms.locked_for_labs(room.load(trial.file)):
+        pass
+    after = victim.stat()
+    assert victim.read_text() == "root's\n"
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    state.remove_tree(victim.parent)
+    assert trial.run("ssh", "two", "hostname") == "two\n"
+    # The person logs in without sudo, runs labs, and puts nothing there.
+    shared = Path(tempfile.mkdtemp(dir=state.root()))
+    shared.chmod(0o755)
+    (shared / "ssh_config").write_text(trial.run("ssh-config"))
+    use = (
+        "import fcntl, subprocess, sys\nconfig, lock, new = sys.argv[1:]\n"
+        "fcntl.flock(open(lock, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "try: open(new, 'x')\nexcept PermissionError: print('refused', flush=True)\n"
+        "subprocess.run(['ssh', '-F', config, 'one', 'whoami'])"
+    )
+    done = _as_nobody(use, shared / "ssh_config", keys.check_lock("trial"), own / "new")
+    assert (done.returncode, done.stdout) == (0, "refused\nstudent\n"), done
+    state.remove_tree(shared)
+    assert keys.identity("trial").stat().st_uid == NOBODY
+
+
 @pytest.mark.parametrize("change", ["gone", "broken", "another name"])
 def test_down_does_not_need_room_yml(trial: Trial, change: str) -> None:
     trial.up()
@@ -82,6 +347,14 @@ def test_down_does_not_need_room_yml(trial: Trial, change: str) -> None:
         trial.file.write_text(ROOM.replace("trial", "other"))
     trial.run("down")
     assert not any(traces().values()), traces()
+
+
+def test_a_rooms_helpers_have_no_names_that_guests_may_have(trial: Trial) -> None:
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true"))
+    trial.up()
+    helpers = cgroups.parts(trial.name) - {"one", "two"}
+    assert helpers  # slirp4netns
+    assert not [part for part in helpers if re.fullmatch("[a-z0-9-]+", part)]
 
 
 def test_everything_of_the_room_killed_at_once(trial: Trial) -> None:
@@ -142,6 +415,30 @@ def test_a_subnet_in_use_is_named(trial: Trial, neighbour: str) -> None:
     assert "192.168.75.0/24 is in use on this machine" in error
     assert neighbour in error
     assert "help: choose other networks" in error
+
+
+def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: Trial) -> None:
+    """As a VPN's that has a table of its own."""
+    elsewhere = [
+        "ip link add neighbour0 type bridge",
+        "ip link set neighbour0 up",
+        "ip route add 192.168.0.0/16 dev neighbour0 table 5252",
+        "ip rule add lookup 5252 priority 5000",
+    ]
+    remedy = "ip rule add to 192.168.75.0/24 lookup main priority 1"
+    try:
+        for command in elsewhere:
+            subprocess.run(command.split(), check=True)
+        error = trial.run("up", status=3)
+        assert "this machine sends what is for 192.168.75.0/24 to neighbour0: a rule of `ip rule` says so\n" in error
+        assert f"help: {remedy}\n" in error
+        subprocess.run(remedy.split(), check=True)
+        trial.run("up")
+        trial.down()
+    finally:
+        for command in (elsewhere[3], remedy):
+            subprocess.run(command.replace(" add ", " delete ").split(), capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", "neighbour0"], check=True)
 
 
 @pytest.fixture

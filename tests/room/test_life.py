@@ -1,14 +1,11 @@
 """A room's life: up, up again, down; what holds while it is up, and that nothing is left of it."""
 
 import contextlib
-import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ from labroom.providers.nspawn import guest, image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import load
-from tests.helpers import FORK_BOMB, labroom, wait_for
+from tests.helpers import FORK_BOMB, wait_for
 from tests.room.trial import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
@@ -176,37 +173,6 @@ def test_host_keys_are_checked(trial: Trial) -> None:
     assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in error or "Host key verification failed" in error
 
 
-def _listener(address: str) -> socket.socket:
-    """Something to reach on this machine outside the room: it greets every caller."""
-    listener = socket.create_server((address, 0))
-
-    def greet() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            connection.sendall(b"reached\n")
-            connection.close()
-
-    threading.Thread(target=greet, daemon=True).start()
-    return listener
-
-
-def _own_address() -> str:
-    """An address of this machine other than loopback and the rooms' own."""
-    for link in json.loads(subprocess.run(["ip", "-j", "-4", "address"], capture_output=True, check=True).stdout):
-        if link["ifname"] != "lo" and not link["ifname"].endswith(("-private", "-outside")):
-            for address in link["addr_info"]:
-                return str(address["local"])
-    raise AssertionError("this machine has no address but loopback")
-
-
-def _reach(trial: Trial, guest: str, address: str, port: int) -> str:
-    script = f"timeout 1 bash -c 'cat < /dev/tcp/{address}/{port}' || true"
-    return trial.run("ssh", guest, script)
-
-
 def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
     """Asked of the clearing itself: making an image takes more than a minute."""
     old, new = (state.images() / f"guest-none-{name}" for name in ("old", "new"))
@@ -221,49 +187,6 @@ def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
     finally:
         for layer in (old, new):
             state.remove_tree(layer)
-
-
-def _greeting(address: str, *login: str) -> str:
-    """What a guest sees that connects to sshd at `address`: its greeting, or why there is none."""
-    done = labroom(*login, f"timeout 5 bash -c 'head -n 1 < /dev/tcp/{address}/22'", status=None)
-    return done.stdout + done.stderr
-
-
-def test_rooms_do_not_reach_each_other(trial: Trial) -> None:
-    assert guest.runs("lab", "server"), "this needs the default room: labroom up"
-    far = "  far: {outside: 198.51.100.10}\n"
-    trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
-    trial.up()
-    # The control: what one room can't reach is there, and answers, as its own guests see it.
-    assert "SSH" in _greeting("192.168.74.128", "ssh", "alfa")
-    assert "SSH" in _greeting("192.168.75.10", "--room", str(trial.file), "ssh", "two")
-    assert "SSH" in _greeting("198.51.100.10", "--room", str(trial.file), "ssh", "far")
-    # Refused by the room's own router: it went no further.
-    for address in ("192.168.74.128", "203.0.113.2"):
-        assert "Connection refused" in _greeting(address, "--room", str(trial.file), "ssh", "far")
-    for address in ("192.168.75.10", "198.51.100.10"):
-        assert "Connection refused" in _greeting(address, "ssh", "outside")
-
-
-def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial) -> None:
-    far = "  far: {outside: 198.51.100.10}\n"
-    address = _own_address()
-    with _listener(address) as listener:
-        port = listener.getsockname()[1]
-        trial.file.write_text(ROOM.replace("internet: false", "internet: true") + far)
-        trial.up()
-        assert "reached" in _reach(trial, "far", address, port)
-        # Not by way of the uplink into the room's own private network.
-        assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)
-        trial.down()
-        trial.file.write_text(ROOM + far)
-        trial.up()
-        assert "reached" not in _reach(trial, "far", address, port)
-        # Nor with the machine as its router, which a guest's root may well try.
-        trial.run("ssh", "one", "sudo ip route replace default via 192.168.75.1")
-        trial.run("ssh", "far", "sudo ip route replace default via 198.51.100.1")
-        assert "reached" not in _reach(trial, "one", address, port)
-        assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)
 
 
 # What a student, who may use sudo, can do to a guest so that nobody logs in any more, while it still runs.

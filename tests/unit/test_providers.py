@@ -1,17 +1,22 @@
 """What providers have in common, without a guest: whom a guest asks, what a room's record is good for."""
 
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from labroom import providers, state
+from labroom import keys, providers, state
 from labroom import room as room_file
+from labroom.errors import MachineError
+from labroom.machine import tool
 from labroom.providers import docker, guest_network, nspawn, record
 from labroom.providers.nspawn import fetched, image_base, links
 from labroom.resources import ROOT
 from labroom.room import Room
+from tests.helpers import labroom
 
 
 def _room(**changes: object) -> Room:
@@ -72,6 +77,159 @@ def test_the_uplink_of_a_room_refuses_the_networks_of_every_other(own_state: Pat
     room = _room(name="own", networks=networks, guests=guests, forwarded_ports=(), names={}, aliases={})
     refused = {str(subnet) for subnet in links._all_subnets(room)}
     assert refused == {*networks.values(), "192.168.74.0/24", "203.0.113.0/28"}
+
+
+# Runs a command with links and a resolv.conf of its own; lan0 and vpn0 are links of a machine.
+OWN_NETWORK = (
+    *("unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-ec"),
+    "mount --bind $1 /etc/resolv.conf\n"
+    "for link in lan0 vpn0; do ip link add $link type bridge; ip link set $link up; done\n"
+    'ip -batch $2; shift 2; exec "$@"',
+    "sh",
+)
+CHECK_FREE = """
+import sys
+from pathlib import Path
+from labroom import room
+from labroom.errors import LabroomError
+from labroom.providers.nspawn import links
+try:
+    links.check_free(room.load(Path(sys.argv[1])))
+except LabroomError as error:
+    print(error)
+"""
+
+
+def _check_free(folder: Path, commands: str, resolver: str = "192.0.2.53", private: str = "192.168.74.0/24") -> str:
+    """What `check_free` says on a machine whose links have been changed by commands of `ip -batch`."""
+    file, resolv, batch = (folder / name for name in ("room.yml", "resolv.conf", "batch"))
+    host = private.rpartition(".")[0]
+    file.write_text(
+        f"name: own\nnetworks: {{private: {private}, outside: 203.0.113.0/28}}\nguests: {{a: {{private: {host}.10}}}}\n"
+    )
+    resolv.write_text(f"nameserver {resolver}\n")
+    batch.write_text(commands)
+    command = [*OWN_NETWORK, str(resolv), str(batch), tool("python"), "-c", CHECK_FREE, str(file)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("commands", "more"),
+    [
+        ("route add 0.0.0.0/1 dev vpn0\nroute add 128.0.0.0/1 dev vpn0", {}),  # OpenVPN, def1
+        ("route add 10.0.0.0/8 dev vpn0", {"private": "10.20.30.0/24"}),
+        ("addr add 192.168.1.5/16 dev lan0", {}),  # a flat campus network
+        ("route add unreachable 192.168.0.0/16", {}),
+        ("route add default dev vpn0 table 51820", {}),  # wg-quick(8)
+        ("", {"resolver": "192.168.74.10"}),  # a guest of the room
+        ("", {"resolver": "2001:db8::53"}),
+    ],
+)
+def test_a_wider_route_does_not_use_a_rooms_networks(tmp_path: Path, commands: str, more: dict[str, str]) -> None:
+    assert _check_free(tmp_path, commands, **more) == ""
+
+
+@pytest.mark.parametrize(
+    ("commands", "more", "what"),
+    [
+        ("addr add 192.168.74.77/16 dev lan0", {}, "192.168.74.0/24 is in use on this machine: 192.168.74.77 on lan0"),
+        ("addr add 203.0.113.4/32 dev lan0", {}, "203.0.113.0/28 is in use on this machine: 203.0.113.4 on lan0"),
+        ("route add 192.168.74.0/24 dev vpn0", {}, "192.168.74.0/24 on vpn0"),
+        ("route add 192.168.74.128/25 dev vpn0 table 52", {}, "192.168.74.128/25 on vpn0"),  # Tailscale's table
+        ("route add blackhole 192.168.74.9", {}, "192.168.74.9 on a route of its own"),
+        (
+            "addr add 192.168.1.5/16 dev lan0\nroute add default via 192.168.74.1",
+            {},
+            "192.168.74.1, the gateway to default",
+        ),
+        (
+            "addr add 192.168.1.5/16 dev lan0",
+            {"resolver": "192.168.74.53"},
+            "192.168.74.53, this machine's name server",
+        ),
+        ("", {"private": "10.0.2.0/24"}, "10.0.2.0/24, which slirp4netns has for itself"),
+    ],
+)
+def test_what_uses_a_rooms_networks_is_named(tmp_path: Path, commands: str, more: dict[str, str], what: str) -> None:
+    assert _check_free(tmp_path, commands, **more).strip().endswith(what)
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("# nameserver 192.0.2.1\nnameserver 127.0.0.53\noptions edns0\n", ["127.0.0.53"]),  # systemd-resolved
+        ("nameserver 2001:db8::53\nnameserver\t192.0.2.53\n", ["192.0.2.53"]),
+        ("nameserver 2001:db8::53\nnameserver fe80::1%eth0\nnameserver ::1\n", []),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_name_servers_that_guests_can_have(tmp_path: Path, text: str | None, servers: list[str]) -> None:
+    file = tmp_path / "resolv.conf"
+    if text is not None:
+        file.write_text(text)
+    assert [str(server) for server in links.name_servers(file)] == servers
+
+
+@pytest.mark.parametrize("internet", [True, False])
+def test_doctor_says_that_guests_will_have_no_names(tmp_path: Path, *, internet: bool) -> None:
+    file, resolv, batch = (tmp_path / name for name in ("room.yml", "resolv.conf", "batch"))
+    file.write_text(
+        "name: own\nnetworks: {private: 192.168.74.0/24, outside: 203.0.113.0/28}\n"
+        f"internet: {str(internet).lower()}\nguests: {{a: {{private: 192.168.74.10}}}}\n"
+    )
+    resolv.write_text("nameserver 2001:db8::53\n")
+    batch.write_text("")
+    done = labroom("--room", str(file), "doctor", before=(*OWN_NETWORK, str(resolv), str(batch)), status=None)
+    said = "NO  a name server with an IPv4 address, for guests: name one with an IPv4 address in /etc/resolv.conf"
+    assert (said in done.stdout) == internet
+
+
+def _cut(file: Path) -> None:
+    text = file.read_text()
+    file.write_text(text[: len(text) // 2])
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "an empty private key": lambda pair: pair.write_text(""),
+    "an empty public key": lambda pair: pair.with_name(pair.name + ".pub").write_text(""),
+    "half a private key": _cut,
+    "half a public key": lambda pair: _cut(pair.with_name(pair.name + ".pub")),
+    "nothing but zeros": lambda pair: pair.write_bytes(bytes(pair.stat().st_size)),
+    "no private key": Path.unlink,
+    "no public key": lambda pair: pair.with_name(pair.name + ".pub").unlink(),
+    "another pair's public key": lambda pair: pair.with_name(pair.name + ".pub").write_text(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f other\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_key_that_a_power_cut_damaged_is_made_anew_and_no_other(own_state: Path, damage: str) -> None:
+    room = _room(guests={"server": {"private": "192.168.74.128"}}, forwarded_ports=(), names={}, aliases={})
+    keys.prepare(room)
+    host_key, identity = keys.host_key(room.name, "server"), keys.identity(room.name)
+    for damaged, whole in ((host_key, identity), (identity, host_key)):
+        before = whole.read_text()
+        DAMAGES[damage](damaged)
+        keys.prepare(room)
+        derived = subprocess.run(["ssh-keygen", "-y", "-f", damaged], capture_output=True, text=True, check=True).stdout
+        assert derived.split()[:2] == keys.public(damaged).split()[:2]
+        assert whole.read_text() == before
+    assert keys.public(host_key).split()[1] in keys.known_hosts(room.name).read_text()
+
+
+def test_a_lock_is_never_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / "lock").symlink_to("other")
+    with pytest.raises(MachineError, match=r"can't lock .*: Too many levels of symbolic links") as refused:
+        state.locked(tmp_path / "lock", "is a test").__enter__()
+    assert (tmp_path / "other").read_text() == "kept"
+    subprocess.run(["sh", "-c", refused.value.remedy], check=True)
+    with state.locked(tmp_path / "lock", "is a test") as held:
+        assert held
+        assert state.is_locked(tmp_path / "lock")
+    assert not state.is_locked(tmp_path / "lock")
 
 
 def _record_by(provider: str, room: Room, file: Path) -> dict[str, object]:

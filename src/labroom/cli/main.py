@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import platform
@@ -19,12 +21,16 @@ from labroom.console import Console
 from labroom.errors import LabroomError, MachineError
 from labroom.resources import version
 
+_WORKING = ("up", "down", "check", "play")  # the verbs that do more than show something
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `labroom` with `arguments`, those of the process if None, and return its exit status."""
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGINT, _interrupted)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
+            signal.signal(number, _interrupted)
     threading.excepthook = sys.unraisablehook = _aside
+    function = ""
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that isn't UTF-8
@@ -39,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(str(error), error.remedy, error.status)
     except KeyboardInterrupt:
         return _tell("interrupted", "", 130)
-    except BrokenPipeError:  # the reader of our output left
-        _give_up_output()
-        return 0
     except OSError as error:  # such as a full disk, met where no better words were found for it
         _give_up_output()
+        # The reader of our output left: a pipe's end, or a terminal (write(2), EIO).
+        if isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None):
+            return _tell("interrupted: nobody reads its output any more", "", 130) if function in _WORKING else 0
         if not error.strerror:
             return _unexpected(error)
         file = _log(error)
@@ -58,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
+    """End what is being done, once: a closed terminal may send SIGHUP twice, and clearing away goes on to its end."""
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
@@ -77,9 +86,10 @@ def _give_up_output() -> None:
 
 def _tell(message: str, remedy: str, status: int) -> int:
     console = Console(sys.stderr)
-    console.line(f"labroom: {message}")
-    if remedy:
-        console.line(f"  help: {remedy}")
+    with contextlib.suppress(OSError):  # the terminal was closed
+        console.line(f"labroom: {message}")
+        if remedy:
+            console.line(f"  help: {remedy}")
     return status
 
 

@@ -51,6 +51,8 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
         requirements.install_missing(progress)
         requirements.require_user_namespaces()
         links.check_free(room)
+        if room.internet and not (finding := requirements.name_servers()).ok:
+            progress.note(f"note: guests will find no names: this machine lacks {finding.what}\n{finding.remedy}")
         image.create(room, progress)
     elif in_use != image.ready(room):
         progress.note(
@@ -79,10 +81,12 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     record.write(name, record_of(room, file, layers))
     if fresh:
         links.create(room)
-        links.close_to(room, [other for other in _rooms() if other != name])
+        links.close_to(room)
+    else:
+        links.restore(room)
     keys.prepare(room)
     if room.internet and not links.uplink_runs(name):
-        links.reset_uplink(name)
+        links.reset_uplink(room)
     bounds.raise_limits(len(room.guests) + len(list(state.rooms().glob("*/guests/*/"))))
     done: dict[str, str] = {}
     if gone := _guests_of(name) - room.guests.keys():
@@ -116,7 +120,7 @@ def record_of(room: Room, file: Path, layers: image.Layers) -> dict[str, object]
 
 def _link_digest(room: Room) -> str:
     """Tells rooms apart whose links differ: these can't change under running guests."""
-    return f"{room.networks!r} internet={room.internet}"
+    return f"{room.networks!r} internet={room.internet} machine_ports={room.machine_ports}"
 
 
 def _layers_in_use(room: Room) -> image.Layers | None:
@@ -132,11 +136,6 @@ def _layers_in_use(room: Room) -> image.Layers | None:
 def _guests_of(room_name: str) -> set[str]:
     """The guests that have been started, whatever became of them."""
     return {path.name for path in (state.rooms() / room_name / "guests").glob("*/")}
-
-
-def _rooms() -> list[str]:
-    """The rooms of this machine that have links, whoever made them."""
-    return sorted(path.parent.name for path in state.rooms().glob("*/netns"))
 
 
 def down(room_name: str, *, at_once: bool = False) -> bool:

@@ -17,7 +17,9 @@ from labroom.errors import MachineError
 from labroom.processes import run
 
 _CONTROLLERS = ("pids", "memory", "cpuacct", "name=systemd")
-_KEEPER = "keeper"  # the group of a process for whose sake systemd keeps the room's group: it removes empty ones
+# The group of a process for whose sake systemd keeps the room's group: it removes empty ones. No guest's
+# name has a dot.
+_KEEPER = "keeper.helper"
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,10 @@ class Cgroup:
                 with contextlib.suppress(OSError):
                     found.update(map(int, Path(below, "cgroup.procs").read_text().split()))
         return found
+
+    def unified(self) -> Path | None:
+        """The group in the unified hierarchy, if this machine has that."""
+        return next((folder for hierarchy, folder in self._folders() if hierarchy.unified), None)
 
     def memory_bytes(self) -> int:
         """What the group holds in memory: processes, kernel objects and files' pages; 0 where it isn't counted."""

@@ -2,28 +2,33 @@
 
 Deleting the namespace deletes every link, address, route and nftables table in it. On the machine itself there is one
 interface a network, with the machine's own address in the room; the bridges hand it nothing that is not for that
-address, so the machine forwards nothing for the room, whatever its own settings. The internet is reached through
-slirp4netns(1), a process of the room that opens ordinary sockets on behalf of the guests: no route, no NAT rule and no
-setting of the machine is touched.
+address, so the machine forwards nothing for the room, whatever its own settings, and nothing but answers: guests reach
+those ports of the machine that room.yml opens, and no other. The internet is reached through slirp4netns(1), a process
+of the room that opens ordinary sockets on behalf of the guests, and may not open one to this machine (`fence`): no
+route, no rule and no setting of the machine is touched.
 """
 
 import contextlib
 import json
 import os
 import time
-from ipaddress import IPv4Network
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from labroom import state
 from labroom.errors import MachineError
 from labroom.processes import run, spawn, start_time
 from labroom.providers import record
+from labroom.providers.nspawn import fence
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import LINKS, Link, Room
 
 #: The name server that slirp4netns gives to the namespace: the machine's own, whatever that is.
 UPLINK_NAME_SERVER = "10.0.2.3"
-_UPLINK = "uplink"  # the control group of slirp4netns
+#: The network that slirp4netns has for itself.
+UPLINK_NETWORK = IPv4Network("10.0.2.0/24")
+_UPLINK = "uplink.helper"  # the control group of slirp4netns; no guest's name has a dot
 _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
 _ARP_RETRIES = 20
 
@@ -44,9 +49,9 @@ def inside(room_name: str) -> tuple[str, ...]:
 
 
 def exists(room_name: str) -> bool:
-    """Whether the room's links are there."""
+    """Whether the room's links are there, all of them, and were made to the end."""
     interfaces = [Path("/sys/class/net", interface(room_name, link)) for link in LINKS]
-    return _pinned(namespace(room_name)) and all(path.exists() for path in interfaces)
+    return _complete(room_name).exists() and _pinned(namespace(room_name)) and all(path.exists() for path in interfaces)
 
 
 def _complete(room_name: str) -> Path:
@@ -65,19 +70,33 @@ def _pinned(file: Path) -> bool:
 def check_free(room: Room) -> None:
     """See that no other network of this machine uses the room's addresses.
 
+    A wider route that covers them, as a VPN's 0.0.0.0/1 or 10.0.0.0/8, is no such use: the room's own is more specific,
+    and wins (RFC 1812, 5.2.4.3). But who is asked for names or for the way must stay where it is.
+
     Raises:
-        MachineError: one does; the message names the interface or the route.
+        MachineError: one does; the message names it.
     """
+    subnets = [room.networks.private, room.networks.outside]
     own = {interface(room.name, link) for link in LINKS}
+    used: list[tuple[IPv4Network, str]] = []
     for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
-        target = route.get("dst", "default")
-        if target == "default" or route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
+        if route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
             continue
-        for subnet in (room.networks.private, room.networks.outside):
-            if IPv4Network(target, strict=False).overlaps(subnet):
+        target = IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])
+        if any(target.subnet_of(subnet) for subnet in subnets):
+            used.append((target, f"{route['dst']} on {route.get('dev', 'a route of its own')}"))
+        hops = [hop["gateway"] for hop in (route, *route.get("nexthops", [])) if "gateway" in hop]
+        used += [(IPv4Network(hop), f"{hop}, the gateway to {route['dst']}") for hop in hops]
+    guests = {address for guest in room.guests.values() for address in (guest.private, guest.outside)}
+    servers = [server for server in name_servers() if server not in guests]
+    used += [(IPv4Network(server), f"{server}, this machine's name server") for server in servers]
+    if room.internet:
+        used.append((UPLINK_NETWORK, f"{UPLINK_NETWORK}, which slirp4netns has for itself"))
+    for subnet in subnets:
+        for network, what in used:
+            if network.overlaps(subnet):
                 raise MachineError(
-                    f"{subnet} is in use on this machine: {target} on {route.get('dev', 'a route of its own')}",
-                    "choose other networks and addresses in room.yml",
+                    f"{subnet} is in use on this machine: {what}", "choose other networks and addresses in room.yml"
                 )
 
 
@@ -95,26 +114,72 @@ def create(room: Room, *, joined: bool = True) -> None:
     links.append(f"addr add {networks.router}/{networks.outside.prefixlen} dev outside")
     run(*inside(name), "ip", "-batch", "-", stdin="\n".join(links))
     # nftables: one table of ours in each family, in the room's namespace.
-    rules = "table bridge labroom { chain forward { type filter hook forward priority filter;\n"
-    for link in LINKS:
-        address = networks.machine(link)
-        rules += f'oifname "machine-{link}" ether type ip ip daddr != {address} drop\n'
-        rules += f'oifname "machine-{link}" ether type ip6 drop\n'
-    rules += "}\n}\n"
+    run(*inside(name), "nft", "-f", "-", stdin=_rules_for_the_machine(room) + (_RULES_FOR_THE_UPLINK * room.internet))
     if room.internet:
-        others = ", ".join(str(subnet) for subnet in _all_subnets(room))
-        rules += (
-            "table ip labroom {\n"
-            f"set rooms {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {others} }} }}\n"
-            'chain forward { type filter hook forward priority filter; oifname "tap0" ip daddr @rooms reject; }\n'
-            'chain postrouting { type nat hook postrouting priority srcnat; oifname "tap0" masquerade; }\n'
-            "}\n"
-        )
         run(*inside(name), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-    run(*inside(name), "nft", "-f", "-", stdin=rules)
+        _refuse(file, _all_subnets(room))  # after the table is there, into which other rooms put themselves
     if joined:
         _join(room)
     _complete(name).touch()
+
+
+def _rules_for_the_machine(room: Room) -> str:
+    """What of the room's frames gets to the machine: answers, what asks who is there, and what is for open ports.
+
+    Without conntrack(8), which few kernels have for bridges: TCP is opened by SYN without ACK alone (RFC 9293, 3.10.7),
+    of UDP it is remembered whom the machine has asked. The hook is postrouting, which sees what a router in the
+    namespace sends, too.
+    """
+    ports = f"{{ {', '.join(map(str, room.machine_ports))} }}"
+    opened = f"tcp dport {ports} accept\nudp dport {ports} accept\n" if room.machine_ports else ""
+    asking, answering = "", ""
+    for link in LINKS:
+        subnet, machine = getattr(room.networks, link), room.networks.machine(link)
+        asking += f'iifname "machine-{link}" ip protocol udp update @asked {{ ip daddr . udp dport . udp sport }}\n'
+        answering += (
+            f'oifname "machine-{link}" ip saddr {subnet} ip daddr {machine} jump to_machine\n'
+            f'oifname "machine-{link}" ether type != arp drop\n'
+        )
+    return f"""table bridge labroom {{
+        set asked {{
+            type ipv4_addr . inet_service . inet_service
+            flags dynamic, timeout
+            timeout 3m
+            size 65536
+        }}
+        chain to_machine {{
+            tcp flags & (syn | ack) != syn accept
+            ip saddr . udp sport . udp dport @asked accept
+            icmp type {{ echo-request, echo-reply, destination-unreachable, time-exceeded, parameter-problem }} accept
+            ip frag-off & 0x1fff != 0 ip protocol {{ udp, icmp }} accept
+            {opened}
+        }}
+        chain forward {{
+            type filter hook forward priority filter
+            {asking}
+        }}
+        chain postrouting {{
+            type filter hook postrouting priority filter
+            {answering}
+        }}
+    }}
+    """
+
+
+# Of what slirp4netns has for itself, guests reach its name server alone; and nothing of the machine's own links: not
+# loopback, nor what is named link-local, such as the service by which clouds hand out keys, nor who listens to many.
+_RULES_FOR_THE_UPLINK = f"""table ip labroom {{
+    set rooms {{ type ipv4_addr; flags interval; auto-merge; }}
+    chain forward {{
+        type filter hook forward priority filter
+        oifname != "tap0" accept
+        ip daddr {UPLINK_NAME_SERVER} meta l4proto {{ tcp, udp }} th dport 53 accept
+        ip daddr {{ {UPLINK_NETWORK}, 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3 }} reject
+        ip daddr @rooms reject
+    }}
+    chain postrouting {{ type nat hook postrouting priority srcnat; oifname "tap0" masquerade; }}
+}}
+"""
 
 
 def _all_subnets(room: Room) -> list[IPv4Network]:
@@ -122,15 +187,26 @@ def _all_subnets(room: Room) -> list[IPv4Network]:
     subnets = {room.networks.private, room.networks.outside}
     for _, known in record.every():
         subnets |= {IPv4Network(subnet) for subnet in known.get("networks", [])}
+    for claim in record.claims():  # rooms of other folders of state, too
+        subnets |= set(claim.networks)
     return sorted(subnets)
 
 
-def close_to(room: Room, others: list[str]) -> None:
-    """Let the uplinks of other rooms refuse this room's addresses too."""
-    elements = f"{room.networks.private}, {room.networks.outside}"
-    for other in others:
-        with contextlib.suppress(MachineError):  # it has no uplink
-            run(*inside(other), "nft", f"add element ip labroom rooms {{ {elements} }}")
+def close_to(room: Room) -> None:
+    """Let the uplinks of this machine's other rooms refuse this room's addresses too."""
+    own = namespace(room.name)
+    for file in {
+        *state.rooms().glob("*/netns"),
+        *(claim.state / "rooms" / claim.room_name / "netns" for claim in record.claims()),
+    }:
+        if file != own and _pinned(file):
+            with contextlib.suppress(MachineError):  # it has no uplink
+                _refuse(file, [room.networks.private, room.networks.outside])
+
+
+def _refuse(file: Path, subnets: Sequence[IPv4Network]) -> None:
+    elements = ", ".join(map(str, subnets))
+    run("nsenter", f"--net={file}", "--", "nft", f"add element ip labroom rooms {{ {elements} }}")
 
 
 def _join(room: Room) -> None:
@@ -138,7 +214,6 @@ def _join(room: Room) -> None:
     file = namespace(room.name)
     for link in LINKS:
         own = interface(room.name, link)
-        subnet: IPv4Network = getattr(room.networks, link)
         address = room.networks.machine(link)
         # A hardware address of our choosing: one of the kernel's choosing udev would change under the guests' feet.
         hardware = f"02:00:{address.packed.hex(':')}"
@@ -152,13 +227,39 @@ def _join(room: Room) -> None:
         for setting, value in settings.items():
             with contextlib.suppress(FileNotFoundError):  # a machine without IPv6
                 Path(setting).write_text(str(value))
-        run("ip", "-batch", "-", stdin=f"addr add {address}/{subnet.prefixlen} dev {own}\nlink set {own} up\n")
+    restore(room)
     attach = "".join(f"link set machine-{link} master {link} up\n" for link in LINKS)
     run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
+    for link in LINKS:
+        _require_way_to(room, link)
+
+
+def restore(room: Room) -> None:
+    """Give the machine's interfaces their addresses, which they may have lost to a network manager of the machine's."""
+    commands = ""
+    for link in LINKS:
+        own, subnet = interface(room.name, link), getattr(room.networks, link)
+        commands += f"addr replace {room.networks.machine(link)}/{subnet.prefixlen} dev {own}\nlink set {own} up\n"
+    run("ip", "-batch", "-", stdin=commands)
+
+
+def _require_way_to(room: Room, link: Link) -> None:
+    """See that the machine sends what is for the room to the room, whatever rules it has (ip-rule(8)).
+
+    Raises:
+        MachineError: it doesn't.
+    """
+    subnet: IPv4Network = getattr(room.networks, link)
+    (route,) = json.loads(run("ip", "-json", "route", "get", str(subnet.network_address + 2)))
+    if route.get("dev") != interface(room.name, link):
+        raise MachineError(
+            f"this machine sends what is for {subnet} to {route.get('dev', 'nowhere')}: a rule of `ip rule` says so",
+            f"ip rule add to {subnet} lookup main priority 1",
+        )
 
 
 def start_uplink(room_name: str) -> None:
-    """Start slirp4netns for a room whose links are there.
+    """Start slirp4netns for a room whose links are there, where only playbooks run: they may reach this machine.
 
     Raises:
         MachineError: it did not come up; the message has what it said.
@@ -184,10 +285,33 @@ def uplink_runs(room_name: str) -> bool:
     return any(start_time(pid) is not None for pid in Cgroup(room_name, _UPLINK).processes())
 
 
-def reset_uplink(room_name: str) -> None:
-    """Clear away what a slirp4netns that died has left, and start it anew."""
-    Cgroup(room_name, _UPLINK).remove()
-    start_uplink(room_name)
+def reset_uplink(room: Room) -> None:
+    """Clear away what a slirp4netns that died has left, and start it anew, kept from this machine.
+
+    Raises:
+        MachineError: it did not come up, or this machine can't keep it.
+    """
+    group = Cgroup(room.name, _UPLINK)
+    group.remove()
+    group.create()
+    if not (unified := group.unified()):
+        raise MachineError(
+            "this machine has no unified control groups, by which guests are kept from its own services",
+            "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+        )
+    fence.raise_around(unified, room.machine_ports, name_servers())
+    start_uplink(room.name)
+
+
+def name_servers(file: Path = Path("/etc/resolv.conf")) -> list[IPv4Address]:
+    """The name servers of this machine that slirp4netns can ask: those with IPv4 addresses (resolv.conf(5))."""
+    found = []
+    with contextlib.suppress(OSError):
+        for words in map(str.split, file.read_text(errors="replace").splitlines()):
+            if len(words) > 1 and words[0] == "nameserver":
+                with contextlib.suppress(ValueError):
+                    found.append(IPv4Address(words[1]))
+    return found
 
 
 def remove(room_name: str) -> None:

@@ -85,7 +85,14 @@ def examine(room: Room) -> list[Finding]:
         Finding(limits, not missing, f"boot with cgroup: {', '.join(missing)}"),
         Finding(f"2 GiB free at {kept}", free >= 2 << 30, "free some space, or set LABROOM_STATE_DIR"),
         _networks(room),
+        *([name_servers()] if room.internet else []),
     ]
+
+
+def name_servers() -> Finding:
+    """Whether slirp4netns can ask this machine's name servers, which it does over IPv4 alone."""
+    remedy = "name one with an IPv4 address in /etc/resolv.conf, or choose internet: false in room.yml"
+    return Finding("a name server with an IPv4 address, for guests", bool(links.name_servers()), remedy)
 
 
 def _command(command: str) -> Finding:
