@@ -23,7 +23,9 @@ COMMANDS = {
     "ssh-keygen": "openssh-client",
     "nsenter": "util-linux",
     "unshare": "util-linux",
+    "mount": "mount",
     "umount": "mount",
+    "mke2fs": "e2fsprogs",
 }
 
 
@@ -82,6 +84,7 @@ def examine(room: Room) -> list[Finding]:
         *(_command(command) for command in COMMANDS),
         Finding("overlay file systems", overlay, "modprobe overlay"),
         _user_namespaces(),
+        Finding("loop devices, which hold guests' disks", Path("/dev/loop-control").exists(), "modprobe loop"),
         Finding(limits, not missing, f"boot with cgroup: {', '.join(missing)}"),
         Finding(f"2 GiB free at {kept}", free >= 2 << 30, "free some space, or set LABROOM_STATE_DIR"),
         _networks(room),
