@@ -68,3 +68,14 @@ def test_up_replaces_a_container_in_which_nobody_can_log_in(room: Machine) -> No
     room.run("docker", "exec", "lab_alfa_1", "usermod", "--shell", "/bin/false", "student")
     assert "alfa replaced" in room.labroom("up")
     assert room.labroom("ssh", "alfa", "hostname").strip() == "alfa"
+
+
+def test_a_container_that_lies_harms_nobody(room: Machine) -> None:
+    """Who is root in it may replace what answers in it."""
+    lie = "mv /bin/sh /bin/sh.right; printf '#!/bin/bash\\nwhile :; do echo 99999999999999999999999; done\\n' >/bin/sh"
+    room.run("docker", "exec", "lab_bravo_1", "bash", "-c", f"{lie}; chmod 755 /bin/sh")
+    said = room.labroom("status")
+    assert re.search(r"^bravo .* 0$", said, re.MULTILINE), said
+    assert re.search(r"^alfa .* [1-9]\d*$", said, re.MULTILINE), said
+    room.run("docker", "rm", "--force", "lab_bravo_1")
+    assert "bravo started" in room.labroom("up")

@@ -4,11 +4,13 @@ Works with Compose v2 (`docker compose`) and docker-compose 1.29, and an engine 
 (macOS, Windows): a guest's sshd is reached at a port of 127.0.0.1.
 """
 
+import contextlib
 import json
 import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -54,6 +56,7 @@ cat memory.current 2>/dev/null || echo 0
 sed -n 's/usage_usec //p' cpu.stat
 ls -d /proc/[0-9]* | wc -l
 """
+_ANSWER_BYTES = 4096
 _ASKING = 3  # processes of the asking itself: sh, ls, wc
 
 # --- the engine ----------------------------------------------------------------------------------------------------
@@ -71,6 +74,31 @@ def _docker(*arguments: str, stdin: str | None = None, timeout: float = 60) -> s
         return run("docker", *arguments, stdin=stdin, timeout=timeout)
     except MachineError as error:
         raise _explained(str(error)) from error
+
+
+def _asked(container: dict[str, Any], *argv: str, stdin: str = "", timeout: float = 60) -> str:
+    """What a command prints in a container, as far as it is short: whoever is root there may have replaced it.
+
+    Returns:
+        nothing, where it failed, printed more than `_ANSWER_BYTES` or did not end in time.
+    """
+    command = ["docker", "exec", "--interactive", container["Id"], *argv]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet) as asking:
+        ending = threading.Timer(timeout, asking.kill)
+        ending.start()
+        try:
+            if asking.stdin and asking.stdout:
+                with contextlib.suppress(BrokenPipeError), asking.stdin:
+                    asking.stdin.write(stdin.encode())
+                said = asking.stdout.read(_ANSWER_BYTES + 1)
+                if len(said) > _ANSWER_BYTES:
+                    asking.kill()
+                elif asking.wait() == 0:
+                    return said.decode(errors="replace")
+        finally:
+            ending.cancel()
+    return ""
 
 
 def _explained(text: str) -> MachineError:
@@ -258,11 +286,15 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     allowed = keys.public(keys.identity(room.name))
 
     def exchange(container: dict[str, Any]) -> str:
-        command = ["sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT]
-        return _docker("exec", "--interactive", container["Id"], *command, stdin=allowed)
+        said = _asked(container, "sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT, stdin=allowed)
+        found = re.match(r"ssh-ed25519 [A-Za-z0-9+/]{60,80}={0,2}(?= |$)", said.strip())
+        return found[0] if found else ""
 
     with ThreadPoolExecutor() as pool:
         host_keys = dict(zip(containers, pool.map(exchange, containers.values()), strict=True))
+    for name, key in host_keys.items():
+        if not key:
+            raise RoomFault(f"container {name} does not take the room's key", "labroom down, then labroom up")
     ports = {name: [_ssh_port(container)] for name, container in containers.items()}
     for forward in room.forwarded_ports:
         if forward.target == 22:
@@ -313,9 +345,15 @@ def _status(name: str, container: dict[str, Any] | None) -> Status:
         return Status(name, up=False, seconds=0, memory_bytes=0, cpu_seconds=0, processes=0)
     since = datetime.fromisoformat(container["State"]["StartedAt"])
     seconds = (datetime.now(UTC) - since).total_seconds()
-    memory, cpu, processes = map(int, _docker("exec", container["Id"], "sh", "-c", _USAGE).split())
+    said = re.fullmatch(r"(\d{1,15})\s(\d{1,15})\s(\d{1,9})\s", _asked(container, "sh", "-c", _USAGE, timeout=5))
+    memory, cpu, processes = map(int, said.groups()) if said else (0, 0, 0)
     return Status(
-        name, up=True, seconds=seconds, memory_bytes=memory, cpu_seconds=cpu / 1e6, processes=processes - _ASKING
+        name,
+        up=True,
+        seconds=seconds,
+        memory_bytes=memory,
+        cpu_seconds=cpu / 1e6,
+        processes=max(0, processes - _ASKING),
     )
 
 
