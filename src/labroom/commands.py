@@ -8,6 +8,8 @@ from pathlib import Path
 
 from labroom.resources import COLLECTIONS, PLAYBOOKS, ROOT
 
+_SUDOS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's secure_path (sudoers(5))
+
 
 def labroom(
     verb: str,
@@ -34,7 +36,8 @@ def labroom(
         room_words = ["--room", shown(Path(room))]
     machines = ["--provider", "ssh", "-i", inventory] if inventory else []
     limits = ["--limit", limit] if limit else []
-    command = f"{_program()} {shlex.join([*room_words, verb, *machines, *limits, *words])}"
+    sudo = root and os.geteuid() != 0
+    command = f"{_program(_SUDOS if sudo else None)} {shlex.join([*room_words, verb, *machines, *limits, *words])}"
     return as_root(command) if root else command
 
 
@@ -64,13 +67,17 @@ def shown(file: Path) -> str:
     return f"./{inside}" if inside.startswith("-") else inside
 
 
-def _program() -> str:
-    """What starts this labroom where it is typed: a checkout's launcher, or the command that an installed one has."""
+def _program(path: str | None = None) -> str:
+    """What starts this labroom where it is typed: a checkout's launcher, or the command that an installed one has.
+
+    Args:
+        path: where the command is looked for, by default in PATH.
+    """
     launcher = ROOT / "labroom"
     if launcher.is_file() and _here() == ROOT:
         return "./labroom"
     own = launcher if launcher.is_file() else Path(sys.executable).with_name("labroom")
-    found = shutil.which("labroom")
+    found = shutil.which("labroom", path=path)
     if own.exists() and not (found and own.samefile(found)):
         return shlex.quote(str(own))
     return "labroom"
