@@ -52,7 +52,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
             from labroom import providers, room
             from labroom.errors import LabroomError
         except ImportError as error:
-            message = f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
+            environment = Path(__file__).resolve().parents[2] / ".venv/bin"
+            message = f"{error.name} is not installed where Ansible runs: use {environment}/ansible-playbook"
             raise AnsibleParserError(message) from error
         try:
             described = room.load(Path(path))

@@ -23,7 +23,6 @@ _NEVER = {
     "224.0.0.0/4": "multicast",
     "240.0.0.0/4": "reserved",
     "10.0.2.0/24": "the way to the internet (slirp4netns)",
-    "198.18.0.0/15": "the way to the internet (of Docker's guests)",
 }
 # Domains that resolvers ask no name service for, or not the room's: RFC 6761, 6762, 7686, 9476.
 _NOBODYS = ("localhost", "local", "invalid", "onion", "arpa", "alt")

@@ -70,6 +70,8 @@ def test_the_default_room_is_vmwares_nat_plan() -> None:
         ("echo: server", "localhost: server", "aliases.localhost", "choose another name"),
         ("www: [server", "localhost: [server", "names.localhost", "choose another name"),
         ("processes: 400", "processes: 4", "limits.processes", "from 50"),
+        ("processes: 400", "processes: 99", "limits.processes", "the labs need 100"),
+        ("memory_mib: 1024", "memory_mib: 64", "limits.memory_mib", "from 128"),
         ("processes: 400", "processes: 1.5", "limits.processes", "1.5 is not the same"),
         ("memory_mib: 1024", "memory_mib: 1e3", "limits.memory_mib", "1e3 is not the same"),
         ("memory_mib: 1024", "memory_mib: true", "limits.memory_mib", "not true"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ def one_seat(inventory: str, limit: str | None, console: Console) -> dict[str, E
     """
     room = inventory_hosts.read(inventory, limit)
     if len(room.seats) > 1:
-        raise UsageError(f"a play is for one seat, not {len(room.seats)}", f"--limit {next(iter(room.seats))}")
+        first = shlex.quote(next(iter(room.seats)))
+        raise UsageError(f"a play is for one seat, not {len(room.seats)}", f"--limit {first}")
     (seat,) = room.seats
     missing = inventory_hosts.absent({name: room.lab_pcs[name] for name in room.seats[seat]})
     _tell_missing(console, "not there", missing, dict.fromkeys(missing, seat))
