@@ -31,6 +31,7 @@ int main(int argc, char *argv[])
 {
     if (argc != 3 || !is_host(argv[1]) || !to_port(argv[2]))
         return usage("chat_client HOST PORT");
+    need_stdin();
     struct sockaddr_in address = address_of(argv[1], argv[2]);
     int server = socket(AF_INET, SOCK_DGRAM, 0);
     if (server == -1)
