@@ -230,3 +230,10 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(RoomFileError, match=rf"{file}: {words}$"):
             room.load(file)
+
+
+def test_a_room_as_json_is_the_same_room(tmp_path: Path) -> None:
+    """As the docker provider hands it to the build of an image."""
+    default = room.load(ROOT / "room.yml")
+    (tmp_path / "room.yml").write_text(default.model_dump_json(exclude_none=True))
+    assert room.load(tmp_path / "room.yml") == default
