@@ -32,7 +32,7 @@ def labroom(
     own_room = ROOT / "room.yml"
     here = _here() / "room.yml"
     room_words = []
-    if room is not None and (Path(room) != own_room or (here != own_room and here.is_file())):
+    if room is not None and (Path(room) != own_room or (here != own_room and os.path.lexists(here))):
         room_words = ["--room", shown(Path(room))]
     machines = ["--provider", "ssh", "-i", inventory] if inventory else []
     limits = ["--limit", limit] if limit else []

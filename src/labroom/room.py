@@ -1,5 +1,6 @@
 """The model of room.yml: the one description of a room, read and validated."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
@@ -199,9 +200,9 @@ class Room(_Strict):
 
 
 def default_file() -> Path:
-    """The room file used where none is named: the one in the current folder, else the checkout's own."""
+    """The room file used where none is named: what is in the current folder, else the checkout's own."""
     here = Path("room.yml").absolute()
-    return here if here.is_file() else ROOT / "room.yml"
+    return here if os.path.lexists(here) else ROOT / "room.yml"
 
 
 def load(file: Path) -> Room:
@@ -248,7 +249,7 @@ class _Rest(Room):
 
 
 def _contradictions(
-    room: Room, guests: Collection[str] = (), forwarded: Sequence[int] = ()
+    room: Room, guests: Collection[str] = (), forwarded: Sequence[int] = (), *, gateway: bool = False
 ) -> Iterator[tuple[Place, str]]:
     """What two fields say that can't both be true.
 
@@ -256,6 +257,7 @@ def _contradictions(
         room: the room, or what is left of it (`_Rest`).
         guests: the guests that the file names; those of the room, if not given.
         forwarded: where in the file's list each forwarded port stands; in this order, if not given.
+        gateway: whether a guest of the file that isn't left is meant as the gateway.
     """
     guests = guests or room.guests.keys()
     yield from _addresses(room)
@@ -268,6 +270,8 @@ def _contradictions(
     if "server" in guests and room.limits.processes < _SERVERS_PROCESSES:
         words = f"the labs need {_SERVERS_PROCESSES} on the guest server: a process for each of many clients"
         yield ("limits", "processes"), words
+    if room.forwarded_ports and room.gateway is None and not gateway:
+        yield ("forwarded_ports",), "a forwarded port needs a guest with part: gateway"
     yield from _forwarded(room, guests, forwarded or range(len(room.forwarded_ports)))
     yield from _other_names(room, guests)
 
@@ -296,8 +300,6 @@ def _forwarded(room: Room, guests: Collection[str], places: Sequence[int]) -> It
     seen: set[int] = set()
     for index, forward in zip(places, room.forwarded_ports, strict=True):
         place = ("forwarded_ports", str(index))
-        if room.gateway is None and guests == room.guests.keys():
-            yield place, "a forwarded port needs a guest with part: gateway"
         if forward.guest not in guests or (forward.guest in room.guests and not room.guests[forward.guest].private):
             private = [name for name, guest in room.guests.items() if guest.private]
             yield (
@@ -375,6 +377,9 @@ def _more_contradictions(data: Any, error: ValidationError) -> Iterator[tuple[Pl
             rest[field] = [value[at] for at in context["forwarded"]]
     if "guests" in rest:
         context["guests"] = data["guests"].keys()
+        context["gateway"] = any(
+            guest.get("part") == "gateway" for guest in data["guests"].values() if isinstance(guest, dict)
+        )
     else:  # whom the others mean can't be said
         context = {}
         rest = {field: value for field, value in rest.items() if field not in ("forwarded_ports", "names", "aliases")}

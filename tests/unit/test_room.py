@@ -232,6 +232,16 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
             room.load(file)
 
 
+def test_a_room_file_here_that_can_not_be_read_does_not_mean_the_checkouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert room.default_file() == ROOT / "room.yml"
+    (tmp_path / "room.yml").symlink_to("gone.yml")
+    with pytest.raises(RoomFileError, match=r"^room\.yml: No such file or directory$"):
+        room.load(room.default_file())
+
+
 def test_a_room_as_json_is_the_same_room(tmp_path: Path) -> None:
     """As the docker provider hands it to the build of an image."""
     default = room.load(ROOT / "room.yml")
