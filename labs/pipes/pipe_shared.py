@@ -38,9 +38,11 @@ def main() -> None:
         time.sleep(1 * second)  # it has something else to do first
         with perror("read"):
             message = os.read(read_end, 1024)
-        say(b"parent prc result :" + message)
-        with perror("write"):
-            os.write(write_end, b"Thank you")
+        try:
+            say(b"parent prc result :" + message)
+        finally:  # or else the child would wait for ever
+            with perror("write"):
+                os.write(write_end, b"Thank you")
         with perror("waitpid"):
             os.waitpid(child, 0)
 

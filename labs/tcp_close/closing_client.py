@@ -21,6 +21,8 @@ from collections.abc import Iterator
 def main() -> None:
     arguments = parse_arguments()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    with perror("read"):
+        os.fstat(0)  # stdin: were it closed, a socket would get its number
 
     with perror("getaddrinfo"):
         address = socket.getaddrinfo(os.fsencode(arguments.host), arguments.port, socket.AF_INET)[0][4]
@@ -38,7 +40,8 @@ def make_calls(peer: socket.socket) -> None:
     """Make each call that is typed and print what it returns, up to `close` or the end of the input."""
     while True:
         if os.isatty(0):
-            os.write(1, b"> ")
+            with perror("write"):
+                os.write(1, b"> ")
         with perror("read"):
             line = sys.stdin.buffer.readline()
         call, _, text = line.rstrip(b"\n").partition(b" ")

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 def main() -> None:
     arguments = parse_arguments()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    with perror("read"):
+        os.fstat(0)  # stdin: were it closed, a socket would get its number
 
     with perror("socket"):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -41,7 +43,8 @@ def make_calls(peer: socket.socket) -> None:
     """Make each call that is typed and print what it returns, up to `close` or the end of the input."""
     while True:
         if os.isatty(0):
-            os.write(1, b"> ")
+            with perror("write"):
+                os.write(1, b"> ")
         with perror("read"):
             line = sys.stdin.buffer.readline()
         call, _, text = line.rstrip(b"\n").partition(b" ")

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 def main() -> None:
     arguments = parse_arguments()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    with perror("read"):
+        os.fstat(0)  # stdin: were it closed, a socket would get its number
 
     with perror("getaddrinfo"):
         address = socket.getaddrinfo(os.fsencode(arguments.host), arguments.port, socket.AF_INET)[0][4]

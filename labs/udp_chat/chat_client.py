@@ -2,7 +2,7 @@
 """chat_client.py HOST PORT: send each line typed to a chat server, and print what comes from it; END leaves.
 
 It shows two processes on one socket, since one can't wait for the keyboard and for the network at once: the child
-prints what arrives, the parent sends what is typed. Whoever ends the parent ends the child, too.
+prints what arrives, the parent sends what is typed. Whoever ends the parent ends the child, too, unless by SIGKILL.
 """
 
 from __future__ import annotations
@@ -16,26 +16,32 @@ import socket
 import sys
 from collections.abc import Iterator
 
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)  # a closed terminal, Ctrl+C, Ctrl+\, kill
 LONGEST = 65507  # bytes in a datagram: 65535 less the headers of IP (20) and UDP (8)
 
 
 def main() -> None:
     arguments = parse_arguments()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with perror("read"):
+        os.fstat(0)  # stdin: were it closed, a socket would get its number
 
     with perror("getaddrinfo"):
         address = socket.getaddrinfo(os.fsencode(arguments.host), arguments.port, socket.AF_INET)[0][4]
     with perror("socket"):
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until it is known what they do
     with perror("fork"):
         child = os.fork()
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL if child == 0 else lambda number, _: sys.exit(128 + number))
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         print_what_arrives(server)
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         send_what_is_typed(server, address)
-    finally:  # END, end of input, Ctrl+C or an error
+    finally:  # END, end of input, a signal or an error
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)  # so that it is no zombie
     server.close()

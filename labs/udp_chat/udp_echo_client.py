@@ -22,6 +22,8 @@ LONGEST = 65507  # bytes in a datagram: 65535 less the headers of IP (20) and UD
 def main() -> None:
     arguments = parse_arguments()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    with perror("read"):
+        os.fstat(0)  # stdin: were it closed, a socket would get its number
 
     with perror("getaddrinfo"):
         address = socket.getaddrinfo(os.fsencode(arguments.host), arguments.port, socket.AF_INET)[0][4]

@@ -12,7 +12,7 @@ from ..module_utils import folder
 
 _OPTIONS = {
     "src": {"type": "path", "required": True},
-    "dest": {"type": "path", "required": True},
+    "dest": {"type": "str", "required": True},  # no path: ~ would be somebody's home where Ansible runs
     "without": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -25,6 +25,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_OPTIONS)
         source, dest, without = Path(arguments["src"]), arguments["dest"], arguments["without"]
+        if not dest.startswith("/"):
+            raise AnsibleActionFail(f"dest: expected an absolute path, not {dest!r}")
         try:
             wanted = folder.describe(source, without, as_placed=True)
         except OSError as error:

@@ -7,12 +7,14 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.kinds import complaints
+
 # Prints the state of each of "$@". By 3 the host is of another family, and the output its name. dpkg-query's own 1, for
 # packages that it has never heard of, becomes 0, since sudo's 1 is a failure.
 _QUERY = r"""
 if [ -r /etc/os-release ]; then . /etc/os-release; fi
 case " ${ID-} ${ID_LIKE-} " in *" debian "*) ;; *) echo "${PRETTY_NAME-$(uname -s)}"; exit 3;; esac
-dpkg-query --show --showformat='${Package} ${db:Status-Status}\n' -- "$@" || [ $? = 1 ]
+dpkg-query --show --showformat='${Package} ${Package}:${Architecture} ${db:Status-Status}\n' -- "$@" || [ $? = 1 ]
 """
 _OTHER_FAMILY = 3
 
@@ -26,6 +28,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         options = {"names": {"type": "list", "elements": "str", "required": True}}
         _, arguments = self.validate_argument_spec(options)
         names = arguments["names"]
+        if wrong := complaints({"packages": {"names": names}}):
+            return {"failed": True, "msg": "\n".join(wrong)}
         if not names:
             return {"changed": False, "missing": []}
         query = self._low_level_execute_command(shlex.join(["sh", "-c", _QUERY, "sh", *names]))
@@ -38,7 +42,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             }
         if query["rc"] != 0:
             return {"failed": True, "msg": (query["stderr"] or query["stdout"]).strip()}
-        installed = {line.partition(" ")[0] for line in query["stdout"].splitlines() if line.endswith(" installed")}
+        found = [line.split() for line in query["stdout"].splitlines() if line.endswith(" installed")]
+        installed = {name for *names_of_one, _ in found for name in names_of_one}
         missing = [name for name in names if name not in installed]
         if not missing or self._task.check_mode:
             return {"changed": bool(missing), "missing": missing}

@@ -52,7 +52,10 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # Ansible has
             from labroom import providers, room
             from labroom.errors import LabroomError
         except ImportError as error:
-            message = f"{error.name} is not installed where Ansible runs: use .venv/bin/ansible-playbook"
+            root = Path(__file__).resolve().parents[2]
+            playbook = root / ".venv/bin/ansible-playbook"
+            made = "" if playbook.exists() else f", which {root}/labroom --version makes"
+            message = f"{error.name} is not installed where Ansible runs: use {playbook}{made}"
             raise AnsibleParserError(message) from error
         try:
             described = room.load(Path(path))

@@ -25,10 +25,10 @@ options:
     required: true
   dest:
     description:
-      - The folder on the host. The folder above it must exist.
+      - The folder on the host, by its absolute path. The folder above it must exist.
       - When anything differs, all that lies in it is removed, but for hidden files, C(__pycache__) and what O(without)
         names.
-    type: path
+    type: str
     required: true
   without:
     description: Names in O(src) and in O(dest) that are neither compared nor copied nor removed.
@@ -87,7 +87,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "src": {"type": "path"},  # here the archive, on the host
-            "dest": {"type": "path", "required": True},
+            "dest": {"type": "str", "required": True},
             "without": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,

@@ -10,7 +10,7 @@ description:
   - Fails at once, in one line, on a host that is neither Debian nor Ubuntu nor derived from them.
 options:
   names:
-    description: Names of packages, without versions and architectures.
+    description: Names of packages, without versions; with an architecture or not, as in C(libc6:i386).
     type: list
     elements: str
     required: true

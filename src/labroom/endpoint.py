@@ -1,7 +1,9 @@
 """Where and how a host answers SSH: all that the driver and Ansible need to know of a provider."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from labroom import commands
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Endpoint:
     known_hosts: tuple[Path, ...]
     bind_address: str | None = None
     proxy_command: str | None = None
-    remedy: str = "./labroom up"
+    remedy: str = field(default_factory=lambda: commands.labroom("up"))
 
     def ssh_options(self) -> list[tuple[str, str]]:
         """The options of ssh_config(5) with which OpenSSH reaches it as the driver does, besides host, port, user."""

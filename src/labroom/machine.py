@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labroom import state
+from labroom import commands, state
 from labroom.errors import MachineError
 from labroom.processes import run
 
@@ -24,14 +24,18 @@ def tool(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def require_root(what: str) -> None:
+def require_root(what: str, remedy: str = "") -> None:
     """See that this is root.
+
+    Args:
+        what: what needs it.
+        remedy: the command that does it as root.
 
     Raises:
         MachineError: it is not.
     """
     if os.geteuid() != 0:
-        raise MachineError(f"{what} needs root", f"sudo ./labroom {what}")
+        raise MachineError(f"{what} needs root", remedy or commands.labroom(what, root=True))
 
 
 def install(packages: Sequence[str], log: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from labroom import commands
 from labroom.errors import MachineError
 
 #: The command that runs another one with mounts of its own, which no other process sees and which end with it.
@@ -20,7 +21,9 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
     except FileNotFoundError as error:
-        raise MachineError(f"{argv[0]} is not installed", "labroom doctor") from error
+        raise MachineError(
+            f"{argv[0]} is not installed", f"{commands.labroom('doctor')} says what brings it"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise MachineError(f"{argv[0]} did not end within {timeout:g} s") from error
     if done.returncode != 0:

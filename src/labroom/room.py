@@ -1,21 +1,60 @@
 """The model of room.yml: the one description of a room, read and validated."""
 
 import os
-import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from labroom import yaml_file
 from labroom.errors import RoomFileError
+from labroom.fields import (
+    Address,
+    Domain,
+    Name,
+    Network,
+    Number,
+    Port,
+    Switch,
+    Text,
+    did_you_mean,
+    expects,
+    one_of,
+    shown,
+)
 from labroom.resources import ROOT
+from labroom.yaml_file import Mistake, Place
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-# A guest's name is a DNS label (RFC 1123, 2.1) and, with a prefix, an interface name.
-Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
+# What goes by a guest's name besides, and would be taken for it.
+_RESERVED = {
+    **dict.fromkeys(("all", "ungrouped", "guests", "gateways", "students", "seats"), "a group of Ansible's inventory"),
+    "localhost": "each guest's name for itself",
+    "student": "Vagrant's machine for a student",
+    **dict.fromkeys(("uplink", "keeper", "tools", "builder"), "a part of the room itself"),
+}
+_SERVERS_PROCESSES = 100  # measured: all labs pass; with 50, some that serve many clients at once don't
+_HOST_NAME = 64  # characters of a host's whole name: HOST_NAME_MAX of gethostname(2)
+
+
+def _free(name: str) -> str:
+    if name in _RESERVED:
+        raise ValueError(f"{name} is {_RESERVED[name]}: choose another name")
+    return name
+
+
 Link = Literal["private", "outside"]
 LINKS: tuple[Link, ...] = ("private", "outside")
 
@@ -32,22 +71,18 @@ class Image(_Strict):
         provisioned: whether the roles are in it; else guests have sshd and python3, for Ansible to begin with.
     """
 
-    release: Literal["auto", "noble", "jammy", "bookworm", "trixie"] = "auto"
-    provisioned: bool = True
+    release: Annotated[
+        Literal["auto", "noble", "jammy", "bookworm", "trixie"],
+        one_of("auto", "noble", "jammy", "bookworm", "trixie"),
+    ] = "auto"
+    provisioned: Switch = True
 
 
 class Networks(_Strict):
     """The room's two links, each an IPv4 subnet."""
 
-    private: IPv4Network
-    outside: IPv4Network
-
-    @field_validator("private", "outside")
-    @classmethod
-    def _has_room(cls, network: IPv4Network) -> IPv4Network:
-        if network.prefixlen > 28:
-            raise ValueError("must be a /28 or larger")
-        return network
+    private: Network
+    outside: Network
 
     @model_validator(mode="after")
     def _disjoint(self) -> "Networks":
@@ -75,9 +110,9 @@ class Guest(_Strict):
         outside: its address on the far side, if it has one.
     """
 
-    part: Literal["guest", "gateway"] = "guest"
-    private: IPv4Address | None = None
-    outside: IPv4Address | None = None
+    part: Annotated[Literal["guest", "gateway"], one_of("guest", "gateway")] = "guest"
+    private: Address | None = None
+    outside: Address | None = None
 
     @model_validator(mode="after")
     def _linked(self) -> "Guest":
@@ -101,12 +136,16 @@ class Guest(_Strict):
 
 
 class Limits(_Strict):
-    """What one guest may use at most."""
+    """What one guest may use at most; measured: with 64 MiB sshd itself fails while a lab runs."""
 
-    processes: Annotated[int, Field(ge=50)] = 400
-    memory_mib: Annotated[int, Field(ge=64)] = 1024
-    disk_mib: Annotated[int, Field(ge=64)] = 4096
-    files: Annotated[int, Field(ge=1000)] = 200_000
+    processes: Annotated[
+        Number, Field(ge=50, le=4194304), expects("a whole number from 50, which a guest needs, to 4194304")
+    ] = 400
+    memory_mib: Annotated[
+        Number, Field(ge=128, le=1 << 30), expects("a whole number from 128, which the labs need, to 1073741824")
+    ] = 1024
+    disk_mib: Annotated[Number, Field(ge=64, le=1 << 24), expects("a whole number from 64 to 16777216")] = 4096
+    files: Annotated[Number, Field(ge=1000, le=1 << 31), expects("a whole number from 1000 to 2147483648")] = 200_000
 
 
 class ForwardedPort(_Strict):
@@ -125,15 +164,19 @@ class ForwardedPort(_Strict):
 class Room(_Strict):
     """A room, as room.yml describes it."""
 
-    plugin: Literal["labroom.labroom.room"] = "labroom.labroom.room"
+    plugin: Annotated[Literal["labroom.labroom.room"], one_of("labroom.labroom.room")] = "labroom.labroom.room"
     # 7 letters, so that "<name>-private" is an interface name (15 bytes, IFNAMSIZ in netdevice(7)).
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,6}$")]
-    domain: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$")] = "lab.test"
+    name: Annotated[
+        Text,
+        Field(pattern=r"^[a-z][a-z0-9]{0,6}$"),
+        expects("a letter, then letters and digits, 7 in all, lower-case"),
+    ]
+    domain: Domain = "lab.test"
     image: Image = Image()
     networks: Networks
-    internet: bool = True
+    internet: Switch = True
     machine_ports: tuple[Port, ...] = ()
-    guests: dict[Name, Guest]
+    guests: dict[Annotated[Name, AfterValidator(_free)], Guest]
     limits: Limits = Limits()
     forwarded_ports: tuple[ForwardedPort, ...] = ()
     names: dict[Name, tuple[Name, ...]] = {}
@@ -146,60 +189,11 @@ class Room(_Strict):
             raise ValueError("a room needs at least one guest")
         return guests
 
-    # Rules between fields, a validator each. A complaint begins with the field it is about, so that load() can point
-    # at its line.
-
     @model_validator(mode="after")
-    def _addresses_are_hosts_and_each_guests_own(self) -> "Room":
-        taken = {self.networks.router: "the outside network's router"}
-        taken |= {self.networks.machine(link): "this machine" for link in LINKS}
-        for name, guest in self.guests.items():
-            for link in LINKS:
-                address: IPv4Address | None = getattr(guest, link)
-                if address is None:
-                    continue
-                network: IPv4Network = getattr(self.networks, link)
-                field = f"guests.{name}.{link}"
-                if address not in network or address in (network.network_address, network.broadcast_address):
-                    raise ValueError(f"{field}: {address} is not a host of {network}")
-                if address in taken:
-                    raise ValueError(f"{field}: {address} is taken by {taken[address]}")
-                taken[address] = name
-        return self
-
-    @model_validator(mode="after")
-    def _one_gateway_at_most(self) -> "Room":
-        if len([name for name, guest in self.guests.items() if guest.part == "gateway"]) > 1:
-            raise ValueError("guests: at most one may be the gateway")
-        return self
-
-    @model_validator(mode="after")
-    def _forwarded_ports_lead_to_private_guests_once_each(self) -> "Room":
-        seen: set[int] = set()
-        for index, forward in enumerate(self.forwarded_ports):
-            field = f"forwarded_ports.{index}"
-            if self.gateway is None:
-                raise ValueError(f"{field}: a forwarded port needs a guest with part: gateway")
-            if forward.guest not in self.guests or not self.guests[forward.guest].private:
-                raise ValueError(f"{field}.guest: {forward.guest!r} is no guest of the private network")
-            if forward.port in seen:
-                raise ValueError(f"{field}.port: {forward.port} is forwarded already")
-            seen.add(forward.port)
-        return self
-
-    @model_validator(mode="after")
-    def _names_are_of_guests_and_no_guests_own(self) -> "Room":
-        for name, targets in self.names.items():
-            for target in targets:
-                if target not in self.guests:
-                    raise ValueError(f"names.{name}: there is no guest {target!r}")
-        for name, target in self.aliases.items():
-            if target not in self.guests:
-                raise ValueError(f"aliases.{name}: there is no guest {target!r}")
-        for field, own in (("names", self.names), ("aliases", self.aliases)):
-            for name in own:
-                if name in self.guests:
-                    raise ValueError(f"{field}.{name}: is a guest's own name")
+    def _consistent(self, info: ValidationInfo) -> "Room":
+        if found := list(_contradictions(self, **(info.context or {}))):
+            words = "; ".join(f"{'.'.join(place)}: {what}" for place, what in found)
+            raise PydanticCustomError("contradictions", "{words}", {"words": words, "found": found})
         return self
 
     @cached_property
@@ -209,75 +203,198 @@ class Room(_Strict):
 
 
 def default_file() -> Path:
-    """The room file used where none is named: the one in the current folder, else the checkout's own."""
+    """The room file used where none is named: what is in the current folder, else the checkout's own."""
     here = Path("room.yml").absolute()
-    return here if here.is_file() else ROOT / "room.yml"
+    return here if os.path.lexists(here) else ROOT / "room.yml"
 
 
 def load(file: Path) -> Room:
     """Read and validate a room file.
 
     Raises:
-        RoomFileError: the file can't be read, is no YAML, or is no valid room; the message names the file, the line,
-            the field and what was expected.
+        RoomFileError: the file can't be read, is no YAML, or is no valid room; the message has a line for each mistake,
+            which names the file, the line, the field and what was expected.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        document = yaml_file.parse(yaml_file.read(file))
     except OSError as error:
-        raise RoomFileError(f"{_show(file)}: {os.strerror(error.errno or 0)}") from error
+        raise RoomFileError(f"{_path(file)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RoomFileError(f"{_show(file)}: not UTF-8 text") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise RoomFileError(f"{_show(file)}{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    try:
-        return Room.model_validate(data)
-    except ValidationError as error:
-        raise RoomFileError(_first_complaint(file, root, error)) from error
+        raise RoomFileError(f"{_path(file)}: not UTF-8 text") from error
+    room, found = None, list(document.mistakes)
+    if document.readable:
+        try:
+            room = Room.model_validate(document.data)
+        except ValidationError as error:
+            said = {mistake.place for mistake in found}
+            complaints = [*_complaints(error), *_more_contradictions(document.data, error)]
+            found += [Mistake(document.line(at), at, words) for at, words in complaints if at not in said]
+    if room is None or found:
+        found.sort(key=lambda mistake: mistake.line)
+        raise RoomFileError("\n".join(dict.fromkeys(f"{_path(file)}:{mistake}" for mistake in found)))
+    return room
 
 
-def _first_complaint(file: Path, root: yaml.Node | None, error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    path = [str(step) for step in first["loc"] if step != "[key]"]
-    # Our own cross-field checks say which field they mean.
-    if match := re.match(r"(?P<path>[a-z_]+(\.[a-z0-9_-]+)*): (?P<rest>.*)", message) if not path else None:
-        path, message = match["path"].split("."), match["rest"]
-    field = ".".join(path)
-    given = first.get("input")
-    if first["type"] not in ("value_error", "missing") and isinstance(given, str | int | float | bool):
-        message += f", not {given!r}"
-    if first["type"] == "extra_forbidden":
-        message = "no such field"
-    if first["type"] == "missing":
-        message = "is required"
-    extra = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{_show(file)}:{_line(root, path)}: {field + ': ' if field else ''}{message}{extra}"
+# --- what contradicts what, each with its place, so that load() can point at its line -----------------------
 
 
-def _line(node: Any, path: list[str]) -> int:
-    """The line, from 1, of the deepest node of `path` that exists."""
-    line = node.start_mark.line if node is not None else 0
-    for step in path:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == step]
-            if not pairs:
-                break
-            line, node = pairs[0][0].start_mark.line, pairs[0][1]
-        elif isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
-            node = node.value[int(step)]
-            line = node.start_mark.line
+class _Rest(Room):
+    """What is left of a room whose other fields have mistakes of their own."""
+
+    name: str = ""
+    networks: Networks | None = None  # type: ignore[assignment]  # which no Room goes without
+    guests: dict[Name, Guest] = {}
+
+    @field_validator("guests")
+    @classmethod
+    def _some(cls, guests: dict[str, Guest]) -> dict[str, Guest]:
+        return guests  # none may be left
+
+
+def _contradictions(
+    room: Room, guests: Collection[str] = (), forwarded: Sequence[int] = (), *, gateway: bool = False
+) -> Iterator[tuple[Place, str]]:
+    """What two fields say that can't both be true.
+
+    Args:
+        room: the room, or what is left of it (`_Rest`).
+        guests: the guests that the file names; those of the room, if not given.
+        forwarded: where in the file's list each forwarded port stands; in this order, if not given.
+        gateway: whether a guest of the file that isn't left is meant as the gateway.
+    """
+    guests = guests or room.guests.keys()
+    yield from _addresses(room)
+    gateways = [name for name, guest in room.guests.items() if guest.part == "gateway"]
+    if len(gateways) > 1:
+        yield ("guests",), f"at most one may be the gateway, not {' and '.join(gateways)}"
+    longest = max(guests, key=len, default="")
+    if len(f"{longest}.{room.domain}") > _HOST_NAME:
+        yield ("domain",), f"too long: {longest}'s whole name would have more than {_HOST_NAME} characters"
+    if "server" in guests and room.limits.processes < _SERVERS_PROCESSES:
+        words = f"the labs need {_SERVERS_PROCESSES} on the guest server: a process for each of many clients"
+        yield ("limits", "processes"), words
+    if room.forwarded_ports and room.gateway is None and not gateway:
+        yield ("forwarded_ports",), "a forwarded port needs a guest with part: gateway"
+    yield from _forwarded(room, guests, forwarded or range(len(room.forwarded_ports)))
+    yield from _other_names(room, guests)
+
+
+def _addresses(room: Room) -> Iterator[tuple[Place, str]]:
+    if not isinstance(room.networks, Networks):
+        return
+    taken = {room.networks.router: "the outside network's router"}
+    taken |= {room.networks.machine(link): "this machine" for link in LINKS}
+    for name, guest in room.guests.items():
+        for link in LINKS:
+            address: IPv4Address | None = getattr(guest, link)
+            if address is None:
+                continue
+            network: IPv4Network = getattr(room.networks, link)
+            place = ("guests", name, link)
+            if address not in network or address in (network.network_address, network.broadcast_address):
+                yield place, f"{address} is not a host of {network}"
+            elif address in taken:
+                yield place, f"{address} is taken by {taken[address]}"
+            else:
+                taken[address] = name
+
+
+def _forwarded(room: Room, guests: Collection[str], places: Sequence[int]) -> Iterator[tuple[Place, str]]:
+    seen: set[int] = set()
+    for index, forward in zip(places, room.forwarded_ports, strict=True):
+        place = ("forwarded_ports", str(index))
+        if forward.guest not in guests or (forward.guest in room.guests and not room.guests[forward.guest].private):
+            private = [name for name, guest in room.guests.items() if guest.private]
+            yield (
+                (*place, "guest"),
+                f"{forward.guest!r} is no guest of the private network{did_you_mean(forward.guest, private)}",
+            )
+        if forward.port in seen:
+            yield (*place, "port"), f"{forward.port} is forwarded already"
+        seen.add(forward.port)
+
+
+def _other_names(room: Room, guests: Collection[str]) -> Iterator[tuple[Place, str]]:
+    for field, targets_of in (("names", room.names), ("aliases", {name: (to,) for name, to in room.aliases.items()})):
+        for name, targets in targets_of.items():
+            place = (field, name)
+            if name in guests:
+                yield place, "is a guest's own name"
+            elif name == "localhost":
+                yield place, f"localhost is {_RESERVED[name]}: choose another name"
+            elif field == "aliases" and name in room.names:
+                yield place, "has addresses already, by names: one of the two is possible"
+            if not targets:
+                yield place, "a name needs at least one guest"
+            for index, target in enumerate(targets):
+                if target not in guests:
+                    yield place, f"there is no guest {target!r}{did_you_mean(target, guests)}"
+                elif target in targets[:index]:
+                    yield place, f"{target} is named twice"
+
+
+# --- mistakes in words of the file ----------------------------------------------------------------------------------
+
+_KINDS = {"tuple_type": "a list", **dict.fromkeys(("dict_type", "model_type"), "fields, one a line (`name: value`)")}
+_FIELDS: Mapping[str, type[BaseModel]] = {
+    "image": Image,
+    "networks": Networks,
+    "limits": Limits,
+    "guests": Guest,
+    "forwarded_ports": ForwardedPort,
+}
+
+
+def _complaints(error: ValidationError) -> Iterator[tuple[Place, str]]:
+    for each in error.errors(include_url=False):
+        place = tuple(str(step) for step in each["loc"] if step != "[key]")
+        if each["type"] == "contradictions":
+            yield from each["ctx"]["found"]
+        elif each["type"] == "missing":
+            yield place, "is required"
+        elif each["type"] == "extra_forbidden":
+            known = (_FIELDS[place[0]] if len(place) > 1 else Room).model_fields
+            others = f"; there are {', '.join(known)}"
+            yield place, f"no such field{did_you_mean(place[-1], known) or others}"
+        elif each["type"] in _KINDS:
+            yield place, f"expected {_KINDS[each['type']]}, not {shown(each['input'])}"
         else:
-            break
-    return int(line) + 1
+            yield place, each["msg"].removeprefix("Value error, ")
 
 
-def _show(file: Path) -> str:
+def _more_contradictions(data: Any, error: ValidationError) -> Iterator[tuple[Place, str]]:
+    """The contradictions of what is left without the fields that have mistakes, of which pydantic judges no more."""
+    complaints = error.errors(include_url=False)
+    if not isinstance(data, dict) or any(each["type"] == "contradictions" for each in complaints):
+        return
+    missing = {each["loc"] for each in complaints if each["type"] == "missing"}
+    wrong = {each["loc"][:2] for each in complaints if each["loc"] not in missing or len(each["loc"]) > 1}
+    whole = {loc[0] for loc in wrong if len(loc) == 1 or loc[0] in ("networks", "limits", "image")}
+    rest: dict[str, Any] = {field: value for field, value in data.items() if field not in whole}
+    context: dict[str, Any] = {}
+    for field, value in rest.items():
+        if isinstance(value, dict):
+            rest[field] = {key: each for key, each in value.items() if (field, key) not in wrong}
+        elif isinstance(value, list):
+            context["forwarded"] = [at for at in range(len(value)) if (field, at) not in wrong]
+            rest[field] = [value[at] for at in context["forwarded"]]
+    if "guests" in rest:
+        context["guests"] = data["guests"].keys()
+        context["gateway"] = any(
+            guest.get("part") == "gateway" for guest in data["guests"].values() if isinstance(guest, dict)
+        )
+    else:  # whom the others mean can't be said
+        context = {}
+        rest = {field: value for field, value in rest.items() if field not in ("forwarded_ports", "names", "aliases")}
+    try:
+        _Rest.model_validate(rest, context=context)
+    except ValidationError as more:
+        yield from _complaints(more)
+
+
+def _path(file: Path) -> str:
+    """A file as it is named in messages: from the current folder, where it is below that."""
     try:
         return str(file.absolute().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # the current folder may be gone
         return str(file)

@@ -6,10 +6,10 @@ Nothing here prints. What takes long tells a `Progress`, which is silent unless 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labroom import keys, machine, providers, state
+from labroom import commands, keys, machine, providers, state
 from labroom import room as room_file
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
@@ -75,18 +75,21 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
     made_by = record.read(room.name).get("provider", providers.NAMES[0])
     makes = providers.named(provider or made_by)
     if makes.NEEDS_ROOT:
-        machine.require_root("up")
+        machine.require_root("up", commands.labroom("up", *_provider(provider), room=file, root=True))
     started = time.monotonic()
     with state.locked(state.lock(room.name), f"brings room {room.name} up", tell=progress.waiting):
         record.claim(room.name, file, (room.networks.private, room.networks.outside))
         known = record.read(room.name)
         was_up = bool(known) and providers.named(made_by).exists(room.name)
         if was_up and known["file"] != str(file):
-            raise record.Claim(room.name, state.root().resolve(), known["file"], ()).refusal(
-                f", or another name in {file}"
+            raise MachineError(
+                f"a room named {room.name} is up already, of {known['file']}",
+                f"{_take_down_by_hand(known['file'], made_by)}, or another name in {file}",
             )
         if was_up and provider not in (None, made_by):
-            raise MachineError(f"room {room.name} is up by {made_by}", "labroom down, then labroom up")
+            again = commands.labroom("up", *_provider(provider), room=file, root=makes.NEEDS_ROOT)
+            remedy = f"{_take_down_by_hand(file, made_by)} && {again}"
+            raise MachineError(f"room {room.name} is up by {made_by}", remedy)
         progress.title(f"room {room.name}: {len(room.guests)} guests, by {file}")
         try:
             makes.prepare(room, file, progress)
@@ -119,7 +122,7 @@ def down(file: Path, *, progress: Progress | None = None) -> list[Down]:
     """
     names = _owned(file.absolute())
     if any(providers.of(name).NEEDS_ROOT for name in names):
-        machine.require_root("down")
+        machine.require_root("down", commands.labroom("down", room=file.absolute(), root=True))
     return [_take_down(name, progress or Progress()) for name in sorted(names)]
 
 
@@ -131,7 +134,7 @@ def purge(file: Path, *, progress: Progress | None = None) -> list[Down]:
         MachineError: as `down`; or this isn't root.
     """
     names = _owned(file.absolute())
-    machine.require_root("down")
+    machine.require_root("down", commands.labroom("down", "--purge", room=file.absolute(), root=True))
     done = [_take_down(name, progress or Progress(), purged=True) for name in sorted(names)]
     for provider in providers.NAMES:
         providers.named(provider).purge()
@@ -168,8 +171,18 @@ def _owned(file: Path) -> set[str]:
     if owner == str(file):
         return names | {name}
     if not names:
-        raise MachineError(f"room {name} is that of {owner}", f"labroom --room {owner} down")
+        made_by = record.read(name).get("provider", providers.NAMES[0])
+        raise MachineError(f"room {name} is that of {owner}", _take_down_by_hand(owner, made_by))
     return names
+
+
+def _provider(name: str | None) -> list[str]:
+    return ["--provider", name] if name else []
+
+
+def _take_down_by_hand(file: Path | str, made_by: str) -> str:
+    """The command that takes a file's room down."""
+    return commands.labroom("down", room=file, root=providers.named(made_by).NEEDS_ROOT)
 
 
 def exists(room: Room) -> bool:
@@ -186,7 +199,7 @@ def running(file: Path) -> Room:
     """
     room = room_file.load(file)
     if not exists(room):
-        raise RoomFault(f"room {room.name} is not up", "sudo ./labroom up")
+        raise RoomFault(f"room {room.name} is not up", bring_up(room, file))
     return room
 
 
@@ -197,7 +210,15 @@ def status(room: Room) -> list[Status]:
 
 def endpoints(room: Room) -> dict[str, Endpoint]:
     """Where each guest of a room answers SSH, by its name."""
-    return providers.of(room.name).endpoints(room)
+    known = record.read(room.name)
+    remedy = bring_up(room, Path(known["file"])) if "file" in known else ""
+    found = providers.of(room.name).endpoints(room)
+    return {name: replace(at, remedy=remedy or at.remedy) for name, at in found.items()}
+
+
+def bring_up(room: Room, file: Path) -> str:
+    """The command that brings a room up, by what made it before, or repairs it."""
+    return commands.labroom("up", room=file.absolute(), root=providers.of(room.name).NEEDS_ROOT)
 
 
 @contextmanager

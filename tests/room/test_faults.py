@@ -388,7 +388,7 @@ def test_a_room_of_that_name_from_another_file(trial: Trial, tmp_path: Path) -> 
     mine, trial.file = trial.file, other
     error = trial.run("up", status=3)
     assert f"a room named trial is up already, of {mine}" in error
-    assert f"room trial is that of {mine}\n  help: labroom --room {mine} down" in trial.run("down", status=3)
+    assert f"room trial is that of {mine}\n  help: ./labroom --room {mine} down" in trial.run("down", status=3)
     trial.file = mine
     assert trial.run("ssh", "one", "hostname") == "one\n"
 
@@ -396,7 +396,8 @@ def test_a_room_of_that_name_from_another_file(trial: Trial, tmp_path: Path) -> 
 def test_other_networks_than_the_running_rooms(trial: Trial) -> None:
     trial.up()
     trial.file.write_text(ROOM.replace("192.168.75", "192.168.76"))
-    assert "other networks than room.yml now says\n  help: labroom down" in trial.run("up", status=3)
+    again = f"./labroom --room {trial.file} down && ./labroom --room {trial.file} up"
+    assert f"other networks than room.yml now says\n  help: {again}" in trial.run("up", status=3)
 
 
 @pytest.fixture
@@ -496,7 +497,7 @@ def test_a_guest_that_does_not_boot_shows_its_consoles_end(trial: Trial, tmp_pat
 
 def test_commands_on_a_room_that_is_down(trial: Trial) -> None:
     for command in (["check"], ["ssh", "one"], ["ssh-config"]):
-        assert "room trial is not up\n  help: sudo ./labroom up" in trial.run(*command, status=3)
+        assert f"room trial is not up\n  help: ./labroom --room {trial.file} up" in trial.run(*command, status=3)
 
 
 def test_an_unknown_guest(trial: Trial) -> None:

@@ -57,15 +57,17 @@ class Program:
         stdout: int = subprocess.PIPE,
         folder: Path | None = None,
         descriptor_limit: int | None = None,  # soft; as this process has it if None
+        closed: str = "",  # what sh(1) closes before: `<&- >&-`
     ) -> None:
         # Not by the limit of this process: pytest itself, as a worker of pytest-xdist, may have more of them open.
         limited = ["prlimit", f"--nofile={descriptor_limit}:"] if descriptor_limit else []
+        closing = ["sh", "-c", f'exec "$@" {closed}', "sh"] if closed else []
         python = [sys.executable, "-S"]  # nothing but the standard library
         self.name = name
         self.output = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - a file, not a pipe: it may be read at any time
         self.process = subprocess.Popen(
-            [*limited, *python, PROGRAMS[name], *map(str, arguments)],
+            [*limited, *closing, *python, PROGRAMS[name], *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=self._errors,

@@ -41,8 +41,15 @@ def test_wrong_words_are_a_usage_error() -> None:
 
 def test_a_broken_room_file_is_a_usage_error(tmp_path: Path) -> None:
     file = tmp_path / "room.yml"
-    file.write_text("name: lab\n")
-    assert f"{file}:1: networks: is required" in _one_line(_labroom("--room", str(file), "up"), 2)
+    file.write_text(
+        "name: lab\nguests: {one: {private: 192.168.79.10}}\n"
+        "networks: {private: 192.168.79.0/24, outside: 198.51.100.241/28}\n"
+    )
+    assert f"{file}:3: networks.outside: expected an IPv4" in _one_line(_labroom("--room", str(file), "up"), 2)
+    file.write_text("nam: lab\n")
+    mistakes = _labroom("--room", str(file), "up").stderr.splitlines()
+    assert mistakes[0] == f"labroom: {file}:1: name: is required"
+    assert f"    {file}:1: nam: no such field; did you mean name?" in mistakes
     assert "No such file" in _one_line(_labroom("--room", str(tmp_path / "none.yml"), "down"), 2)
 
 

@@ -4,12 +4,14 @@ import contextlib
 import os
 import re
 import select
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import wait_for
 from tests.unit.lab_program import (
     DEADLINE,
     PROGRAMS,
@@ -202,6 +204,55 @@ def test_nobody_reads_the_output(start: Start, name: str) -> None:
     os.close(writer)
     status, _, errors = program.end()
     assert (status, set(errors.splitlines())) == (1, {b"write: Broken pipe"})
+
+
+READERS = [name for name, file in PROGRAMS.items() if re.search(r"sys\.stdin|os\.read\(0", file.read_text())]
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-"])
+@pytest.mark.parametrize("name", READERS)
+def test_nobody_can_type(start: Start, name: str, closed: str) -> None:
+    """Without stdin, it is not the socket, which gets its number, that is read."""
+    status, output, errors = start(*call(name, HOST="127.0.0.1"), closed=closed).end()
+    assert (status, output) == (1, b"")
+    assert errors in (b"read: Bad file descriptor\n", b"select: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in [*WAITS, *ASKS, "handlers"]])
+def test_a_closed_descriptor_is_no_traceback(start: Start, name: str, closed: str) -> None:
+    status, _, errors = start(*call(name), closed=closed).end()
+    assert status in (0, 1)
+    assert b"Traceback" not in errors
+
+
+def test_pipe_shared_leaves_no_child_that_waits_for_its_answer(start: Start) -> None:
+    program = start("pipe_shared", closed=">&-")
+    assert program.end()[::2] == (1, b"write: Bad file descriptor\nwrite: Bad file descriptor\n")
+    wait_for(lambda: not running(program.process.pid), "its child ends, too")
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_whoever_ends_a_chat_clients_parent_ends_its_child(start: Start, port: int, number: signal.Signals) -> None:
+    program = start("chat_client", "127.0.0.1", port)
+    program.wait_for(lambda: (len(program.children), program.state), (1, "S"), "it has a child, and waits")
+    os.kill(program.process.pid, number)
+    assert program.end()[::2] == (128 + number, b"")
+    assert running(program.process.pid) == []
+
+
+def running(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ends just now
+            state, _, its_group, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(its_group) == group and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found
 
 
 # Ctrl+C

@@ -167,3 +167,23 @@ def test_packages_takes_a_derivative_for_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "os-release").write_text('ID=linuxmint\nID_LIKE="ubuntu debian"\n')
     done = run("packages", {"names": ["dash"]}, os_release=tmp_path / "os-release")
     assert done == {"diff": "", "changed": False, "missing": []}
+
+
+def test_packages_knows_one_by_its_architecture_too() -> None:
+    native = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+    other = "i386" if native != "i386" else "amd64"
+    done = run("packages", {"names": [f"libc6:{native}", f"dash:{other}"]}, "--check")
+    assert done["missing"] == [f"dash:{other}"]
+
+
+@pytest.mark.parametrize("name", ["gcc=4:12", "libc6*", "--purge", "gcc/trixie", "", "libc6:any"])
+def test_packages_takes_names_alone(name: str) -> None:
+    done = run("packages", {"names": ["dash", name]}, "--check")
+    assert done["msg"] == f"names: expected names of Debian packages, without versions and patterns, not {name!r}"
+
+
+@pytest.mark.parametrize("dest", ["", "labs", "~/labs", "$HOME/labs"])
+def test_copy_folder_replaces_nothing_that_depends_on_where_it_runs(labs: Path, dest: str) -> None:
+    assert run("copy_folder", {"src": str(labs), "dest": dest}, "--check")["msg"] == (
+        f"dest: expected an absolute path, not {dest!r}"
+    )

@@ -56,6 +56,8 @@ def test_programs_are_found_by_their_names(tmp_path: Path, files: dict[str, str]
         ("tcp_hello", {"own__yml": "hello_server: {begin: x}"}, "begin: not known", "start"),
         ("tcp_hello", {"own__yml": "hello_server: {file: x.c}"}, "there is no file x.c", ""),
         ("tcp_hello", {"own__yml": "{"}, "own.yml: ", ""),
+        ("tcp_hello", {"own__yml": "[" * 100_000}, "own.yml: line 1: more than 16 lists", ""),
+        ("tcp_hello", {"own__yml": "hello_server: {file: a.c, file: b.c}"}, "hello_server.file: written twice", ""),
     ],
 )
 def test_what_is_wrong_is_said_with_a_remedy(

@@ -1,6 +1,9 @@
 """Do the roles keep the rules: defaults and argument_specs in step, prefixed names, FQCN, documented?"""
 
+import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 import yaml
 
 from labroom import room
+from labroom.machine import tool
 from labroom.providers.nspawn import requirements
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +111,157 @@ def test_reads_no_other_roles_variables(role: Path) -> None:
     others = "|".join(other.name for other in ROLES if other != role)
     files = [path for kind in ("tasks", "handlers", "templates", "vars") for path in (role / kind).glob("*")]
     assert {name for path in files for name in re.findall(rf"\b_*(?:{others})_\w+", path.read_text())} == set()
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDZOWzFcD kim@home"
+HASH = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"
+#: Values of variables that a role must refuse, before it changes anything, and others that it must take.
+WRONG_AND_RIGHT: dict[str, tuple[list[Any], list[Any]]] = {
+    "lab_programs_destination": (
+        [
+            "",
+            "labs",
+            "~/labs",
+            "$HOME/labs",
+            "/",
+            "/opt",
+            "/etc",
+            "/etc/labs",
+            "/usr/local/bin",
+            "/home/kim",
+            "/opt/../etc",
+            "/opt//labs",
+            "/opt/labs/.",
+            "/opt/labs\nnext",
+            "/var/lib",
+        ],
+        ["/opt/labs/", "/srv/my labs", "/labs", "/home/kim/labs", "/opt/실습", "/usr/local/labs", "/opt/100% labs"],
+    ),
+    "labroom_command_destination": (["", "~", "/usr", "/root", "/proc/labroom"], ["/opt/labroom", "/root/labroom/"]),
+    "labroom_command_packages": ([["gcc=4:12"], ["libc6*"], ["--purge"], [""]], [["gcc", "libc6:amd64"], []]),
+    "toolchain_packages": (
+        [["gcc/trixie"], ["Gcc"], ["a b"], ["gcc\n"], ["libc6:any"], ["gcc=1"], ["../x"], ["a"]],
+        [["g++", "libstdc++-12-dev", "libc6:i386"]],
+    ),
+    "ssh_server_port": ([0, 65536, -1], [22, "2222", 65535]),
+    "ssh_server_max_sessions": ([0, -5], [1, 64]),
+    "student_account_name": (
+        [
+            "",
+            "root",
+            "kim lee",
+            "Kim",
+            "kim/lee",
+            "../kim",
+            "-kim",
+            "kim:0",
+            "kim\n",
+            "9kim",
+            "k" * 33,
+            ".kim",
+            "%sudo",
+            "김",
+        ],
+        ["kim", "kim.lee", "_kim-lee2"],
+    ),
+    "student_account_shell": (
+        ["", "bash", "/bin/bash:", "/bin/bash\nx", "/bin/b ash", "~/sh"],
+        ["/bin/sh", "/usr/bin/fish"],
+    ),
+    "student_account_password_hash": (
+        ["", "secret", "a:b", f"{HASH}:", f"{HASH}\nroot::0"],
+        ["*", "!", HASH, f"!{HASH}"],
+    ),
+    "student_account_authorized_keys": (
+        [["-----BEGIN OPENSSH PRIVATE KEY-----"], ["ssh-ed25519"], ["~/.ssh/id_ed25519.pub"], ["kim@home"]],
+        [[KEY], [f'from="10.0.0.1" {KEY}'], [f"# two\n{KEY}\n\n{KEY}\n"], []],
+    ),
+    "name_service_domain": (
+        ["", "lab..test", "-lab", "lab/", "a" * 64, "lab test", "lab.test\nserver=/x/", "localhost"],
+        ["lab.test", "lab"],
+    ),
+    "name_service_listen_addresses": (
+        [["eth0"], ["10.0.0.256"], ["10.0.0.1,10.0.0.2"], [""]],
+        [["10.0.0.1", "fd00::1"]],
+    ),
+    "name_service_hosts": (
+        [
+            {"a,b": ["10.0.0.1"]},
+            {"a": "10.0.0.1"},
+            {"a": []},
+            {"a": ["b"]},
+            {"localhost": ["10.0.0.1"]},
+            {"a\nb": ["10.0.0.1"]},
+        ],
+        [{"a": ["10.0.0.1", "10.0.0.2"], "b.c": ["fd00::1"]}],
+    ),
+    "name_service_aliases": ([{"echo": "nobody"}, {"a,b": "server"}, {"server": "server"}], [{"echo": "server"}]),
+    "name_service_upstream": (
+        [["dns.test"], ["10.0.0.1#"], ["10.0.0.1#99999"], ["/x/10.0.0.1"]],
+        [["10.0.0.1", "10.0.0.1#5353"]],
+    ),
+    "nat_gateway_inside": (
+        ["10.0.0.1", "10.0.0.1/24", "10.0.0.0/33", "fd00::/64", "10.0.0.0/24; flush ruleset"],
+        ["10.0.0.0/24"],
+    ),
+    "nat_gateway_outside_address": (["", "outside", "10.0.0.1/24", "fd00::1"], ["10.0.0.1"]),
+    "nat_gateway_forwarded_ports": (
+        [
+            [{"port": 0, "to": "10.0.0.1"}],
+            [{"port": 80, "to": "10.0.0.1", "to_port": 65536}],
+            [{"port": 80, "to": "server"}],
+            [{"port": 80, "to": "10.0.0.1"}, {"port": 80, "to": "10.0.0.2", "protocol": "tcp"}],
+        ],
+        [[{"port": 80, "to": "10.0.0.1"}, {"port": 80, "to": "10.0.0.1", "protocol": "udp"}]],
+    ),
+}
+_NOT_ASKED = {"ssh_server_password_authentication", "ssh_server_permit_root_login", "student_account_sudo"}
+
+
+def test_a_value_that_would_break_something_is_refused_in_a_line_that_names_its_variable(tmp_path: Path) -> None:
+    """By the first task of each role, before anything is changed."""
+    wrong = [(name, value) for name, (values, _) in WRONG_AND_RIGHT.items() for value in values]
+    said = _first_tasks(tmp_path, wrong)
+    for (name, value), words in zip(wrong, said, strict=True):
+        assert words.startswith(f"{name}: "), f"{name}={value!r}: {words}"
+        assert "\n" not in words
+        assert "password_hash" not in name or not value or value not in words
+
+
+def test_values_that_a_role_can_use_are_taken(tmp_path: Path) -> None:
+    right = [(name, value) for name, (_, values) in WRONG_AND_RIGHT.items() for value in values]
+    assert [(case, words) for case, words in zip(right, _first_tasks(tmp_path, right), strict=True) if words] == []
+
+
+def test_every_variable_is_looked_at() -> None:
+    """But for those whose values argument_specs.yml lists: booleans and choices."""
+    every = {name for role in ROLES for name in load(role / "defaults/main.yml")}
+    assert every - _NOT_ASKED == WRONG_AND_RIGHT.keys()
+
+
+def _first_tasks(folder: Path, cases: list[tuple[str, Any]]) -> list[str]:
+    """Run the first task of the role that has the variable, with each value; return what it says."""
+    plays = []
+    for name, value in cases:
+        role = next(role for role in ROLES if name.startswith(f"{role.name}_"))
+        values = load(role / "defaults/main.yml") | {name: value}
+        if role.name == "name_service" and name != "name_service_hosts":
+            values["name_service_hosts"] = {"server": ["10.0.0.1"]}
+        task = load(role / "tasks/main.yml")[0]
+        say = {"ansible.builtin.debug": {"msg": "<<{{ said.msg | default('') | to_json }}>>"}}
+        plays.append({"block": [task | {"register": "said", "ignore_errors": True}, say], "vars": values})
+    playbook = folder / "play.yml"
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": plays}]))
+    done = subprocess.run(
+        [tool("ansible-playbook"), "--check", "--connection=local", str(playbook)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ
+        | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOCALHOST_WARNING": "0"},
+    )
+    return [json.loads(json.loads(f'"{said}"')) for said in re.findall(r'"msg": "<<(.*)>>"', done.stdout)]
 
 
 def tasks(role: Path) -> Iterator[dict[str, Any]]:

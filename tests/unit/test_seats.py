@@ -56,7 +56,7 @@ def test_nobody_is_there_and_names_are_no_commands_to_the_terminal(tmp_path: Pat
     )
     out = io.StringIO()
     assert shown_seats.check(str(inventory), None, ["tcp_hello"], tmp_path, Console(out)) == 3
-    remedy = f"  help: is it on? ./labroom ssh --provider ssh -i {inventory} pc1^G^M says more"
+    remedy = f"  help: is it on? ./labroom ssh --provider ssh -i {inventory} 'pc1^G^M' says more"
     reason = "pc1^G^M (127.0.0.1 port 1) can't be reached: Connection refused"
     assert out.getvalue().split("\n") == [
         f"{inventory}: 1 machine in 1 seat",

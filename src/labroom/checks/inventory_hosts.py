@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from labroom import keys
+from labroom import commands, keys
 from labroom.checks.bring import PLACE
 from labroom.driver import Driver
 from labroom.endpoint import Endpoint
@@ -76,7 +76,8 @@ def read(inventory: str, limit: str | None = None) -> LabRoom:
     """
     if "," not in inventory and not Path(inventory).exists():
         raise UsageError(
-            f"there is no inventory {inventory}", "cp inventory/lab-room.example.yml inventory/lab-room.yml"
+            f"there is no inventory {inventory}",
+            shlex.join(["cp", commands.shown(ROOT / "inventory/lab-room.example.yml"), inventory]),
         )
     narrowed = ["--limit", limit] if limit else []
     groups = json.loads(_ansible("ansible-inventory", inventory, "--list", *narrowed))
@@ -148,7 +149,9 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
     by_plugin = dict(re.findall(r"Failed to parse inventory with '(\w+)' plugin: (.*)", said))  # each tries the file
     form = "yaml" if inventory.endswith((".yml", ".yaml")) else "ini"
     reason = by_plugin.get(form) or next(iter(errors), "Ansible can't read it")
-    raise UsageError(f"{inventory}: {reason}", f"ansible-inventory -i {inventory} --list says more")
+    raise UsageError(
+        f"{inventory}: {reason}", f"{commands.tool('ansible-inventory', '-i', inventory, '--list')} says more"
+    )
 
 
 def _filled_in(inventory: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -192,7 +195,7 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
         known_hosts=tuple(file for file in files if file.is_file()) or tuple(files[:1]),
         bind_address=found["bindaddress"][0] if "bindaddress" in found else None,
         proxy_command=_proxy_command(found),
-        remedy=f"is it on? ./labroom ssh --provider ssh -i {inventory} {name} says more",
+        remedy=f"is it on? {commands.labroom('ssh', name, inventory=inventory)} says more",
     )
 
 

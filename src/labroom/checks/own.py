@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from labroom import yaml_file
 from labroom.driver import Driver
 from labroom.endpoint import Endpoint
 from labroom.errors import UsageError
@@ -201,10 +200,10 @@ def _read_beside(path: Path) -> dict[str, bytes]:
 
 def _said(data: bytes, file: Path, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What own.yml says of each program."""
-    try:
-        said = yaml.safe_load(decoded(data)) or {}
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file}: {str(error).splitlines()[0]}") from error
+    document = yaml_file.parse(decoded(data))
+    if document.mistakes:
+        raise UsageError("\n".join(f"{file}: line {mistake}" for mistake in document.mistakes))
+    said = document.data or {}
     keys = {"file", "start", "build", "typed"}
     if not isinstance(said, dict) or not all(isinstance(words, dict) for words in said.values()):
         raise UsageError(f"{file}: it must say, for each program, {', '.join(sorted(keys))}")

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from labroom import commands
 from labroom.checks import plugin
 from labroom.checks.claims import ALL, Chosen
 from labroom.checks.verdicts import Check, CheckResult, LabResult, attached, lab_of
@@ -131,9 +132,15 @@ def run(
     if recorder.unheard:
         raise recorder.unheard
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and chosen_checks.words:
-        raise UsageError(f"no check of {', '.join(wanted)} says '{chosen_checks.words}'", "labroom list shows the labs")
+        raise UsageError(
+            f"no check of {', '.join(wanted)} says '{chosen_checks.words}'",
+            f"{commands.labroom('list')} shows the labs",
+        )
     if recorder.broken or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        raise MachineError(f"the checks can't be run: {recorder.broken or status!r}", "pytest tests/labs says more")
+        raise MachineError(
+            f"the checks can't be run: {recorder.broken or status!r}",
+            f"{commands.tool('python', '-m', 'pytest', commands.shown(CHECKS))} says more",
+        )
     found = [recorder.labs[lab] for lab in wanted if lab in recorder.labs]
     for of_lab in found:
         of_lab.files = sorted(f"{of_lab.name}/{file.name}" for file in (results / of_lab.name).glob("*"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import tempfile
 import time
@@ -12,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labroom import labs
+from labroom import commands, labs
 from labroom.cli.parser import inventory, room_file
 from labroom.console import Console, ConsoleProgress, harmless
 from labroom.errors import UsageError
@@ -41,7 +40,8 @@ def check(options: argparse.Namespace) -> int:
     if not options.own and (options.program or options.watch):
         raise UsageError("--as and --watch are about your own programs: they need --own PATH")
     if options.own and len(options.labs) != 1:
-        raise UsageError("--own judges the programs of one lab: name it", "labroom check LAB --own FOLDER")
+        again = commands.labroom("check", "LAB", *_words(options), room=options.room, inventory=options.inventory)
+        raise UsageError("--own judges the programs of one lab: name it", again)
     return _watch(options) if options.watch else _check(options)
 
 
@@ -52,8 +52,9 @@ def _check(options: argparse.Namespace) -> int:
 
     chosen = Chosen(_own(options), options.words)
     if not (machines := inventory(options)):
-        return check_room(room_file(options), options.labs, chosen, _command(options))
-    return seats.check(machines, options.limit, run.chosen(options.labs), REPORTS, Console(sys.stdout), chosen)
+        return check_room(room_file(options), options.labs, chosen, _words(options))
+    console = Console(sys.stdout)
+    return seats.check(machines, options.limit, run.chosen(options.labs), REPORTS, console, chosen, _words(options))
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -103,22 +104,20 @@ def _own(options: argparse.Namespace) -> Mapping[str, Source]:
         return own.find(own.fetch(endpoints[guest], path, Path(folder)), options.labs[0], options.program)
 
 
-def _command(options: argparse.Namespace) -> str:
-    """The command that checks the same again, without the names of labs and what else narrows it."""
-    words = ["./labroom", *(["--room", str(options.room)] if options.room else []), "check"]
-    words += ["--own", options.own] if options.own else []
-    words += ["--as", options.program] if options.program else []
-    return shlex.join(words)
+def _words(options: argparse.Namespace) -> list[str]:
+    """The options that choose whose programs are checked."""
+    words = ["--own", options.own] if options.own else []
+    return [*words, "--as", options.program] if options.program else words
 
 
-def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, command: str = "") -> int:
+def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, words: Sequence[str] = ()) -> int:
     """Drive labs, all if none is named, across the room of a file, and return the exit status.
 
     Args:
         file: the room file.
         names: of labs.
         chosen: which of the checks, and on whose programs; all on ours, if not given.
-        command: that does this, to be named where something is to be checked again.
+        words: the options of the command that chose the programs, for the command that checks them again.
     """
     from labroom import rooms
     from labroom.checks import run
@@ -129,9 +128,8 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, c
     labs = run.chosen(names)
     room = rooms.running(file)
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
-        result = lines.run(
-            rooms.endpoints(room), labs, REPORTS, console, command=command or lines.COMMAND, chosen=chosen or ALL
-        )
+        again = commands.labroom("check", *words, room=file)
+        result = lines.run(rooms.endpoints(room), labs, REPORTS, console, command=again, chosen=chosen or ALL)
         return result.status
 
 

@@ -42,6 +42,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--room", type=Path, metavar="FILE", help="the room file (room.yml here, else the checkout's own)"
     )
+    rooms = _Parser(
+        add_help=False
+    )  # after the verb, too; without a default, which would take away what was said before it
+    rooms.add_argument("--room", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="the room file")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     machines = _Parser(add_help=False)
     machines.add_argument("--provider", choices=("ssh",), help="machines that exist already, instead of the room")
@@ -49,7 +53,8 @@ def parser() -> argparse.ArgumentParser:
     machines.add_argument("--limit", metavar="PATTERN", help="only these machines and groups of it")
 
     def verb(name: str, run: str, text: str, *options: _Parser) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=options)
+        said = text[0].upper() + text[1:] + "."
+        sub = verbs.add_parser(name, help=text, description=said, parents=(rooms, *options))
         sub.set_defaults(run=f"labroom.cli.{run}")
         return sub
 

@@ -12,7 +12,7 @@ from labroom.resources import ROOT
 def test(options: argparse.Namespace) -> int:
     """Become the runner of the project's tests."""
     if not (ROOT / "tests" / "run.py").is_file():  # a wheel and a collection have none
-        raise UsageError("labroom test needs a checkout", "git clone labroom, and ./labroom test there")
+        raise UsageError("labroom test needs a checkout", "in a checkout: ./labroom test")
     if not options.pytest:
         machine.require_root("test")
     os.chdir(ROOT)

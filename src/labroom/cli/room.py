@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from labroom import machine, room, rooms
+from labroom import commands, machine, room, rooms
 from labroom.cli import labs
 from labroom.cli.parser import room_file
-from labroom.console import Console, ConsoleProgress
+from labroom.console import Console, ConsoleProgress, harmless
 from labroom.errors import MachineError
 from labroom.providers import nspawn
 
@@ -26,12 +26,13 @@ def up(options: argparse.Namespace) -> int:
     if options.check:
         status = labs.check_room(file, [])
     elif result.room.image.provisioned:
-        console.line("drive the labs:  ./labroom check")
+        console.line(harmless(f"drive the labs:  {commands.labroom('check', room=file)}"))
     else:
-        console.line(f"provision it:    .venv/bin/ansible-playbook -i {file} playbooks/room.yml")
-    for words in ("log in:          ./labroom ssh server", "look:            ./labroom status"):
-        console.line(words)
-    console.line("take it down:    ./labroom down")
+        console.line(harmless(f"provision it:    {commands.playbook('room.yml', file)}"))
+    guest = "server" if "server" in result.room.guests else next(iter(result.room.guests))
+    console.line(harmless(f"log in:          {commands.labroom('ssh', guest, room=file)}"))
+    console.line(harmless(f"look:            {commands.labroom('status', room=file)}"))
+    console.line(harmless(f"take it down:    {commands.labroom('down', room=file)}"))
     return status
 
 
@@ -50,9 +51,10 @@ def down(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Show the guests, their addresses and the forwarded ports."""
     console = Console(sys.stdout)
-    shown = room.load(room_file(options))
+    file = room_file(options)
+    shown = room.load(file)
     if not rooms.exists(shown):
-        console.line(f"room {shown.name} is not up: ./labroom up")
+        console.line(f"room {shown.name} is not up: {rooms.bring_up(shown, file)}")
         return 0
     console.line(f"room {shown.name}, domain {shown.domain}, internet {'on' if shown.internet else 'off'}")
     console.line()
@@ -86,9 +88,12 @@ def doctor(options: argparse.Namespace) -> int:
     lacking = sum(not finding.ok for finding in findings)
     if lacking:
         raise MachineError(
-            f"this machine lacks {lacking} of {len(findings)} things; `labroom up` installs packages itself"
+            f"this machine lacks {lacking} of {len(findings)} things",
+            f"what apt-get has is installed by itself: {commands.labroom('up', room=room_file(options), root=True)}",
         )
     console.line("this machine can run a room")
     if not Path(machine.tool("molecule")).exists():
-        console.line("molecule, for tests of the roles, comes with: ./labroom test tests/unit/test_roles.py")
+        console.line(
+            f"molecule, for tests of the roles, comes with: {commands.labroom('test', 'tests/unit/test_roles.py')}"
+        )
     return 0

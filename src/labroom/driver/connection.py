@@ -410,7 +410,8 @@ class _NotKnown(paramiko.MissingHostKeyPolicy):
         port = f"-p {at.ssh_port} " if at.ssh_port != 22 else ""
         raise RoomFault(
             f"the host key of {at.name} ({at.ssh_host}) is not in {_listed(at.known_hosts)}",
-            f"ssh-keyscan {port}{at.ssh_host} >>{at.known_hosts[0]}, and compare it with the machine's own",
+            f"ssh-keyscan {port}{shlex.quote(at.ssh_host)} >>{shlex.quote(str(at.known_hosts[0]))}, "
+            "and compare it with the machine's own",
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from labroom import keys, state
+from labroom import commands, keys, state
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
@@ -69,7 +69,10 @@ def _docker(*arguments: str, stdin: str | None = None, timeout: float = 60) -> s
         MachineError: there is no client, no engine answers, it failed or did not end in time.
     """
     if not shutil.which("docker"):
-        raise MachineError("docker is not installed", "on Debian and Ubuntu: apt-get install docker.io docker-compose")
+        raise MachineError(
+            "docker is not installed",
+            f"on Debian and Ubuntu: {commands.as_root('apt-get install docker.io docker-compose')}",
+        )
     try:
         return run("docker", *arguments, stdin=stdin, timeout=timeout)
     except MachineError as error:
@@ -105,9 +108,11 @@ def _explained(text: str) -> MachineError:
     """What a failed command of Docker's said, in one line, with what repairs it."""
     last = text.strip().splitlines()[-1] if text.strip() else "Docker failed and said nothing"
     if re.search(r"Cannot connect to the Docker daemon|Couldn't connect to Docker daemon", text):
-        return MachineError("no Docker engine answers", "start it: systemctl start docker, or Docker Desktop")
+        return MachineError(
+            "no Docker engine answers", f"start it: {commands.as_root('systemctl start docker')}, or Docker Desktop"
+        )
     if "permission denied" in text and ".sock" in text:
-        return MachineError("you may not use the Docker engine", "sudo ./labroom …, or be in the group docker")
+        return MachineError("you may not use the Docker engine", "sudo before the command, or be in the group docker")
     if taken := re.search(
         r"(?:Bind for |listen tcp4? )127\.0\.0\.1:(\d+)[^\n]*(?:already allocated|already in use)", text
     ):
@@ -193,7 +198,8 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
     running = _containers(room.name)
     if running and record.read(room.name).get("project_networks", project["networks"]) != project["networks"]:
         raise MachineError(
-            "the running room has other networks than room.yml now says", "labroom down, then labroom up"
+            "the running room has other networks than room.yml now says",
+            f"{commands.labroom('down', room=file)} && {commands.labroom('up', '--provider', 'docker', room=file)}",
         )
     keys.prepare_identity(room.name)
     record.write(room.name, record_of(room, file))

@@ -17,7 +17,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from labroom import state
+from labroom import commands, state
 from labroom.errors import MachineError
 
 _NAME = "room.json"
@@ -75,7 +75,7 @@ class Claim:
         where = f"LABROOM_STATE_DIR={shlex.quote(str(self.state))} " if self.foreign() else ""
         return MachineError(
             f"a room named {self.room_name} is up already, of {self.file}{kept}",
-            f"{where}labroom --room {shlex.quote(self.file)} down{remedy}",
+            f"{where}{commands.labroom('down', room=self.file)}{remedy}",
         )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from labroom import commands
 from labroom.checks import run as checks
 from labroom.checks.claims import ALL, Chosen
 from labroom.checks.submission import SANITIZED
@@ -16,7 +17,6 @@ from labroom.endpoint import Endpoint
 from labroom.reports import page
 from labroom.resources import CHECKS
 
-COMMAND = "./labroom check"
 SHOWN_LINES = 30  # of a transcript: the page has all
 SHOWN_REMARKS = 6  # of a program
 
@@ -71,8 +71,8 @@ class Lines(checks.Listener):
                 if check.verdict == "failed" or (check.verdict == "fault" and not told[check.words]):
                     self._explain(lab, check, command)
                 told[check.words] += bool(check.words) and check.verdict != "skipped"
-                for host, commands in check.left_behind.items():
-                    left = f"{lab.name}: left behind on {host}, and killed: {', '.join(commands)}"
+                for host, left_there in check.left_behind.items():
+                    left = f"{lab.name}: left behind on {host}, and killed: {', '.join(left_there)}"
                     self._paragraph(harmless(left))
         for words, times in told.items():
             if times > 1:
@@ -182,7 +182,7 @@ def run(
     report_dir: Path,
     console: Console,
     *,
-    command: str = COMMAND,
+    command: str = "",
     chosen: Chosen = ALL,
     folder: Path = CHECKS,
 ) -> CheckResult:
@@ -204,6 +204,7 @@ def run(
         LabroomError: of `checks.run`.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
+    command = command or commands.labroom("check")
     lines = OwnLines(console) if chosen.own else Lines(console)
     result = checks.run(endpoints, labs, report_dir, lines, chosen_checks=chosen, folder=folder)
     lines.finish(result, page.write(result, report_dir, command), command)

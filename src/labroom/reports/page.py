@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from base64 import b64encode
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +14,9 @@ from labroom.checks.verdicts import KINDS, VERDICTS, CheckResult
 
 def login(command: str) -> str:
     """How a person gets to the guests of the room that a command checked."""
-    before, _, options = command.partition(" check")
-    return "log in to these machines" if "--provider ssh" in options else f"{before} ssh NAME"
+    words = shlex.split(command)
+    verb = words.index("check", words.index("--room") + 2 if "--room" in words[:2] else 1)
+    return "log in to these machines" if "--provider" in words[verb:] else shlex.join([*words[:verb], "ssh", "NAME"])
 
 
 def write(result: CheckResult, folder: Path, command: str) -> Path:

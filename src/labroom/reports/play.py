@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labroom import labs
+from labroom import commands, labs
 from labroom.checks import plugin
 from labroom.checks import run as checks
 from labroom.checks.transcript import SIGNS
@@ -163,7 +163,10 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, console: Con
     if director.interrupted:
         raise KeyboardInterrupt
     if not director.played:
-        raise MachineError(f"lab {lab} can't be played: {status!r}", f"pytest tests/labs/test_{lab}.py says more")
+        raise MachineError(
+            f"lab {lab} can't be played: {status!r}",
+            f"{commands.tool('python', '-m', 'pytest', commands.shown(CHECKS / f'test_{lab}.py'))} says more",
+        )
     for check in director.played:
         if check.verdict != "passed":
             console.line()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labroom import state
+from labroom import commands, state
 from labroom.checks import inventory_hosts
 from labroom.checks.claims import ALL, Chosen
 from labroom.checks.seats import side_by_side
@@ -20,7 +20,13 @@ from labroom.reports import lines
 
 
 def check(
-    inventory: str, limit: str | None, labs: Sequence[str], report_dir: Path, console: Console, chosen: Chosen = ALL
+    inventory: str,
+    limit: str | None,
+    labs: Sequence[str],
+    report_dir: Path,
+    console: Console,
+    chosen: Chosen = ALL,
+    words: Sequence[str] = (),
 ) -> int:
     """Check labs in every seat, several seats side by side; show what was found, and who could not be asked.
 
@@ -31,6 +37,7 @@ def check(
         report_dir: the report of each seat is in the folder of its name.
         console: where it is shown.
         chosen: which of the checks, and on whose programs.
+        words: the options of the command that chose the programs, for the command that checks them again.
 
     Returns:
         the exit status: 1 a lab failed, 3 none failed but a lab PC could not be reached or was at fault, else 0.
@@ -52,9 +59,15 @@ def check(
         if spare := [name for name in room.seats[seat] if name not in missing and name not in cast.values()]:
             console.line(harmless(f"  more than the labs need: {' '.join(spare)}"))
     console.line()
+
+    def again(seat: str) -> str:
+        return commands.labroom(
+            "check", *words, inventory=inventory, limit=limit if len(casts) == 1 and limit else seat
+        )
+
     results = _run(
         {
-            seat: _Job(room.endpoints(cast), labs, report_dir / seat, _command(inventory, seat), chosen)
+            seat: _Job(room.endpoints(cast), labs, report_dir / seat, again(seat), chosen)
             for seat, cast in casts.items()
             if cast
         },
@@ -79,16 +92,12 @@ def one_seat(inventory: str, limit: str | None, console: Console) -> dict[str, E
     """
     room = inventory_hosts.read(inventory, limit)
     if len(room.seats) > 1:
-        raise UsageError(f"a play is for one seat, not {len(room.seats)}", f"--limit {next(iter(room.seats))}")
+        first = shlex.quote(next(iter(room.seats)))
+        raise UsageError(f"a play is for one seat, not {len(room.seats)}", f"--limit {first}")
     (seat,) = room.seats
     missing = inventory_hosts.absent({name: room.lab_pcs[name] for name in room.seats[seat]})
     _tell_missing(console, "not there", missing, dict.fromkeys(missing, seat))
     return room.endpoints(room.cast(seat, room.lab_pcs.keys() - missing.keys()))
-
-
-def _command(inventory: str, seat: str) -> str:
-    words = ["./labroom", "check", "--provider", "ssh", "-i", inventory]
-    return shlex.join(words + (["--limit", seat] if seat else []))
 
 
 def _count(number: int, what: str) -> str:

@@ -1,6 +1,7 @@
 /* chat_client HOST PORT: send each line typed to a chat server, and print what comes from it; END leaves. */
 #include "lab.h"
 
+static const int endings[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM}; /* a closed terminal, Ctrl+C, Ctrl+\, kill */
 static pid_t child;
 
 static void print_what_arrives(int server)
@@ -30,18 +31,27 @@ int main(int argc, char *argv[])
 {
     if (argc != 3 || !is_host(argv[1]) || !to_port(argv[2]))
         return usage("chat_client HOST PORT");
+    need_stdin();
     struct sockaddr_in address = address_of(argv[1], argv[2]);
     int server = socket(AF_INET, SOCK_DGRAM, 0);
     if (server == -1)
         fail("socket");
+    sigset_t ending; /* blocked until it is known what they do */
+    sigemptyset(&ending);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        sigaddset(&ending, endings[i]);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
     child = fork();
     if (child == -1)
         fail("fork");
-    if (child == 0)
+    if (child == 0) {
+        sigprocmask(SIG_UNBLOCK, &ending, NULL);
         print_what_arrives(server);
+    }
     atexit(end_child);
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupted}, NULL);
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = interrupted}, NULL);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        sigaction(endings[i], &(struct sigaction){.sa_handler = interrupted}, NULL);
+    sigprocmask(SIG_UNBLOCK, &ending, NULL);
 
     char *line = NULL;
     size_t size = 0;

@@ -7,6 +7,7 @@ int main(int argc, char *argv[])
     int port = argc == 2 || abort_it ? to_port(argv[1]) : 0;
     if (port == 0)
         return usage("closing_server PORT [--abort]");
+    need_stdin();
     signal(SIGINT, quit);
     setvbuf(stdout, NULL, _IOLBF, 0);
     int listener = listen_on(port, 5);

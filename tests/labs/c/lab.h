@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -29,6 +30,13 @@ static inline int usage(const char *how)
 {
     fprintf(stderr, "usage: %s\n", how);
     return 2;
+}
+
+/* See that there is a stdin: were it closed, a socket would get its number, and what is typed be read from there. */
+static inline void need_stdin(void)
+{
+    if (fcntl(0, F_GETFD) == -1)
+        fail("read");
 }
 
 /* The number from 1 to `most` that a text of digits names, or 0. */

@@ -5,6 +5,7 @@ int main(int argc, char *argv[])
 {
     if (argc != 3 || !is_host(argv[1]) || !to_port(argv[2]))
         return usage("line_client HOST PORT");
+    need_stdin();
     int server = connect_to(argv[1], argv[2]);
     for (;;) {
         ask("Input message(END to quit): ");

@@ -6,6 +6,7 @@ int main(int argc, char *argv[])
     bool connected = argc == 4 && strcmp(argv[3], "--connect") == 0;
     if (argc != (connected ? 4 : 3) || !is_host(argv[1]) || !to_port(argv[2]))
         return usage("udp_echo_client HOST PORT [--connect]");
+    need_stdin();
     struct sockaddr_in address = address_of(argv[1], argv[2]);
     int server = socket(AF_INET, SOCK_DGRAM, 0);
     if (server == -1)

@@ -8,7 +8,7 @@ linked. What is left to remove is found by the room's name, never by what a file
 from dataclasses import replace
 from pathlib import Path
 
-from labroom import keys, state
+from labroom import commands, keys, state
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
@@ -44,7 +44,8 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
     was_up = exists(room.name)
     if was_up and record.read(room.name).get("links") != _link_digest(room):
         raise MachineError(
-            "the running room has other networks than room.yml now says", "labroom down, then labroom up"
+            "the running room has other networks than room.yml now says",
+            f"{commands.labroom('down', room=file)} && {commands.labroom('up', room=file)}",
         )
     in_use = _layers_in_use(room) if was_up else None
     if in_use is None:
@@ -56,8 +57,9 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
         image.create(room, progress)
     elif in_use != image.ready(room):
         progress.note(
-            "note: roles or labs have changed since these guests' image was made; `labroom down` and `up`\n"
-            "renew them, `ansible-playbook -i room.yml playbooks/room.yml` changes them as they are"
+            "note: roles or labs have changed since these guests' image was made:\n"
+            f"renew them:      {commands.labroom('down', room=file)} && {commands.labroom('up', room=file)}\n"
+            f"or change them:  {commands.playbook('room.yml', file)}"
         )
 
 
@@ -65,7 +67,9 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
     """Make the room what room.yml says, of the image that it has or gets (`Provider.up`)."""
     layers = (_layers_in_use(room) if exists(room.name) else None) or image.ready(room)
     if layers is None:
-        raise MachineError("the room's image isn't there, or roles and labs are changing just now", "labroom up")
+        raise MachineError(
+            "the room's image isn't there, or roles and labs are changing just now", commands.labroom("up", room=file)
+        )
     with progress.phase(f"guests: {' '.join(room.guests)}"[:50]):
         return bring_up(room, file, layers)
 

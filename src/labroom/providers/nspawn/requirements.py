@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from labroom import machine, state
+from labroom import commands, machine, state
 from labroom.console import Progress
 from labroom.errors import MachineError
 from labroom.machine import Finding
@@ -56,7 +56,8 @@ def _user_namespaces() -> Finding:
         ok = True
     except MachineError:
         ok = False
-    remedy = "sysctl user.max_user_namespaces=10000; in a chroot there is none: use systemd-nspawn or pivot_root"
+    allow = commands.as_root("sysctl user.max_user_namespaces=10000")
+    remedy = f"{allow}; in a chroot there is none: use systemd-nspawn or pivot_root"
     return Finding("user namespaces", ok, remedy)
 
 
@@ -80,9 +81,9 @@ def examine(room: Room) -> list[Finding]:
     kept = state.root()
     free = shutil.disk_usage(next(path for path in (kept, *kept.parents) if path.is_dir())).free
     return [
-        Finding("root", os.geteuid() == 0, "sudo ./labroom …"),
+        Finding("root", os.geteuid() == 0, "sudo before the command"),
         *(_command(command) for command in COMMANDS),
-        Finding("overlay file systems", overlay, "modprobe overlay"),
+        Finding("overlay file systems", overlay, commands.as_root("modprobe overlay")),
         _user_namespaces(),
         Finding("loop devices, which hold guests' disks", Path("/dev/loop-control").exists(), "modprobe loop"),
         Finding(limits, not missing, f"boot with cgroup: {', '.join(missing)}"),
@@ -99,7 +100,11 @@ def name_servers() -> Finding:
 
 
 def _command(command: str) -> Finding:
-    remedy = f"apt-get install {COMMANDS[command]}" if shutil.which("apt-get") else f"install what brings {command}"
+    remedy = (
+        commands.as_root(f"apt-get install {COMMANDS[command]}")
+        if shutil.which("apt-get")
+        else f"install what brings {command}"
+    )
     return Finding(command, shutil.which(command) is not None, remedy)
 
 
