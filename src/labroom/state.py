@@ -15,7 +15,7 @@ from labroom.errors import MachineError
 def root() -> Path:
     """The folder of all that labroom keeps. Another disk: set LABROOM_STATE_DIR."""
     if chosen := os.environ.get("LABROOM_STATE_DIR"):
-        return Path(chosen)
+        return Path(chosen).absolute()
     # Where there is no /var/lib, as on macOS, nspawn isn't either, and Docker needs no root.
     return Path("/var/lib/labroom") if Path("/var/lib").is_dir() else Path.home() / ".local/state/labroom"
 

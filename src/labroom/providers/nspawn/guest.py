@@ -38,8 +38,8 @@ UID_COUNT = 65536
 _BOOT_TIMEOUT = 180  # s; a guest takes one, six at once on an emulated or overloaded machine a hundred
 _STOP_TIMEOUT = 5  # s, then it is killed
 
-# $1 overlay options, $2 mount point, then the command.
-_MOUNTED = 'options=$1 root=$2; shift 2; mount -t overlay overlay -o "$options" "$root" && exec "$@"'
+# $1 the folder from which the overlay's are named, $2 overlay options, $3 mount point, then the command.
+_MOUNTED = 'cd "$1" && options=$2 root=$3; shift 3; mount -t overlay overlay -o "$options" "$root" && exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,13 @@ def start(room_name: str, wanted: NspawnGuest, apt: Path | None = None) -> None:
     _furnish(room_name, wanted, upper, apt)
     group = Cgroup(room_name, wanted.name)
     group.create(wanted.processes, wanted.memory_mib)
-    overlay = f"lowerdir={':'.join(wanted.layers)},upperdir={upper},workdir={home / 'work'}"
+    # Named from where they lie: in a path to there, commas and colons would end an option.
+    own = (str(upper), str(home / "work"))
+    *lower, above, work = (os.path.relpath(path, state.root()) for path in (*wanted.layers, *own))
+    overlay = f"lowerdir={':'.join(lower)},upperdir={above},workdir={work}"
     # In turn: the room's links, mounts of its own, the overlay, the machine.
-    command = [*links.inside(room_name), *PRIVATE_MOUNTS, "sh", "-c", _MOUNTED, "sh", overlay, str(root)]
+    mounted = ("sh", "-c", _MOUNTED, "sh", str(state.root()), overlay, str(root))
+    command = [*links.inside(room_name), *PRIVATE_MOUNTS, *mounted]
     command += [
         "systemd-nspawn",
         "--quiet",
