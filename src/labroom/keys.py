@@ -35,7 +35,7 @@ def host_key(room_name: str, guest: str) -> Path:
 
 def public(private: Path) -> str:
     """The line of a public key: type, key, comment."""
-    return private.with_name(private.name + ".pub").read_text().strip()
+    return private.with_name(private.name + ".pub").read_text(encoding="utf-8").strip()
 
 
 def prepare(room: Room) -> None:
@@ -81,7 +81,8 @@ def write_known_hosts(
             names += [f"[{room.gateway.outside}]:{forward.port}" for forward in ports]
         names += [f"[127.0.0.1]:{port}" for port in (forwarded or {}).get(guest, [])]
         lines.append(f"{','.join(names)} {' '.join(host_keys[guest].split()[:2])}\n")
-    known_hosts(name).write_text("".join(lines))
+    known_hosts(name).write_text("".join(lines), encoding="utf-8")
+    (folder(name) / "check.lock").touch()  # root may take it first, and others after that
     owner = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
     for path in (folder(name), *folder(name).iterdir()):
         os.chown(path, *owner)

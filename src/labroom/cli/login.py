@@ -25,6 +25,8 @@ def ssh(options: argparse.Namespace) -> int:
 
 def ssh_config(options: argparse.Namespace) -> int:
     """Print what `ssh -F` and VS Code need."""
+    # For ssh, to which a path is bytes, and not for the terminal's characters.
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # always a TextIOWrapper
     console = Console(sys.stdout)
     for line in keys.client_config(_endpoints(options)).splitlines():
         console.line(line)
