@@ -228,7 +228,7 @@ def test_no_memory_for_the_agent(confined: Confined, tmp_path: Path) -> None:
     alfa = confined("env")
     (tmp_path / "file").write_bytes(bytes(4 << 20))
     pid = agent_of(alfa)
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[0])
     most = pages * resource.getpagesize() + (12 << 20)
     resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
     with pytest.raises(RoomFault) as fault:
