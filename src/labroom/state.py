@@ -52,7 +52,7 @@ def prepare(directory: Path) -> None:
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from `file`; empty when there is none or it was cut short."""
     try:
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -61,7 +61,7 @@ def read_json(file: Path) -> dict[str, Any]:
 def write_json(file: Path, data: dict[str, Any]) -> None:
     """Write `data` so that a reader sees the old file or the new one, never half of one."""
     partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     partial.replace(file)
 
 
@@ -87,7 +87,7 @@ def locked(
         Whether the lock is held.
     """
     prepare(file.parent)
-    with file.open("a+") as handle:
+    with file.open("a+", encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -146,8 +146,8 @@ def _allow_inotify(guests: int) -> None:
     """Raise the limit that stops a machine at about 20 guests: "Failed to acquire watch file descriptor"."""
     setting = Path("/proc/sys/fs/inotify/max_user_instances")
     needed = 64 + (guests + len(list(state.rooms().glob("*/guests/*/")))) * _INOTIFY_PER_GUEST
-    if int(setting.read_text()) < needed:
-        setting.write_text(str(needed))
+    if int(setting.read_text(encoding="utf-8")) < needed:
+        setting.write_text(str(needed), encoding="utf-8")
 
 
 def down(room_name: str, *, at_once: bool = False) -> bool:

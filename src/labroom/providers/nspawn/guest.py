@@ -191,7 +191,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None)
     def write(path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
         parents(Path(path).parent)
         file = upper / path
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         file.chmod(mode)
         os.chown(file, UID_BASE + owner, UID_BASE + owner)
 
@@ -206,7 +206,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None)
     write("etc/resolv.conf", wanted.network.resolv_conf)
     write("etc/machine-id", hashlib.sha256(f"{room_name} {wanted.name}".encode()).hexdigest()[:32] + "\n", 0o444)
     host_key = keys.host_key(room_name, wanted.name)
-    write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
+    write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(encoding="utf-8"), 0o600)
     write("etc/ssh/ssh_host_ed25519_key.pub", keys.public(host_key) + "\n")
     allowed = keys.public(keys.identity(room_name)) + "\n"
     (upper / "root").mkdir(mode=0o700)
@@ -215,7 +215,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, upper: Path, apt: Path | None)
     os.chown(upper / "root/.ssh", UID_BASE, UID_BASE)
     write("root/.ssh/authorized_keys", allowed, 0o600)
     accounts = next(layer / "etc/passwd" for layer in layers if (layer / "etc/passwd").exists())
-    for account in accounts.read_text().splitlines():
+    for account in accounts.read_text(encoding="utf-8").splitlines():
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
@@ -267,7 +267,7 @@ def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEO
 def console(room_name: str, guest: str, lines: int = 8) -> list[str]:
     """The last lines that a guest wrote to its console, without colours."""
     try:
-        text = (folder(room_name, guest) / "console.log").read_text(errors="replace")
+        text = (folder(room_name, guest) / "console.log").read_text(errors="replace", encoding="utf-8")
     except OSError:
         return []
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r", "", text)
