@@ -277,3 +277,25 @@ def test_a_checkout_that_cannot_be_written_says_who_can_make_its_environment(tmp
     done = run("unshare", "--mount", "sh", "-c", read_only, tmp_path)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, b"", 2), done
     assert f"you can't run {tmp_path}/.venv".encode() in done.stderr
+
+
+PAGE = """
+import sys
+from pathlib import Path
+from labroom.checks.verdicts import Check, CheckResult, LabResult
+from labroom.reports import page
+
+check = Check("test_one", "실습 — “one”", "failed", words="서버: \\udcff")
+page.write(CheckResult([LabResult("tcp_echo", [check])], hosts={"alfa": "x"}), Path(sys.argv[1]), "./labroom check")
+"""
+
+
+@pytest.mark.parametrize("locale", ["ko_KR.EUC-KR", "en_US.ISO-8859-1", "C"])
+def test_the_report_is_utf_8_as_it_says(locale: str, locales: Path, tmp_path: Path) -> None:
+    env = {"LC_ALL": locale, "LOCPATH": str(locales), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    program = tmp_path / "program.py"
+    program.write_text(PAGE, encoding="utf-8")
+    done = run(tool("python"), program, tmp_path, env=env)
+    assert done.returncode == 0, done
+    for name in ("index.html", "report.json"):
+        assert "실습 — “one”" in (tmp_path / name).read_bytes().decode("utf-8")
