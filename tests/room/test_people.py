@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labroom import state
+from labroom.cli import main
 from labroom.machine import tool
 from labroom.resources import ROOT
 from tests.room.trial import Trial
@@ -40,13 +43,14 @@ READ_ONLY = (
 
 
 @pytest.fixture
-def odd(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
+def odd(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
     """The trial room, with its file and all that labroom keeps in an odd folder; the images are this machine's."""
     images = state.images()
-    folder = tmp_path / ODD
+    place = Path(tempfile.mkdtemp(prefix="labroom-"))  # pytest's own folders are one user's alone
+    place.chmod(0o755)
+    folder = place / ODD
     (folder / "state: 1").mkdir(parents=True)
     (folder / "state: 1/images").symlink_to(images)
-    tmp_path.chmod(0o755)
     for name, value in ENVIRONMENTS["shell"].items():
         if name not in ("PATH", "TMPDIR"):
             monkeypatch.setenv(name, value)
@@ -57,6 +61,7 @@ def odd(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     odd.file.write_text(ROOM)
     yield odd
     odd.run("down")
+    shutil.rmtree(place)
 
 
 @pytest.fixture
@@ -87,6 +92,22 @@ def test_what_root_has_made_in_an_odd_folder_others_use(odd: Trial, home: Path) 
     report = json.loads((reports / "report.json").read_bytes())
     assert shlex.split(report["labs"][0]["command"])[:3] == ["./labroom", "--room", str(odd.file)]
     assert "All labs passed" in (reports / "index.html").read_text(encoding="utf-8")
+
+
+def test_whose_keys_they_are_not_is_told_so(odd: Trial, capfd: pytest.CaptureFixture[str]) -> None:
+    odd.run("up")
+    capfd.readouterr()
+    for words in (["ssh", "alfa"], ["check", "tcp_hello"]):
+        child = os.fork()
+        if child == 0:  # without a new interpreter, which this user may not be allowed to run
+            os.setgroups([])
+            os.setgid(UNKNOWN + 1)
+            os.setuid(UNKNOWN + 1)
+            os._exit(main(["--room", str(odd.file), *words]))
+        _, status = os.waitpid(child, 0)
+        output, error = capfd.readouterr()
+        assert (os.waitstatus_to_exitcode(status), output) == (3, "")
+        assert re.match("labroom: Permission denied: .*/keys/.*\n  help: sudo ./labroom ", error)
 
 
 def test_a_folder_that_cannot_be_written_is_no_labs_fault(odd: Trial, home: Path) -> None:
