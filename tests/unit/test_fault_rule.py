@@ -53,6 +53,12 @@ def on_small_disk(confined: Confined, before: str = ":") -> Host:
     return confined("unshare", "--mount", "sh", "-c", script, "sh")
 
 
+def test_the_umask_of_the_machine_is_no_programs_fault(confined: Confined) -> None:
+    alfa = confined("sh", "-c", 'umask 077; exec "$@"', "sh")
+    created = alfa.run("sh", "-c", "umask; touch created; stat -c %a created; rm created")
+    assert created.stdout == "0022\n644\n"
+
+
 def agent_of(host: Host) -> int:
     """Its process id."""
     program = host.start_command(["sleep", "1000"])

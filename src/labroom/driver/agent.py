@@ -192,6 +192,7 @@ class Agent:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.end)  # a handler, not SIG_IGN, which programs would inherit
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        os.umask(0o022)  # a program under check is not judged by what the machine's own is
         if CONFINES:
             own_temporary_folders()
 
