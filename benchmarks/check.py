@@ -60,7 +60,7 @@ def main() -> int:
                 continue
             samples[workers].append(took)
             if workers == 1:
-                for lab in json.loads(REPORT.read_text())["labs"]:
+                for lab in json.loads(REPORT.read_text(encoding="utf-8"))["labs"]:
                     labs.setdefault(lab["name"], []).append(lab["seconds"])
                     counts[lab["name"]] = len(lab["checks"])
     print(f"\n{os.cpu_count()} processors, load {load:.1f} at the start; medians (and ranges) of {rounds} rounds\n")
@@ -72,7 +72,10 @@ def main() -> int:
     for lab, seconds in labs.items():
         print(f"{lab:<28} {statistics.median(seconds):5.1f} s, {counts[lab]:2} checks")
     report = ROOT / "reports" / f"benchmark-check-{time.strftime('%Y%m%dT%H%M%S')}.json"
-    report.write_text(json.dumps({"load": load, "samples": samples, "labs": labs, "checks": counts}, indent=1) + "\n")
+    report.write_text(
+        json.dumps({"load": load, "samples": samples, "labs": labs, "checks": counts}, indent=1) + "\n",
+        encoding="utf-8",
+    )
     print(f"\nall samples: {report.relative_to(ROOT)}")
     return 0 if together <= TARGET else 1
 

@@ -82,11 +82,14 @@ class Engine:
         for folder in (tree, added / "etc/labroom", added / "etc/ssh"):
             folder.mkdir(parents=True)
         (added / "etc/labroom/network").touch()
-        (added / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+        (added / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
         host_key = added / "etc/ssh/ssh_host_ed25519_key"
         self._sandbox.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host_key))
         owners = self._sandbox.folder / "owners"
-        owners.write_text("".join(f"+{owner} :{owner - uid_base}\n" for owner in _owners(layers) if owner >= uid_base))
+        owners.write_text(
+            "".join(f"+{owner} :{owner - uid_base}\n" for owner in _owners(layers) if owner >= uid_base),
+            encoding="utf-8",
+        )
         overlay = ":".join(map(str, (added, *layers)))
         script = (
             'mount -t overlay overlay -o "ro,lowerdir=$1" "$2" && '
@@ -165,9 +168,11 @@ def _usage(group: str) -> Usage:
         folder = mount / group
         for file in (folder / "memory.current", folder / "memory.usage_in_bytes"):
             if file.exists():
-                memory = int(file.read_text())
-        if (folder / "cpu.stat").exists() and "usage_usec" in (text := (folder / "cpu.stat").read_text()):
+                memory = int(file.read_text(encoding="utf-8"))
+        if (folder / "cpu.stat").exists() and "usage_usec" in (
+            text := (folder / "cpu.stat").read_text(encoding="utf-8")
+        ):
             cpu = cpu or int(text.split()[1]) / 1e6
         if (folder / "cpuacct.usage").exists():
-            cpu = int((folder / "cpuacct.usage").read_text()) / 1e9
+            cpu = int((folder / "cpuacct.usage").read_text(encoding="utf-8")) / 1e9
     return Usage(memory, cpu)

@@ -80,7 +80,7 @@ def main() -> int:
         return 130
     report = ROOT / "reports" / f"benchmark-judge-{time.strftime('%Y%m%d-%H%M%S')}.json"
     report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps(figures))
+    report.write_text(json.dumps(figures), encoding="utf-8")
     print(report)
     return 1 if bad else 0
 

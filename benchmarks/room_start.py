@@ -116,11 +116,11 @@ def contests(*, docker: bool) -> list[Contest]:
     found = []
     for name, text in (("six", default_room()), ("thirty", plain_room(30))):
         room_file = WORK / f"{name}.yml"
-        room_file.write_text(text)
+        room_file.write_text(text, encoding="utf-8")
         room = load(room_file)
         compose_file = WORK / name / "docker-compose.yml"
         compose_file.parent.mkdir(exist_ok=True)
-        compose_file.write_text(compose_project(len(room.guests)))
+        compose_file.write_text(compose_project(len(room.guests)), encoding="utf-8")
         found.append(Contest(name, room, room_file, compose_file if docker else None))
     return found
 
@@ -223,14 +223,16 @@ def measure(wanted: list[Contest], engine: Engine | None, rounds: int) -> dict[s
 @contextlib.contextmanager
 def clean() -> Iterator[None]:
     """Remove what a benchmark that was killed has left, and at the end what this one leaves."""
-    inotify = INOTIFY.read_text()
+    inotify = INOTIFY.read_text(encoding="utf-8")
     take_down()
     try:
-        INOTIFY.write_text(str(max(1024, int(inotify))))  # thirty containers need as much as thirty guests
+        INOTIFY.write_text(
+            str(max(1024, int(inotify))), encoding="utf-8"
+        )  # thirty containers need as much as thirty guests
         yield
     finally:
         take_down()
-        INOTIFY.write_text(inotify)
+        INOTIFY.write_text(inotify, encoding="utf-8")
         shutil.rmtree(WORK)
 
 
@@ -385,7 +387,7 @@ def run(chosen: argparse.Namespace) -> int:
     report = REPORTS / f"benchmark-room-start-{time.strftime('%Y%m%dT%H%M%S')}.json"
     machine = {"processors": os.cpu_count(), "kernel": platform.release(), "load": load_before, "docker": version}
     data = {"machine": machine, "rounds": chosen.rounds, "samples": found}
-    report.write_text(json.dumps(data | {"table": [vars(row) for row in table]}, indent=1) + "\n")
+    report.write_text(json.dumps(data | {"table": [vars(row) for row in table]}, indent=1) + "\n", encoding="utf-8")
     print(f"\nall samples: {report.relative_to(ROOT)}")
     return 1 if any(row.met is False for row in table) else 0
 

@@ -214,7 +214,7 @@ def main() -> int:
     report.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "torture.yml")
-        file.write_text(ROOM)
+        file.write_text(ROOM, encoding="utf-8")
         torture = Torture(file, random.Random(arguments.seed))  # noqa: S311 (no secret)
         kills, left = Counter[str](), 0
         try:

@@ -52,7 +52,7 @@ def parent_of(pid: int) -> int:
 
 def _stat(pid: int) -> list[str]:
     """The fields that follow a process's name, which may itself have spaces and parentheses."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
 def start_labroom(

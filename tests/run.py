@@ -89,7 +89,8 @@ def suites() -> list[Suite]:
             "unit",
             (_pytest("unit", "tests/unit", "-n3", "--dist=loadfile"),),
             after=("linters",),
-            packages=("openssh-server",),  # the driver's own tests talk to an sshd on loopback
+            # The driver's own tests talk to an sshd on loopback; some have a locale that isn't UTF-8.
+            packages=("openssh-server", "locales"),
         ),
         Suite(
             "room",
@@ -265,7 +266,9 @@ def _words(step: Step) -> str:
 
 def _closing_line(log: Path) -> str:
     """What pytest said at the end of a log: "894 passed in 97.01s"; empty where it was another tool."""
-    found = re.findall(r"^=+ (\d+ \w+(?:, \d+ \w+)* in [\d.]+s)", log.read_text(errors="replace"), re.MULTILINE)
+    found = re.findall(
+        r"^=+ (\d+ \w+(?:, \d+ \w+)* in [\d.]+s)", log.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+    )
     return str(found[-1]) if found else ""
 
 

@@ -124,7 +124,7 @@ class Sandbox:
                     raise SandboxError(f"the sandbox did not start: {self._holder.stderr.read().decode().strip()}")
                 time.sleep(0.01)
         outer = self._holder.pid
-        self.pid = int(Path(f"/proc/{outer}/task/{outer}/children").read_text())
+        self.pid = int(Path(f"/proc/{outer}/task/{outer}/children").read_text(encoding="utf-8"))
         self._start_uplink()
 
     def _start_uplink(self) -> None:
@@ -238,5 +238,5 @@ class Sandbox:
 
 def hierarchies() -> list[Path]:
     """Where the machine's control groups are (cgroups(7)): the mounts of version 1, then that of version 2."""
-    mounts = [line.split()[:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    mounts = [line.split()[:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
     return [Path(mount) for version in ("cgroup", "cgroup2") for _, mount, kind in mounts if kind == version]

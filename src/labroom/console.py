@@ -7,14 +7,18 @@ prints but through an object of this module that it was given.
 """
 
 import contextlib
+import errno
 import os
 import shutil
+import sys
 import threading
 import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
+
+from labroom.errors import MachineError
 
 _HEARTBEAT = 15.0  # s between signs of life where the line can't be redrawn
 _NAME = 50  # columns of a phase's name
@@ -66,8 +70,17 @@ class Console:
         return f"\x1b[{style}m{_lines(text)}\x1b[m" if self.coloured and style and text else _lines(text)
 
     def _write(self, text: str) -> None:
-        self.out.write((_ERASE if self.lively else "") + text)
-        self.out.flush()
+        try:
+            self.out.write((_ERASE if self.lively else "") + text)
+            self.out.flush()
+        except OSError as error:
+            if self.out is sys.stderr:  # there is nobody to tell
+                return
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # such as EPIPE: who reads has left, as `head` does
+                raise
+            raise MachineError(
+                f"what labroom says can't be written: {error.strerror}", "let its output go elsewhere"
+            ) from error
 
 
 def _lines(text: str) -> str:

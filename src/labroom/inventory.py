@@ -78,5 +78,11 @@ def _connection(at: Endpoint) -> dict[str, Any]:
     return {
         "ansible_host": at.ssh_host,
         "ansible_port": at.ssh_port,
-        "ansible_ssh_common_args": " ".join(f"-o {option}={shlex.quote(value)}" for option, value in options),
+        # All that matters is here: what a person's own ssh_config(5) says is for other hosts.
+        "ansible_ssh_common_args": " ".join(["-F none", *(f"-o {option}={_word(value)}" for option, value in options)]),
     }
+
+
+def _word(text: str) -> str:
+    """A word of a shell's command line that Jinja, which sees it first, takes for no template."""
+    return shlex.quote(text).replace("{", "{''")

@@ -42,7 +42,7 @@ def check_lock(room_name: str) -> Path:
 
 def public(private: Path) -> str:
     """The line of a public key: type, key, comment."""
-    return private.with_name(private.name + ".pub").read_text().strip()
+    return private.with_name(private.name + ".pub").read_text(encoding="utf-8").strip()
 
 
 def prepare(room: Room) -> None:
@@ -84,7 +84,7 @@ def _make_pair(private: Path, comment: str) -> None:
 def _whole(private: Path) -> bool:
     """Whether both files of a key pair are there, and of one pair: a private key holds its public one."""
     try:  # openssh-key-v1, PROTOCOL.key of OpenSSH
-        first, *body, last = private.read_text().split("\n")[:-1]
+        first, *body, last = private.read_text(encoding="utf-8").split("\n")[:-1]
         held = base64.b64decode("".join(body), validate=True)
         own = base64.b64decode(public(private).split()[1], validate=True)
         framed = first.startswith("-----BEGIN ") and last.startswith("-----END ")
@@ -115,7 +115,7 @@ def write_known_hosts(
             names += [f"[{room.gateway.outside}]:{forward.port}" for forward in ports]
         names += [f"[127.0.0.1]:{port}" for port in (forwarded or {}).get(guest, [])]
         lines.append(f"{','.join(names)} {' '.join(host_keys[guest].split()[:2])}\n")
-    known_hosts(name).write_text("".join(lines))
+    known_hosts(name).write_text("".join(lines), encoding="utf-8")
     known_hosts(name).chmod(0o600)
     check_lock(name).touch(0o600)
     if os.geteuid() == 0:

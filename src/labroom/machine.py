@@ -10,18 +10,26 @@ from pathlib import Path
 
 from labroom import commands, state
 from labroom.errors import MachineError
-from labroom.processes import run
+from labroom.processes import environment, run
 
 
 def os_release() -> dict[str, str]:
     """What this machine says it is (os-release(5))."""
-    text = Path("/etc/os-release").read_text()
+    text = Path("/etc/os-release").read_text(encoding="utf-8", errors="replace")
     return {key: value.strip('"') for key, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)}
 
 
 def tool(name: str) -> str:
     """A command that came with labroom's own Python environment."""
     return str(Path(sys.executable).with_name(name))
+
+
+def ansible(command: str) -> list[str]:
+    """One of Ansible's commands ("playbook", "inventory", "adhoc"), by the interpreter that runs labroom.
+
+    Ansible's scripts name that interpreter by a path that a shell may read otherwise.
+    """
+    return [sys.executable, "-I", "-m", "ansible", command]
 
 
 def require_root(what: str, remedy: str = "") -> None:
@@ -45,18 +53,18 @@ def install(packages: Sequence[str], log: Path) -> None:
         MachineError: it failed.
     """
     state.prepare(log.parent)
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         for argv in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *packages]):
             done = subprocess.run(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+                env=environment(DEBIAN_FRONTEND="noninteractive"),
                 check=False,
             )
             if done.returncode != 0:
-                lines = log.read_text().strip().splitlines()
+                lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 raise MachineError(f"apt-get {argv[1]}: {lines[-1] if lines else 'failed'}", f"the whole log: {log}")
 
 
@@ -66,7 +74,7 @@ def try_install(*packages: str) -> None:
         ["apt-get", "install", "-y", "--no-install-recommends", *packages],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        env=environment(DEBIAN_FRONTEND="noninteractive"),
         check=False,
     )
 
@@ -86,7 +94,7 @@ def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:
     suites = {release, f"{release}-updates", f"{release}-security"}
     found = []
     for file in sorted([etc / "sources.list", *etc.glob("sources.list.d/*")]):
-        text = file.read_text() if file.is_file() else ""
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
         if file.suffix == ".list":
             for line in text.splitlines():
                 words = re.sub(r"\[[^]]*\]", "", line).split()

@@ -1,7 +1,10 @@
-"""Processes of the machine: running commands, and telling a process from another that got its number later."""
+"""Processes of the machine: what they run in, running them, and telling one from another that got its number later."""
 
+import contextlib
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from labroom import commands
@@ -9,6 +12,46 @@ from labroom.errors import MachineError
 
 #: The command that runs another one with mounts of its own, which no other process sees and which end with it.
 PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation=private", "--")
+
+# Variables that have interpreters and tools do other than they do by themselves. Of Ansible's, those stay that say how
+# a person's inventories are read, and with which password.
+_FOREIGN = re.compile(
+    r"ANSIBLE_(?!(CONFIG|HOME|COLLECTIONS_PATH)$|VAULT_|INVENTORY_|(FILTER|LOOKUP|TEST|VARS)_PLUGINS$)"
+    r"|(APT|COMPOSE|DPKG|GIT|LC|PYTEST|SYSTEMD)_|PERL|PYTHON"
+    r"|(BASH_ENV|CDPATH|ENV|LANG|LANGUAGE|POSIXLY_CORRECT|TAR_OPTIONS|VIRTUAL_ENV)$"
+)
+_PATH = "/usr/local/bin:/usr/bin:/bin"  # where there is none
+
+
+def environment(**own: str) -> dict[str, str]:
+    """The environment (environ(7)) in which labroom runs what it runs: the caller's, as far as tools don't obey it.
+
+    Who the person is, where the person's agent, proxies and engine are, stays. What would have Python, Ansible, pytest
+    and others do something else goes. Tools speak English, in UTF-8; none is taken from the current folder, and those
+    of the system's administrator are found, too, though PATH lacks them after su(1).
+
+    Args:
+        own: variables that the tool is to have besides, or instead.
+    """
+    kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    if not os.access(kept.get("TMPDIR", ""), os.W_OK | os.X_OK):
+        kept.pop("TMPDIR", None)
+    folders = [folder for folder in kept.get("PATH", _PATH).split(os.pathsep) if folder.startswith("/")]
+    folders += [str(Path(folder).with_name("sbin")) for folder in folders if Path(folder).name == "bin"]
+    return kept | {"PATH": os.pathsep.join(dict.fromkeys(folders)), "LC_ALL": "C.UTF-8"} | own
+
+
+@contextlib.contextmanager
+def own_environment(**own: str) -> Iterator[None]:
+    """Make `environment` this process's own, with which all that it starts begins, for the `with` block."""
+    before, within = dict(os.environ), environment(**own)
+    os.environ.clear()
+    os.environ.update(within)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
@@ -19,7 +62,16 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
             seconds.
     """
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=timeout,
+            env=environment(),
+            check=False,
+        )
     except FileNotFoundError as error:
         raise MachineError(
             f"{argv[0]} is not installed", f"{commands.labroom('doctor')} says what brings it"
@@ -54,12 +106,13 @@ def start_time(pid: int) -> str | None:
     stat field 22): the same number and tick may well come again after the next boot.
     """
     ticks = _ticks(pid)
-    return None if ticks is None else f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{ticks}"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return None if ticks is None else f"{boot}:{ticks}"
 
 
 def _ticks(pid: int) -> int | None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
@@ -70,5 +123,5 @@ def age(pid: int) -> float:
     started = _ticks(pid)
     if started is None:
         return 0.0
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     return max(0.0, uptime - started / os.sysconf("SC_CLK_TCK"))

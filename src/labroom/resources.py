@@ -4,7 +4,9 @@ In a checkout, and in a collection that Ansible installed, they lie in it. An in
 `share`, which is laid out as Ansible wants a collection to be. Nothing is ever written there.
 """
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -24,13 +26,38 @@ ROLES = ROOT / "roles"
 PLAYBOOKS = ROOT / "playbooks"
 #: The checks of the labs, one file per lab, and their conftest.py.
 CHECKS = ROOT / "tests" / "labs"
-#: Where reports go: in the checkout, or in the folder where an installed labroom was called.
-REPORTS = (ROOT if _IN_CHECKOUT else Path.cwd()) / "reports"
+
+
+def _reports() -> Path:
+    with suppress(OSError, RuntimeError):  # the current folder may have been removed; not everybody has a home
+        folder = (ROOT if _IN_CHECKOUT else Path.cwd()) / "reports"
+        if os.access(folder if folder.exists() else folder.parent, os.W_OK | os.X_OK):
+            return folder
+    with suppress(RuntimeError):
+        return Path.home() / ".local/state/labroom/reports"
+    return ROOT / "reports"
+
+
+#: Where reports go: in the checkout, or in the folder where an installed labroom was called; where that can't be
+#: written, as in a checkout of root's, in the person's home.
+REPORTS = _reports()
+
+
+def hand_over_reports() -> None:
+    """Give what root has written there to who owns the folder that it is in, and works there without sudo, too."""
+    if os.geteuid() != 0 or not REPORTS.is_dir():
+        return
+    owner = REPORTS.parent.stat()
+    if owner.st_uid != 0:
+        for path in (REPORTS, *REPORTS.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def version() -> str:
     """Labroom's version, which galaxy.yml alone says; an installed collection has MANIFEST.json instead, made of it."""
     for file in (ROOT / "galaxy.yml", ROOT / "MANIFEST.json"):
-        if file.is_file() and (found := re.search(r'^ *"?version"?: "?([^\s",]+)', file.read_text(), re.MULTILINE)):
+        if file.is_file() and (
+            found := re.search(r'^ *"?version"?: "?([^\s",]+)', file.read_text(encoding="utf-8"), re.MULTILINE)
+        ):
             return found[1]
     return "unknown"

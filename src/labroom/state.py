@@ -15,7 +15,7 @@ from labroom.errors import MachineError
 def root() -> Path:
     """The folder of all that labroom keeps. Another disk: set LABROOM_STATE_DIR."""
     if chosen := os.environ.get("LABROOM_STATE_DIR"):
-        return Path(chosen)
+        return Path(chosen).absolute()
     # Where there is no /var/lib, as on macOS, nspawn isn't either, and Docker needs no root.
     return Path("/var/lib/labroom") if Path("/var/lib").is_dir() else Path.home() / ".local/state/labroom"
 
@@ -52,7 +52,7 @@ def prepare(directory: Path) -> None:
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from `file`; empty when there is none or it was cut short."""
     try:
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -64,7 +64,7 @@ def write_json(file: Path, data: dict[str, Any]) -> None:
     After a power cut it may be empty, which reads as none: what it is about has ended then, too.
     """
     partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     partial.replace(file)
 
 

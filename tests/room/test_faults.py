@@ -491,7 +491,7 @@ def test_a_guest_that_does_not_boot_shows_its_consoles_end(trial: Trial, tmp_pat
     assert fault.value.status == 3
     trial.down()
     kept = Path(fault.value.remedy.removeprefix("the whole log: "))
-    assert kept.read_text()  # also when the guest's own files are gone
+    assert kept.read_text(encoding="utf-8")  # also when the guest's own files are gone
     kept.unlink()
 
 

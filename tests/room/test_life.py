@@ -41,7 +41,7 @@ def _pids(trial: Trial) -> dict[str, int | None]:
 def _own_settings() -> list[str]:
     """What this machine does with packets of others: its rules, and whether it forwards."""
     rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
-    return [rules, Path("/proc/sys/net/ipv4/ip_forward").read_text()]
+    return [rules, Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="utf-8")]
 
 
 def test_up_makes_the_room_and_again_changes_nothing_and_down_leaves_nothing(trial: Trial) -> None:
@@ -128,7 +128,7 @@ def test_a_guests_root_is_nobody_on_the_machine_and_its_limits_hold(trial: Trial
     owners: dict[int, int] = {}
     for pid in Cgroup(trial.name, "one").processes():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one of those that only booting takes
-            if "/one/payload" in Path(f"/proc/{pid}/cgroup").read_text():
+            if "/one/payload" in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"):
                 owners[pid] = Path(f"/proc/{pid}").stat().st_uid
     assert owners
     assert supervisor not in owners

@@ -63,7 +63,7 @@ def test_a_room_that_is_down_is_brought_up(file: Path) -> None:
 
 def test_other_networks_than_the_running_rooms(file: Path) -> None:
     rooms.up(file)
-    file.write_text(ROOM.replace("203.0.113.224", "203.0.113.240"))
+    file.write_text(ROOM.replace("203.0.113.224", "203.0.113.240"), encoding="utf-8")
     paste(remedy(labroom("--room", str(file), "up", status=3).stderr))
     labroom("--room", str(file), "up")
 

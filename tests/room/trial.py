@@ -65,7 +65,7 @@ def traces(name: str = Trial.name) -> dict[str, list[str]]:
     # Nobody's mount namespace counts: a guest's ends with the guest.
     return {
         "processes": [line for line in about(running) if "systemd-nspawn" in line or "slirp4netns" in line],
-        "mounts": about(Path("/proc/mounts").read_text().splitlines()),
+        "mounts": about(Path("/proc/mounts").read_text(encoding="utf-8").splitlines()),
         "interfaces": about(lines("ip", "-oneline", "address")),
         "routes": about(lines("ip", "route", "show", "table", "all")) + about(lines("ip", "rule")),
         "nftables": about(lines("nft", "list", "ruleset")),

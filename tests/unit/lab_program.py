@@ -197,7 +197,7 @@ def free_port() -> int:
 
 def port_state(port: int, state: str, protocol: str = "tcp") -> bool:
     """Tell whether a socket with this local port is in this state."""
-    rows = (line.split() for line in Path("/proc/net", protocol).read_text().splitlines()[1:])
+    rows = (line.split() for line in Path("/proc/net", protocol).read_text(encoding="utf-8").splitlines()[1:])
     return any(row[1].endswith(f":{port:04X}") and row[3] == state for row in rows)
 
 

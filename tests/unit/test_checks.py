@@ -267,6 +267,48 @@ def test_a_check_that_is_itself_broken(folder: Path, endpoints: dict[str, Endpoi
     assert result.labs[0].checks[0].words == "the check itself broke: NameError: name 'undefined' is not defined"
 
 
+LEAVES = '''
+import pytest
+
+def test_full(results_folder):
+    """It leaves a picture."""
+    (results_folder / "picture").symlink_to("/dev/full")
+    with (results_folder / "picture").open("wb", buffering=0) as picture:
+        picture.write(b"x")
+
+@pytest.fixture
+def leaves(results_folder):
+    yield
+    (results_folder / "none" / "capture").touch()
+
+def test_at_its_end(leaves):
+    """It leaves a capture."""
+'''
+
+
+def test_what_this_machine_cannot_write_is_no_labs_fault(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    (folder / "test_leaves.py").write_text(LEAVES)
+    report = folder / "report"
+    result = checks.run(endpoints, ["leaves"], report, folder=folder)
+    full, at_its_end = result.labs[0].checks
+    assert (full.verdict, at_its_end.verdict, result.status) == ("fault", "fault", 3)
+    ours = "this machine's fault, not the lab's"
+    assert full.words == f"what the check leaves: No space left on device: {ours}"
+    assert at_its_end.words == f"{report}/leaves/none/capture: No such file or directory: {ours}"
+
+
+def test_what_the_caller_tells_pytest_is_not_obeyed(
+    folder: Path, endpoints: dict[str, Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ADDOPTS": "--nonsense", "PLUGINS": "none_of_this_name", "DEBUG": "1"}.items():
+        monkeypatch.setenv(f"PYTEST_{name}", value)
+    (folder / "select.py").write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    result = checks.run(endpoints, ["broken", "fault"], folder / "report", folder=folder)  # side by side: in workers
+    assert [lab.verdict for lab in result.labs] == ["fault", "fault"]
+
+
 def test_a_file_of_checks_that_cannot_be_read(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     (folder / "test_long.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(MachineError, match=r"the checks can't be run: .*nothing_of_this_name"):

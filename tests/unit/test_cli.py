@@ -161,7 +161,7 @@ def test_where_no_file_can_be_written_the_line_is_all(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_behind_the_output_is_one_line(tmp_path: Path) -> None:
-    with open("/dev/full", "w") as full:  # noqa: PTH123
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         command = [tool("python"), "-m", "labroom", "list"]
         env = os.environ | {"TMPDIR": str(tmp_path)}
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False)

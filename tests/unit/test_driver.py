@@ -671,7 +671,7 @@ def test_events_are_in_the_order_in_which_they_happened(sshd: Any, tmp_path: Pat
 
 def said_by(pid: int) -> int:
     """How many bytes a process has written, proc_pid_io(5)."""
-    return int(Path(f"/proc/{pid}/io").read_text().partition("wchar: ")[2].split()[0])
+    return int(Path(f"/proc/{pid}/io").read_text(encoding="utf-8").partition("wchar: ")[2].split()[0])
 
 
 # -- slow machines ----------------------------------------------------------------------------------------------
@@ -691,4 +691,4 @@ def test_deadlines_of_slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_agent_is_python_3_8() -> None:
-    ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 8))
+    ast.parse(Path(agent.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))

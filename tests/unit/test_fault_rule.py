@@ -53,6 +53,12 @@ def on_small_disk(confined: Confined, before: str = ":") -> Host:
     return confined("unshare", "--mount", "sh", "-c", script, "sh")
 
 
+def test_the_umask_of_the_machine_is_no_programs_fault(confined: Confined) -> None:
+    alfa = confined("sh", "-c", 'umask 077; exec "$@"', "sh")
+    created = alfa.run("sh", "-c", "umask; touch created; stat -c %a created; rm created")
+    assert created.stdout == "0022\n644\n"
+
+
 def agent_of(host: Host) -> int:
     """Its process id."""
     program = host.start_command(["sleep", "1000"])
@@ -228,7 +234,7 @@ def test_no_memory_for_the_agent(confined: Confined, tmp_path: Path) -> None:
     alfa = confined("env")
     (tmp_path / "file").write_bytes(bytes(4 << 20))
     pid = agent_of(alfa)
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[0])
     most = pages * resource.getpagesize() + (12 << 20)
     resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
     with pytest.raises(RoomFault) as fault:

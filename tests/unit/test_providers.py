@@ -186,8 +186,8 @@ def test_doctor_says_that_guests_will_have_no_names(tmp_path: Path, *, internet:
 
 
 def _cut(file: Path) -> None:
-    text = file.read_text()
-    file.write_text(text[: len(text) // 2])
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: len(text) // 2], encoding="utf-8")
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {

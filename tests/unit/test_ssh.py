@@ -1,5 +1,6 @@
 """A lab room's machines as `labroom` understands an inventory: how each is reached, and who plays what."""
 
+import subprocess
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 def read(inventory: Path, text: str, limit: str | None = None) -> inventory_hosts.LabRoom:
-    inventory.write_text(textwrap.dedent(text))
+    inventory.write_text(textwrap.dedent(text), encoding="utf-8")
     return inventory_hosts.read(str(inventory), limit)
 
 
@@ -96,6 +97,49 @@ def test_own_keys_of_the_user_are_left_to_be_found(inventory: Path) -> None:
         "seats: {children: {one: {hosts: {pc1: {ansible_host: 192.0.2.1, ansible_ssh_common_args: -F none}}}}}",
     )
     assert room.lab_pcs["pc1"].identity_files == ()
+
+
+def test_what_a_persons_ssh_config_says_holds(inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Includes, conditions, quotes, tokens, variables and names for keys: OpenSSH is asked what they come to."""
+    (tmp_path / "my keys").mkdir()
+    for name in ("known 1", "known_2", "known"):
+        (tmp_path / "my keys" / name).touch()
+    (tmp_path / "more.conf").write_text(
+        f'Match host "192.0.2.9" exec "true"\n  IdentityFile "{tmp_path}/my keys/%n-%h-%p-%r-%%"\n'
+        f'  IdentityFile ${{KEYS}}/id\n  IdentityFile "{tmp_path}/my keys/id"\n'
+        f'  UserKnownHostsFile "{tmp_path}/my keys/known 1" "{tmp_path}/my keys/known_2" /nowhere\n'
+        "  HostKeyAlias the-pc\n  ControlMaster auto\n  ControlPath ~/.ssh/%C\n"
+        "  ControlPersist 60\n  RemoteCommand true\n"
+    )
+    (tmp_path / "config").write_text(
+        f"Include {tmp_path}/more.conf\nHost pc1\n  HostName 192.0.2.9\n"
+        "Host pc2\n  ProxyJump gate\n  IdentityFile none\n  UserKnownHostsFile none\n"
+        "Host gate\n  Port 2022\n  User kim\n"
+        "Match final host pc3\n  ProxyCommand nc -X %% -x %n:%r %h %p\n"
+    )
+    monkeypatch.setenv("KEYS", str(tmp_path))
+    room = read(
+        inventory,
+        f"""\
+        all: {{vars: {{ansible_ssh_common_args: -F {tmp_path}/config, labroom_address: 192.0.2.1}}}}
+        seats: {{children: {{one: {{hosts: {{pc1: , pc2: , pc3: }}}}}}}}
+        """,
+    )
+    pc1, pc2, pc3 = (room.lab_pcs[name] for name in ("pc1", "pc2", "pc3"))
+    keys = tmp_path / "my keys"
+    assert pc1.identity_files == (keys / "pc1-192.0.2.9-22-student-%", tmp_path / "id", keys / "id")
+    assert pc1.known_hosts == (keys / "known 1", keys / "known_2")
+    assert pc1.host_key_alias == "the-pc"
+    assert (pc2.identity_files, pc2.proxy_command) == (
+        (),
+        f"ssh -F {tmp_path}/config -W '[pc2]:22' ssh://gate",
+    )
+    assert pc3.proxy_command == "nc -X % -x pc3:student pc3 22"
+    # And back: what `labroom ssh` and Ansible tell OpenSSH comes to the same.
+    options = [f"-o{option}={value}" for option, value in pc1.ssh_options()]
+    said = subprocess.run(["ssh", "-G", "-F", "none", *options, "x"], capture_output=True, text=True, check=True).stdout
+    assert f"userknownhostsfile {keys}/known 1 {keys}/known_2\n" in said
+    assert "hostkeyalias the-pc\n" in said
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ reached play the server and its clients. Without that group, they play the part 
 
 from __future__ import annotations
 
+import getopt
 import json
 import os
+import pwd
 import re
 import shlex
 import socket
 import subprocess
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,12 +27,27 @@ from labroom.checks.bring import PLACE
 from labroom.driver import Driver
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
-from labroom.machine import tool
-from labroom.resources import ROOT
+from labroom.machine import ansible
+from labroom.processes import environment
+from labroom.resources import COLLECTIONS, ROOT
 
 #: What the lab PCs of a seat play, in the order of the inventory.
 PARTS = ("server", "alfa", "bravo", "charlie")
 
+# Those of ssh(1), in the form of getopt(3).
+_SSH_OPTIONS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
+# It says what it has found, in JSON, and nothing else; whatever else a configuration of the user's says.
+_PLAIN = {
+    "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    "ANSIBLE_DEBUG": "0",
+    "ANSIBLE_FORCE_COLOR": "0",
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+    "ANSIBLE_INVENTORY_EXPORT": "0",
+    "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_VERBOSITY": "0",
+    "COLUMNS": "10000",  # it wraps its messages
+}
 # Ansible's variables that say how a host is reached (its connection plug-in `ssh`), and two of labroom's.
 _VARIABLES = {
     *("ansible_host", "ansible_port", "ansible_ssh_private_key_file", "ansible_private_key_file"),
@@ -80,13 +98,13 @@ def read(inventory: str, limit: str | None = None) -> LabRoom:
             shlex.join(["cp", commands.shown(ROOT / "inventory/lab-room.example.yml"), inventory]),
         )
     narrowed = ["--limit", limit] if limit else []
-    groups = json.loads(_ansible("ansible-inventory", inventory, "--list", *narrowed))
+    groups = json.loads(_ansible("inventory", inventory, "--list", *narrowed))
     variables: dict[str, dict[str, Any]] = groups.pop("_meta")["hostvars"]
     names = _members(groups, "all")
     if not names:
         raise UsageError(f"{inventory} has no hosts" + (f" that match {limit}" if limit else ""))
     known = {name: {key: variables[name][key] for key in _VARIABLES & variables.get(name, {}).keys()} for name in names}
-    if "{{" in json.dumps(known):
+    if re.search(r"\{\{|__ansible_vault", json.dumps(known)):
         known = _filled_in(inventory, known)
     with ThreadPoolExecutor(len(names)) as pool:  # names that no server answers for take seconds each
         lab_pcs = dict(zip(names, pool.map(lambda name: _endpoint(inventory, name, known[name]), names), strict=True))
@@ -125,26 +143,22 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
         UsageError: it failed; the message has its own words.
     """
     done = subprocess.run(
-        [tool(command), "-i", inventory, *arguments],
-        env={
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            **os.environ,
-            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
-            "ANSIBLE_NOCOLOR": "1",
-            "COLUMNS": "10000",  # it wraps its messages
-        },
+        [*ansible(command), "-i", inventory, *arguments],
+        stdin=subprocess.DEVNULL,
+        env=_environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         check=False,
     )
     if done.returncode == 0:
         return done.stdout
-    if "no vault secrets" in done.stderr:
+    said = done.stdout + done.stderr
+    if "no vault secrets" in said:
         raise UsageError(
             f"{inventory}: some of it is encrypted by vault",
             "name the file with the password in the environment: ANSIBLE_VAULT_PASSWORD_FILE=FILE",
         )
-    said = done.stdout + done.stderr
     errors = re.findall(r"^\[ERROR\]: (?:Task failed: )?(.*)", said, re.MULTILINE)
     by_plugin = dict(re.findall(r"Failed to parse inventory with '(\w+)' plugin: (.*)", said))  # each tries the file
     form = "yaml" if inventory.endswith((".yml", ".yaml")) else "ini"
@@ -154,15 +168,26 @@ def _ansible(command: str, inventory: str, *arguments: str) -> str:
     )
 
 
+def _environment() -> dict[str, str]:
+    """The environment in which Ansible reads an inventory: the user's configuration holds, but for how it talks."""
+    told = environment()
+    collections = [str(COLLECTIONS)] if "ANSIBLE_CONFIG" not in told else []
+    if theirs := told.get("ANSIBLE_COLLECTIONS_PATH"):
+        collections = [str(COLLECTIONS), theirs]
+    if collections:
+        told["ANSIBLE_COLLECTIONS_PATH"] = ":".join(collections)
+    return {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")} | told | _PLAIN
+
+
 def _filled_in(inventory: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The variables of hosts with their templates filled in: all by one host's task, which is as fast as for one."""
+    """The variables of hosts filled in and decrypted: all by one host's task, which is as fast as for one."""
     each = {
         host: ", ".join(f"{name!r}: hostvars[{host!r}][{name!r}]" for name in variables)
         for host, variables in known.items()
     }
     wanted = ", ".join(f"{host!r}: {{ {values} }}" for host, values in each.items())
     said = _ansible(
-        "ansible", inventory, next(iter(known)), "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {{ {wanted} }} }}}}"
+        "adhoc", inventory, next(iter(known)), "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {{ {wanted} }} }}}}"
     )
     found: dict[str, dict[str, Any]] = json.loads(said[said.index("{") :])["msg"]
     return found
@@ -182,7 +207,8 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
     identities = found.get("identityfile", [])
     if identities == _client_options("-F", "none", "localhost").get("identityfile"):
         identities = []
-    files = [Path(file).expanduser() for key in ("user", "global") for file in found[f"{key}knownhostsfile"][0].split()]
+    tokens = _tokens(found, host)
+    files = [file for key in ("user", "global") for file in _paths(found[f"{key}knownhostsfile"][0])]
     hostname, port = found["hostname"][0], int(found["port"][0])
     at = variables.get("labroom_address")
     return Endpoint(
@@ -191,10 +217,11 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
         ssh_host=hostname,
         ssh_port=port,
         user=found["user"][0],
-        identity_files=tuple(Path(file).expanduser() for file in identities),
-        known_hosts=tuple(file for file in files if file.is_file()) or tuple(files[:1]),
+        identity_files=tuple(Path(_filled(file, tokens)).expanduser() for file in identities if file != "none"),
+        known_hosts=tuple(filter(_is_file, files)) or tuple(files[:1]),
         bind_address=found["bindaddress"][0] if "bindaddress" in found else None,
-        proxy_command=_proxy_command(found),
+        proxy_command=_proxy_command(found, tokens, _config(arguments)),
+        host_key_alias=found["hostkeyalias"][0] if "hostkeyalias" in found else None,
         remedy=f"is it on? {commands.labroom('ssh', name, inventory=inventory)} says more",
     )
 
@@ -206,28 +233,97 @@ def _client_options(*arguments: str) -> dict[str, list[str]]:
     Raises:
         UsageError: it refuses them.
     """
-    done = subprocess.run(["ssh", "-G", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["ssh", "-G", *arguments],
+        stdin=subprocess.DEVNULL,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # paths, above all
+        check=False,
+    )
     if done.returncode != 0:
-        raise UsageError(f"ssh {shlex.join(arguments)}: {done.stderr.strip()}")
+        raise UsageError(f"ssh {shlex.join(arguments)}: {done.stderr.strip().partition(chr(10))[0]}")
     options: dict[str, list[str]] = {}
-    for line in done.stdout.splitlines():
+    for line in done.stdout.split("\n"):
         option, _, value = line.partition(" ")
         options.setdefault(option, []).append(value)
     return options
 
 
-def _proxy_command(options: Mapping[str, Sequence[str]]) -> str | None:
+def _way(*arguments: str) -> list[list[str]]:
+    """How a host is reached, of all that `_client_options` knows."""
+    options = _client_options(*arguments)
+    names = "hostname port user identityfile userknownhostsfile hostkeyalias proxyjump proxycommand"
+    return [options.get(name, []) for name in names.split()]
+
+
+def _config(arguments: Sequence[str]) -> list[str]:
+    """The option -F among those of ssh, which goes to a jump host's ssh as well."""
+    given, _ = getopt.getopt(list(arguments), _SSH_OPTIONS)
+    return [word for option, value in given if option == "-F" for word in (option, value)]
+
+
+def _tokens(options: Mapping[str, Sequence[str]], host: str) -> dict[str, str]:
+    """What the tokens of ssh_config(5) stand for, where `ssh -G` leaves them as they are."""
+    here = socket.gethostname()
+    return {
+        "%": "%",
+        "d": str(Path.home()),
+        "h": options["hostname"][0],
+        "i": str(os.getuid()),
+        "k": options.get("hostkeyalias", [host])[0],
+        "L": here.partition(".")[0],
+        "l": here,
+        "n": host,
+        "p": options["port"][0],
+        "r": options["user"][0],
+        "u": pwd.getpwuid(os.getuid()).pw_name,
+    }
+
+
+def _filled(text: str, tokens: Mapping[str, str]) -> str:
+    """A value of ssh_config(5) with its tokens and variables filled in; what is not known stays."""
+    return re.sub(
+        r"%(.)|\$\{(\w+)\}",
+        lambda found: tokens.get(found[1], found[0]) if found[1] else os.environ.get(found[2], found[0]),
+        text,
+    )
+
+
+def _paths(line: str) -> list[Path]:
+    """The files of a line of `ssh -G`, with blanks between them and perhaps in them: those that are there tell."""
+    files = []
+    words = line.split(" ")
+    while words:
+        counts = range(len(words), 0, -1)
+        count = next((count for count in counts if _is_file(Path(" ".join(words[:count])).expanduser())), 1)
+        files.append(Path(" ".join(words[:count])).expanduser())
+        words = words[count:]
+    return files
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):  # such as a name that is too long for one, or a folder that is another user's
+        return path.is_file()
+    return False
+
+
+def _proxy_command(
+    options: Mapping[str, Sequence[str]], tokens: Mapping[str, str], config: Sequence[str]
+) -> str | None:
     """What leads to a host that is not reached directly: its ProxyCommand, or the one that ProxyJump stands for."""
     if "proxyjump" in options:
-        jumps, _, last = options["proxyjump"][0].rpartition(",")
-        target = last if last.startswith("ssh://") else f"ssh://{last}"
-        command = shlex.join(["ssh", *(["-J", jumps] if jumps else []), "-W", "[%h]:%p", target])
-    elif "proxycommand" in options:
-        command = options["proxycommand"][0]
-    else:
-        return None
-    values = {"%%": "%", "%h": options["hostname"][0], "%p": options["port"][0], "%r": options["user"][0]}
-    return re.sub("%[%hpr]", lambda token: values[token[0]], command)
+        jumps = options["proxyjump"][0].split(",")
+        targets = [jump if jump.startswith("ssh://") else f"ssh://{jump}" for jump in jumps]
+        if all(_way(target) == _way(*config, target) for target in targets):
+            config = ()  # says no more of them than the user's own
+        more = ["-J", ",".join(jumps[:-1])] if jumps[1:] else []
+        at = f"[{options['hostname'][0]}]:{options['port'][0]}"
+        return shlex.join(["ssh", *config, *more, "-W", at, targets[-1]])
+    if "proxycommand" in options:
+        return re.sub("%(.)", lambda found: tokens.get(found[1], found[0]), options["proxycommand"][0])
+    return None
 
 
 def _address(host: str) -> str:

@@ -105,7 +105,7 @@ def endpoints_of_room() -> dict[str, Endpoint]:
 
         return rooms.endpoints(room.load(room.default_file()))
     try:
-        fields = json.loads(Path(file).read_text())
+        fields = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"LABROOM_ENDPOINTS={file}: {error}") from error
     return _endpoints(fields)

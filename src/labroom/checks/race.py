@@ -163,7 +163,7 @@ def write(results: Sequence[Result], folder: Path) -> Path:
     Returns:
         path of race.png.
     """
-    with (folder / "race.csv").open("w", newline="") as file:
+    with (folder / "race.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Result)])
         table.writeheader()
         table.writerows(asdict(result) for result in results)

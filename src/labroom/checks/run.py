@@ -6,9 +6,12 @@ pytest-xdist has several labs run at once, each in a process of its own. The fix
 
 from __future__ import annotations
 
-import shutil
+import errno
+import os
+import shlex
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,13 +22,14 @@ from typing import Any
 
 import pytest
 
-from labroom import commands
+from labroom import commands, state
 from labroom.checks import plugin
 from labroom.checks.claims import ALL, Chosen
 from labroom.checks.verdicts import Check, CheckResult, LabResult, attached, lab_of
 from labroom.driver import Driver, slowness
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, UsageError
+from labroom.processes import own_environment
 from labroom.resources import CHECKS
 
 #: Labs checked at once: they mostly wait. One process each, at a cost of about a second to start.
@@ -109,12 +113,11 @@ def run(
 
     Raises:
         UsageError: there is no such lab.
-        MachineError: pytest could not do its work.
+        MachineError: pytest could not do its work, or nothing can be written into `results`.
         KeyboardInterrupt: interrupted; nothing of the checks runs on the guests any more.
     """
     wanted = chosen(labs, folder)
-    for lab in wanted:
-        shutil.rmtree(results / lab, ignore_errors=True)
+    clear(results, "junit.xml", *wanted)
     recorder = _Recorder(endpoints, results, listener or Listener(), chosen_checks)
     began = datetime.now().astimezone().isoformat(" ", "seconds")
     started = time.monotonic()
@@ -148,6 +151,32 @@ def run(
     return CheckResult(found, began, time.monotonic() - started, hosts)
 
 
+def clear(results: Path, *names: str) -> None:
+    """Remove what an earlier run has left in a folder for results, and see that this one can leave something there.
+
+    Args:
+        results: the folder; created if need be.
+        names: of the files and folders in it that this run writes.
+
+    Raises:
+        MachineError: it can't.
+    """
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        for path in (results / name for name in names):
+            state.remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=results) as file:
+            file.write(b"x")
+    except OSError as error:
+        remedy = "free some space there"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            command = "install -d -o" if error.filename == str(results) else "chown -R"
+            remedy = f"sudo {command} {os.getuid()} {shlex.quote(str(results))}"
+        raise MachineError(
+            f"no report can be written: {error.filename or results}: {error.strerror}", remedy
+        ) from error
+
+
 def run_pytest(files: Sequence[Path], listener: object, *arguments: str) -> int | pytest.ExitCode:
     """Run files of checks by pytest without its own output.
 
@@ -161,17 +190,19 @@ def run_pytest(files: Sequence[Path], listener: object, *arguments: str) -> int 
     """
     silent = ("terminal", "cacheprovider", "faulthandler", "warnings", "unraisableexception")
     sys.unraisablehook = _interrupt_again
+    # The workers of xdist, too, take nothing from the current folder.
     try:
-        return pytest.main(
-            [
-                *map(str, files),
-                *("--override-ini=addopts=", "--override-ini=markers=play", "--import-mode=importlib"),
-                *("--disable-plugin-autoload", "--capture=sys", f"-p{plugin.__name__}"),
-                *(f"-pno:{name}" for name in silent),
-                *arguments,
-            ],
-            plugins=[listener],
-        )
+        with own_environment(PYTHONSAFEPATH="1", PYTHONUTF8="1"):
+            return pytest.main(
+                [
+                    *map(str, files),
+                    *("--override-ini=addopts=", "--override-ini=markers=play", "--import-mode=importlib"),
+                    *("--disable-plugin-autoload", "--capture=sys", f"-p{plugin.__name__}"),
+                    *(f"-pno:{name}" for name in silent),
+                    *arguments,
+                ],
+                plugins=[listener],
+            )
     finally:
         sys.unraisablehook = sys.__unraisablehook__
 

@@ -286,6 +286,8 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, AssertionError | LabroomError | pytest.fail.Exception | pytest.skip.Exception):
         words = str(error).partition("\nassert ")[0] or "a check without words failed"
         return words if isinstance(error, CheckFailed) else words.replace("\n  ", "\n")  # pytest indents them
+    if isinstance(error, OSError) and error.strerror:  # of this machine: a guest's are its agent's to tell
+        return f"{error.filename or 'what the check leaves'}: {error.strerror}: this machine's fault, not the lab's"
     return f"the check itself broke: {type(error).__name__}: {error}"
 
 

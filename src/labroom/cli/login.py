@@ -17,6 +17,8 @@ def ssh(options: argparse.Namespace) -> int:
     if options.guest not in endpoints:
         raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(endpoints)}")
     at = endpoints[options.guest]
+    for file in () if inventory(options) else at.identity_files:
+        file.open("rb").close()  # a room's key is another user's, unless it can be read: ssh itself goes on without it
     ssh_options = [*at.ssh_options(), ("LogLevel", "ERROR"), ("Port", str(at.ssh_port))]
     argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in ssh_options)]
     sys.stdout.flush()
@@ -25,6 +27,8 @@ def ssh(options: argparse.Namespace) -> int:
 
 def ssh_config(options: argparse.Namespace) -> int:
     """Print what `ssh -F` and VS Code need."""
+    # For ssh, to which a path is bytes, and not for the terminal's characters.
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # always a TextIOWrapper
     console = Console(sys.stdout)
     for line in keys.client_config(_endpoints(options)).splitlines():
         console.line(line)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import codecs
 import errno
 import importlib
+import locale
 import os
 import platform
+import shlex
 import signal
 import sys
 import tempfile
@@ -14,26 +16,48 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from labroom.console import Console
 from labroom.errors import LabroomError, MachineError
-from labroom.resources import version
+from labroom.processes import own_environment
+from labroom.resources import hand_over_reports, version
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 _WORKING = ("up", "down", "check", "play")  # the verbs that do more than show something
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `labroom` with `arguments`, those of the process if None, and return its exit status."""
+    """Run `labroom` with `arguments`, those of the process if None, and return its exit status.
+
+    What it runs, it runs in an environment of its own (`processes.environment`), whatever its caller's is; and files
+    that are not said to be private can be read by everybody (umask(2)), as guests, Ansible and other users need them.
+    """
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        # Names and paths are then the same ones in every locale, and those that Ansible and OpenSSH are told.
+        os.execv(sys.executable, [sys.executable, "-Xutf8", *sys.orig_argv[1:]])  # noqa: S606 (no shell is meant)
+    os.umask(0o022)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
             signal.signal(number, _interrupted)
     threading.excepthook = sys.unraisablehook = _aside
+    with own_environment():
+        try:
+            return _run(arguments)
+        finally:
+            _give_up_output()
+            with suppress(OSError):
+                hand_over_reports()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     function = ""
     try:
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that isn't UTF-8
+        _settle()
         # Modules that only some verbs need are imported by those: `labroom list` starts in a tenth of a second.
         from labroom.cli.parser import parser
 
@@ -46,21 +70,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _tell("interrupted", "", 130)
     except OSError as error:  # such as a full disk, met where no better words were found for it
-        _give_up_output()
         # The reader of our output left: a pipe's end, or a terminal (write(2), EIO).
         if isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None):
             return _tell("interrupted: nobody reads its output any more", "", 130) if function in _WORKING else 0
-        if not error.strerror:
-            return _unexpected(error)
-        file = _log(error)
-        return _tell(
-            f"{error.strerror}: {error.filename or 'no file named'}",
-            f"{file} has the rest" if file else "",
-            MachineError.status,
-        )
+        return _tell_of_file(error) if error.strerror else _unexpected(error)
     except Exception as error:  # noqa: BLE001 (the last line of defence)
         return _unexpected(error)
     return status
+
+
+def _settle() -> None:
+    """See that standard input, output and error are there, in the terminal's own characters, and a current folder."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:  # it was removed
+        os.chdir("/")
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened would get its number, and its output
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    encoding = codecs.lookup(locale.getencoding()).name
+    for stream in (sys.stdout, sys.stderr):
+        if sys.flags.utf8_mode and encoding != "ascii":  # what a terminal of the locale C shows, Python can't know
+            stream.reconfigure(encoding=encoding)  # type: ignore[union-attr]  # always a TextIOWrapper
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
@@ -72,25 +108,39 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
 
 def _aside(caught: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
     """Take in an error of a thread, or one met where nothing can be raised (sys.unraisablehook)."""
-    if caught.exc_value and not isinstance(caught.exc_value, SystemExit):
+    # What can't be said, the command itself says, or can't either.
+    if caught.exc_value and not isinstance(caught.exc_value, SystemExit | LabroomError | BrokenPipeError):
         _unexpected(caught.exc_value)
 
 
 def _give_up_output() -> None:
     """Throw away what can't be written, so that nobody tries again at the end of the process."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell(message: str, remedy: str, status: int) -> int:
     console = Console(sys.stderr)
-    with contextlib.suppress(OSError):  # the terminal was closed
+    with suppress(OSError):  # the terminal was closed
         console.line(f"labroom: {message}")
         if remedy:
             console.line(f"  help: {remedy}")
     return status
+
+
+def _tell_of_file(error: OSError) -> int:
+    """Say what the system has refused, and what repairs it where the kind of refusal says so."""
+    if error.errno in _FULL:
+        remedy = "free some space there"
+    elif error.errno in _FORBIDDEN and os.geteuid() != 0:
+        remedy = f"sudo ./labroom {shlex.join(sys.argv[1:])}, or be who may"
+    else:
+        file = _log(error)
+        remedy = f"{file} has the rest" if file else ""
+    return _tell(f"{error.strerror}: {error.filename or 'no file named'}", remedy, MachineError.status)
 
 
 def _unexpected(error: BaseException) -> int:
@@ -108,7 +158,7 @@ def _log(error: BaseException) -> Path | None:
         begin = time.strftime("labroom-error-%Y%m%dT%H%M%S-")
         descriptor, name = tempfile.mkstemp(prefix=begin, suffix=".log")
         system = f"{platform.platform()}, Python {platform.python_version()}"
-        with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"labroom {version()}: {' '.join(sys.argv[1:])}\n{system}\n\n")
             traceback.print_exception(error, file=file)
     except OSError:

@@ -192,6 +192,7 @@ class Agent:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.end)  # a handler, not SIG_IGN, which programs would inherit
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        os.umask(0o022)  # a program under check is not judged by what the machine's own is
         if CONFINES:
             own_temporary_folders()
 
@@ -296,7 +297,7 @@ class Agent:
             self.drain(program)
         processor: dict[int, list[float]] = {}
         for process in self.descendants(None):
-            with contextlib.suppress(OSError), open(f"/proc/{process['pid']}/schedstat") as file:
+            with contextlib.suppress(OSError), open(f"/proc/{process['pid']}/schedstat", encoding="utf-8") as file:
                 ran, waited = (int(word) / 1e9 for word in file.read().split()[:2])
                 number = process["program"]
                 processor[number] = max([ran, waited], processor.get(number, [0, 0]), key=lambda both: both[1])
@@ -778,7 +779,7 @@ class Agent:
         own: int = sum(process["resident"] for process in self.descendants(None)) * page + dead
         everybody: int = sum(process["resident"] for process in processes()) * page + dead
         in_memory = {}
-        with open("/proc/mounts") as file:
+        with open("/proc/mounts", encoding="utf-8", errors="replace") as file:
             for line in file:
                 _, folder, kind = line.split()[:3]
                 if kind == "tmpfs":
@@ -995,7 +996,7 @@ def blocked_in(pid: int) -> set[str] | None:
     found = set()
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/syscall") as file:
+            with open(f"/proc/{pid}/task/{thread}/syscall", encoding="utf-8") as file:
                 words = file.read().split()
             if not words[0].isdigit():  # "running"; -1: not in a call
                 return None
@@ -1041,7 +1042,7 @@ def owner(pid: int) -> int:
 
 def kills_for_memory() -> int:
     """How many processes the kernel has killed for want of memory, on the whole machine (/proc/vmstat)."""
-    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
+    with contextlib.suppress(OSError), open("/proc/vmstat", encoding="utf-8") as file:
         for line in file:
             name, _, value = line.partition(" ")
             if name == "oom_kill":
@@ -1099,7 +1100,7 @@ def children(parent: int) -> list[int]:
     found = []
     with contextlib.suppress(OSError):  # gone
         for thread in os.listdir(f"/proc/{parent}/task"):
-            with open(f"/proc/{parent}/task/{thread}/children") as file:
+            with open(f"/proc/{parent}/task/{thread}/children", encoding="utf-8") as file:
                 found += [int(child) for child in file.read().split()]
     return found
 

@@ -23,10 +23,12 @@ from typing import Any, TypeVar, cast
 import paramiko
 
 from labroom.console import harmless
+from labroom.driver import known_hosts
 from labroom.driver.values import ANSWER_SECONDS, CONNECT_SECONDS, PING_SECONDS, REACH_SECONDS, WHEN_SLOW
 from labroom.driver.waiting import Shared
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
+from labroom.processes import environment
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its threads' tracebacks are told as RoomFaults
 
@@ -175,16 +177,16 @@ class Connection:
     def _open(self) -> None:
         at = self.endpoint
         seconds = CONNECT_SECONDS * self.driver.slowness
-        client = self._client = paramiko.SSHClient()  # rejects unknown host keys unless told otherwise
-        client.set_missing_host_key_policy(_NotKnown(at))
+        client = self._client = paramiko.SSHClient()
         try:
-            for file in at.known_hosts:
-                client.load_system_host_keys(str(file))  # "system": only read, never written
+            host_keys = known_hosts.of(at)
+            identities = [str(file) for file in at.identity_files if file.is_file()]  # OpenSSH, too, skips the others
+            client.set_missing_host_key_policy(_Checked(at, host_keys))  # all are missing to it: it checks itself
             client.connect(
                 at.ssh_host,
                 at.ssh_port,
                 at.user,
-                key_filename=[str(file) for file in at.identity_files],  # type: ignore[arg-type]  # its stubs forget lists
+                key_filename=identities,  # type: ignore[arg-type]  # its stubs forget lists
                 allow_agent=True,  # it may hold the key of a file that has a passphrase
                 look_for_keys=not at.identity_files,
                 sock=self._reach(),
@@ -192,6 +194,7 @@ class Connection:
                 banner_timeout=seconds,
                 auth_timeout=seconds,
                 channel_timeout=seconds,
+                transport_factory=host_keys.transport,
             )
             transport = cast(paramiko.Transport, client.get_transport())
             transport.set_keepalive(1)
@@ -200,15 +203,13 @@ class Connection:
             command = "exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source))))
             channel.exec_command(AS_ROOT.format(shlex.quote(command), command) if self.driver.as_root else command)
             channel.sendall(source)
-        except paramiko.BadHostKeyException as error:
-            raise RoomFault(
-                f"{self.name} ({at.ssh_host}) shows another host key than {_listed(at.known_hosts)} has", at.remedy
-            ) from error
         except paramiko.AuthenticationException as error:
             offered = _listed(at.identity_files) or "the keys of ssh-agent and ~/.ssh"
             raise RoomFault(f"{self.name} does not let {at.user} in with {offered}: {quoted(error)}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             why, remedy = getattr(error, "strerror", None) or str(error), at.remedy
+            if file := getattr(error, "filename", None):
+                why = f"{why}: {file}"
             if why == "No existing session":  # paramiko's words if keys have not been exchanged in time
                 why, remedy = f"no session within {seconds:g} s", WHEN_SLOW
             raise RoomFault(
@@ -232,6 +233,7 @@ class Connection:
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=subprocess.DEVNULL,
+                    env=environment(),
                 )
             return ours
         try:
@@ -398,21 +400,37 @@ class Connection:
         raise ValueError("a message of a program")
 
 
-class _NotKnown(paramiko.MissingHostKeyPolicy):
-    """Refuses a host whose key nobody has made known."""
+class _Checked(paramiko.MissingHostKeyPolicy):
+    """Takes a host for itself if it shows a key that is known."""
 
-    def __init__(self, at: Endpoint) -> None:
+    def __init__(self, at: Endpoint, expected: known_hosts.HostKeys) -> None:
         self.at = at
+        self.expected = expected
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Say which command makes it known."""
-        at = self.at
+        """Raise RoomFault unless the key is known, with the command that makes it known."""
+        at, shown = self.at, key.asbytes()
+        host, files = f"{at.name} ({at.ssh_host})", _listed(at.known_hosts)
+        if shown in self.expected.revoked:
+            raise RoomFault(
+                f"{host} shows a host key that is revoked in {files}",
+                "on it: sudo rm /etc/ssh/ssh_host_*; sudo ssh-keygen -A; then make the new one known",
+            )
+        if shown in [known for _, known in self.expected.known]:
+            return
+        if self.expected.known:
+            raise RoomFault(f"{host} shows another host key than {files} has", at.remedy)
+        file = next((file for file in at.known_hosts if file.name not in ("null", "none")), None)
         port = f"-p {at.ssh_port} " if at.ssh_port != 22 else ""
-        raise RoomFault(
-            f"the host key of {at.name} ({at.ssh_host}) is not in {_listed(at.known_hosts)}",
-            f"ssh-keyscan {port}{shlex.quote(at.ssh_host)} >>{shlex.quote(str(at.known_hosts[0]))}, "
-            "and compare it with the machine's own",
-        )
+        if not file:
+            remedy = "have your ssh configuration name a file for them: UserKnownHostsFile"
+        elif at.proxy_command:
+            remedy = f"log in by ssh once and compare the key, or write it into {shlex.quote(str(file))}"
+        else:
+            scan = f"ssh-keyscan {port}{shlex.quote(at.ssh_host)} >>{shlex.quote(str(file))}"
+            remedy = f"{scan}, and compare it with the machine's own"
+        only = ", which has but a certificate authority's" if self.expected.certified else ""
+        raise RoomFault(f"the host key of {host} is not in {files}{only}", remedy)
 
 
 # Has the agent run as root where the user may use sudo without a password; else as the user.

@@ -264,5 +264,5 @@ class Shared:
 def _own_stall() -> float:
     """How long this thread has waited for a processor, in seconds (the kernel's sched-stats.rst)."""
     with suppress(OSError):
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
     return 0.0

@@ -23,7 +23,7 @@ from labroom import commands, keys, state
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
-from labroom.processes import run
+from labroom.processes import environment, run
 from labroom.providers import compose, login, record
 from labroom.providers.provider import Status
 from labroom.resources import ROOT
@@ -87,7 +87,9 @@ def _asked(container: dict[str, Any], *argv: str, stdin: str = "", timeout: floa
     """
     command = ["docker", "exec", "--interactive", container["Id"], *argv]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet) as asking:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, env=environment()
+    ) as asking:
         ending = threading.Timer(timeout, asking.kill)
         ending.start()
         try:
@@ -136,7 +138,7 @@ def _compose_command() -> list[str]:
     Raises:
         MachineError: there is neither.
     """
-    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, env=environment(), check=False)
     if asked.returncode == 0:
         return ["docker", "compose"]
     if shutil.which("docker-compose"):
@@ -151,17 +153,18 @@ def _run_compose(room_name: str, *arguments: str) -> None:
         MachineError: it failed; the message has what it said.
     """
     argv = [*_compose_command(), f"--project-directory={ROOT}", f"--project-name={room_name}"]
-    with _log(room_name).open("w") as output:
+    with _log(room_name).open("w", encoding="utf-8") as output:
         done = subprocess.run(
             [*argv, f"--file={_project_file(room_name)}", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=environment(),
             start_new_session=True,  # Ctrl-C is for us, who will end it
             check=False,
         )
     if done.returncode != 0:
-        text = _log(room_name).read_text(errors="replace")
+        text = _log(room_name).read_text(errors="replace", encoding="utf-8")
         error = _explained(text)
         raise MachineError(str(error), error.remedy or f"the whole log: {_log(room_name)}")
 
@@ -203,7 +206,7 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
         )
     keys.prepare_identity(room.name)
     record.write(room.name, record_of(room, file))
-    _project_file(room.name).write_text(yaml.safe_dump(project, sort_keys=False))
+    _project_file(room.name).write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
     a_guest_of_each = {compose.target(room, name): name for name in room.guests}
     with progress.phase("images by the Dockerfile", _log(room.name)):
         _run_compose(room.name, "build", *a_guest_of_each.values())
@@ -278,7 +281,9 @@ def _says_ssh(port: int) -> bool:
 
 
 def _did_not_boot(room: Room, containers: dict[str, dict[str, Any]], name: str, *, ended: bool) -> RoomFault:
-    said = subprocess.run(["docker", "logs", containers[name]["Id"]], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        ["docker", "logs", containers[name]["Id"]], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     lines = (said.stdout + said.stderr).strip().splitlines()[-8:]
     last = "".join(f"\n    {line}" for line in lines) or " (nothing)"
     return RoomFault(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 
 from labroom.endpoint import Endpoint
+from labroom.processes import environment
 
 _REFUSED_SECONDS = 3.0  # so long a guest that refuses is asked again: it may just be starting something
 _SILENT_SECONDS = 10.0  # so long it is waited for where it says nothing: the machine may be overloaded
@@ -48,4 +49,4 @@ def _log_in(at: Endpoint) -> subprocess.Popen[bytes]:
     options = [*at.ssh_options(), *quick, ("Port", str(at.ssh_port))]
     argv = ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options), f"{at.user}@{at.ssh_host}", "true"]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    return subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, env=environment(), start_new_session=True)

@@ -37,7 +37,7 @@ def write(result: CheckResult, folder: Path, command: str) -> Path:
     for lab, written in zip(result.labs, document["labs"], strict=True):
         written.update(verdict=lab.verdict, seconds=lab.seconds, command=command, again=f"{command} {lab.name}")
     document.update(status=result.status, summary=result.summary)
-    (folder / "report.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    _write(folder / "report.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labroom.reports", "."),
@@ -65,8 +65,14 @@ def write(result: CheckResult, folder: Path, command: str) -> Path:
         },
     )
     page = folder / "index.html"
-    page.write_text(text)
+    _write(page, text)
     return page
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file in place of the one that is there, which may be another user's; paths in it may be no UTF-8."""
+    file.unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _embedded(picture: Path) -> str:

@@ -5,7 +5,6 @@ The story is the check of the lab that is marked `play`, so that what a class se
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -155,7 +154,7 @@ def run(endpoints: Mapping[str, Endpoint], lab: str, results: Path, console: Con
         KeyboardInterrupt: interrupted; nothing of it runs on the guests any more.
     """
     checks.chosen([lab])
-    shutil.rmtree(results / lab, ignore_errors=True)
+    checks.clear(results, lab)
     console.line((_BOLD, f"{lab}: {labs.titles().get(lab, '')}"))
     stage = Stage(console)
     director = _Director(endpoints, stage, results)

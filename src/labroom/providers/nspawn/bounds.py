@@ -39,8 +39,8 @@ def raise_limits(guests: int) -> None:
     for name, least in wanted.items():
         setting = Path("/proc/sys", name)
         try:
-            if int(setting.read_text()) < least:
-                setting.write_text(str(least))
+            if int(setting.read_text(encoding="utf-8")) < least:
+                setting.write_text(str(least), encoding="utf-8")
         except FileNotFoundError:  # a kernel without it
             continue
         except OSError as error:

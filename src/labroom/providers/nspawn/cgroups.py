@@ -32,10 +32,10 @@ class _Hierarchy:
 @cache
 def _hierarchies() -> tuple[_Hierarchy, ...]:
     found = []
-    for line in Path("/proc/mounts").read_text().splitlines():
+    for line in Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, mount, kind, options = line.split()[:4]
         if kind == "cgroup2":
-            controllers = frozenset((Path(mount) / "cgroup.controllers").read_text().split())
+            controllers = frozenset((Path(mount) / "cgroup.controllers").read_text(encoding="utf-8").split())
             found.append(_Hierarchy(Path(mount), controllers, unified=True))
         elif kind == "cgroup" and (wanted := set(options.split(",")) & set(_CONTROLLERS)):
             found.append(_Hierarchy(Path(mount), frozenset(wanted), unified=False))
@@ -90,7 +90,7 @@ class Cgroup:
                 if memory_mib and "memory" in hierarchy.controllers:
                     limits["memory.max" if hierarchy.unified else "memory.limit_in_bytes"] = str(memory_mib << 20)
                 for file, value in limits.items():
-                    (folder / file).write_text(value)
+                    (folder / file).write_text(value, encoding="utf-8")
         except OSError as error:
             raise MachineError(
                 f"this machine refuses a control group for {self.room_name}/{self.part}: "
@@ -113,7 +113,7 @@ class Cgroup:
         for _, folder in self._folders():
             for below, _, _ in os.walk(folder):  # which does not mind that groups vanish meanwhile
                 with contextlib.suppress(OSError):
-                    found.update(map(int, Path(below, "cgroup.procs").read_text().split()))
+                    found.update(map(int, Path(below, "cgroup.procs").read_text(encoding="utf-8").split()))
         return found
 
     def unified(self) -> Path | None:
@@ -129,15 +129,15 @@ class Cgroup:
         for hierarchy, folder in self._folders():
             with contextlib.suppress(OSError):
                 if hierarchy.unified:
-                    return int((folder / "cpu.stat").read_text().split()[1]) / 1e6
-                return int((folder / "cpuacct.usage").read_text()) / 1e9
+                    return int((folder / "cpu.stat").read_text(encoding="utf-8").split()[1]) / 1e6
+                return int((folder / "cpuacct.usage").read_text(encoding="utf-8")) / 1e9
         return 0.0
 
     def _number(self, *names: str) -> int:
         for _, folder in self._folders():
             for name in names:
                 with contextlib.suppress(OSError):
-                    return int((folder / name).read_text())
+                    return int((folder / name).read_text(encoding="utf-8"))
         return 0
 
     def remove(self, timeout: float = 10) -> None:
@@ -151,7 +151,7 @@ class Cgroup:
             for hierarchy, folder in self._folders():
                 if hierarchy.unified:  # all at once, faster than anything forks
                     with contextlib.suppress(OSError):  # it is gone, or Linux is older than 5.14
-                        (folder / "cgroup.kill").write_text("1")
+                        (folder / "cgroup.kill").write_text("1", encoding="utf-8")
             for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -219,7 +219,7 @@ def _enable_controllers(hierarchy: _Hierarchy, folder: Path) -> None:
     for ancestor in ancestors:
         ancestor.mkdir(exist_ok=True)
         if wanted:
-            (ancestor / "cgroup.subtree_control").write_text(wanted)
+            (ancestor / "cgroup.subtree_control").write_text(wanted, encoding="utf-8")
 
 
 def _removed(folder: Path) -> bool:

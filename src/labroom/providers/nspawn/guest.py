@@ -26,7 +26,7 @@ from typing import Any
 
 from labroom import keys, state
 from labroom.errors import RoomFault
-from labroom.processes import start_time
+from labroom.processes import environment, start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
@@ -127,7 +127,8 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
     # A program of its own and of the standard library alone (-I, -S), whatever this machine's Python has around it. It
     # begins to start while all is made ready for it.
     argv = [sys.executable, "-I", "-S", launcher.__file__]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as launching:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, encoding="utf-8", env=environment()) as launching:
         for guest in wanted:
             remove(room_name, guest.name)
         users = _choose_users(room_name, [guest.name for guest in wanted])
@@ -234,7 +235,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
     def write(path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
         parents(Path(path).parent)
         file = own / path
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         file.chmod(mode)
         os.chown(file, UID_BASE + owner, UID_BASE + owner)
 
@@ -249,7 +250,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
     write("etc/resolv.conf", wanted.network.resolv_conf)
     write("etc/machine-id", hashlib.sha256(f"{room_name} {wanted.name}".encode()).hexdigest()[:32] + "\n", 0o444)
     host_key = keys.host_key(room_name, wanted.name)
-    write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
+    write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(encoding="utf-8"), 0o600)
     write("etc/ssh/ssh_host_ed25519_key.pub", keys.public(host_key) + "\n")
     allowed = keys.public(keys.identity(room_name)) + "\n"
     (own / "root").mkdir(mode=0o700)
@@ -258,7 +259,7 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
     os.chown(own / "root/.ssh", UID_BASE, UID_BASE)
     write("root/.ssh/authorized_keys", allowed, 0o600)
     accounts = next(layer / "etc/passwd" for layer in layers if (layer / "etc/passwd").exists())
-    for account in accounts.read_text().splitlines():
+    for account in accounts.read_text(encoding="utf-8").splitlines():
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
@@ -310,7 +311,7 @@ def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEO
 def console(room_name: str, guest: str, lines: int = 8) -> list[str]:
     """The last lines that a guest wrote to its console, without colours."""
     try:
-        text = (folder(room_name, guest) / "console.log").read_text(errors="replace")
+        text = (folder(room_name, guest) / "console.log").read_text(errors="replace", encoding="utf-8")
     except OSError:
         return []
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r", "", text)

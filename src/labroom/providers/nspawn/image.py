@@ -8,6 +8,7 @@ room.yml wants them bare (`provisioned: false`), they lie on the base alone.
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ def _files(*folders: Path) -> list[tuple[str, str]]:
 
 
 def _roles(playbook: str) -> list[str]:
-    plays = yaml.load((PLAYBOOKS / playbook).read_text(), Loader=yaml.CSafeLoader)
+    plays = yaml.load((PLAYBOOKS / playbook).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return [role["role"].rpartition(".")[2] for play in plays for role in play["roles"]]
 
 
@@ -60,9 +61,9 @@ def _names(room: Room, release: str) -> dict[str, str]:
     modules = {ROOT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
     for_guest = modules | {ROLES / name for name in _roles("guest.yml")}
     for_gateway = {ROLES / name for name in _roles("gateway.yml")}
-    guest_inputs = [*_files(*for_guest, LABS), (PLAYBOOKS / "guest.yml").read_text()]
+    guest_inputs = [*_files(*for_guest, LABS), (PLAYBOOKS / "guest.yml").read_text(encoding="utf-8")]
     on_guests = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"
-    gateway_inputs = [*_files(*for_guest, *for_gateway), (PLAYBOOKS / "gateway.yml").read_text()]
+    gateway_inputs = [*_files(*for_guest, *for_gateway), (PLAYBOOKS / "gateway.yml").read_text(encoding="utf-8")]
     on_gateway = f"gateway-{release}-{_digest(on_guests, variables['gateways'], gateway_inputs)}"
     return {"base": base, "guest": on_guests, "gateway": on_gateway}
 
@@ -214,21 +215,22 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
     groups["guests"]["hosts"]["builder"]["ansible_ssh_common_args"] += patience
     folder = state.rooms() / builder.name
     file = folder / "inventory.yml"
-    file.write_text(json.dumps(groups, indent=1))
-    playbook = [machine.tool("ansible-playbook"), f"--inventory={file}", f"playbooks/{part}.yml"]
+    file.write_text(json.dumps(groups, indent=1), encoding="utf-8")
+    control = Path(f"/run/labroom-{builder.name}.ssh")  # of bounded length (unix(7))
+    control.unlink(missing_ok=True)  # of a builder that was killed
+    playbook = [*machine.ansible("playbook"), f"--inventory={file}", f"playbooks/{part}.yml"]
     try:
         image_tools.run_logged(
             [*links.inside(builder.name), *playbook],
             log,
-            env={
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-                "ANSIBLE_HOME": str(folder / "ansible"),
-                "ANSIBLE_FORCE_COLOR": "0",
-            },
+            # From the folder where it runs: in a path to there, Ansible would put variables in, and end it at a colon.
+            ANSIBLE_CONFIG="ansible.cfg",
+            ANSIBLE_COLLECTIONS_PATH=os.path.relpath(COLLECTIONS, ROOT),
+            ANSIBLE_HOME=os.path.relpath(folder / "ansible", ROOT),
+            ANSIBLE_SSH_CONTROL_PATH=str(control),
         )
     except MachineError as error:
-        if "UNREACHABLE" in log.read_text():
+        if "UNREACHABLE" in log.read_text(encoding="utf-8", errors="replace"):
             console = "\n    ".join(guest.console(builder.name, "builder"))
             raise MachineError(f"{error}\nthe builder's console ends:\n    {console}") from error
         raise

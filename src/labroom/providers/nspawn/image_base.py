@@ -13,6 +13,8 @@ from labroom.providers.nspawn import guest, image_tools
 # What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
 _PACKAGES = "systemd systemd-sysv dbus iproute2 openssh-server python3 python3-apt ca-certificates"
 _UBUNTU = ("noble", "jammy")
+# Has the command that follows see the folder $1 as /mnt: apt and dpkg can't read every path.
+_AS_MNT = ("sh", "-c", 'mount --bind "$1" /mnt && shift && exec "$@"', "sh")
 _UNITS = Path(__file__).parents[1] / "masked_units.txt"
 _MASKED_FILES = (
     "etc/tmpfiles.d/systemd-nologin.conf",  # with user sessions: students may log in as soon as sshd answers
@@ -52,13 +54,13 @@ DefaultOOMScoreAdjust=400
 
 def recipe() -> str:
     """Tells one way of making the base from another."""
-    modules = [Path(__file__).read_text(), Path(image_tools.__file__).read_text()]
+    modules = [Path(__file__).read_text(encoding="utf-8"), Path(image_tools.__file__).read_text(encoding="utf-8")]
     return hashlib.sha256("\n".join([*modules, *masked_units("nspawn")]).encode()).hexdigest()
 
 
 def masked_units(who: str) -> list[str]:
     """The units of systemd that `who` masks: "nspawn", "container" or "vm"."""
-    lines = [line.split() for line in _UNITS.read_text().splitlines() if not line.startswith("#")]
+    lines = [line.split() for line in _UNITS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return [unit for unit, *kinds in lines if who in kinds]
 
 
@@ -132,9 +134,10 @@ def create(layer: str, release: str, progress: Progress) -> None:
     tree = image_tools.partial(layer) / "tree"
     tree.parent.mkdir()
     log = image_tools.log(layer)
-    command, sources = bootstrap(release, tree, _PACKAGES.split(), "--aptopt=APT::Install-Recommends false")
+    seen = Path("/mnt", tree.name)
+    command, sources = bootstrap(release, seen, _PACKAGES.split(), "--aptopt=APT::Install-Recommends false")
     with progress.phase(f"base of the guests' image ({release})", log):
-        image_tools.run_logged(command, log, stdin=sources)
+        image_tools.run_logged([*processes.PRIVATE_MOUNTS, *_AS_MNT, str(tree.parent), *command], log, stdin=sources)
     with progress.phase("made to boot as a guest"):
         _make_bootable(tree)
         image_tools.forget_identity(tree)
@@ -154,7 +157,7 @@ def _make_bootable(tree: Path) -> None:
         (tree / path).symlink_to("/dev/null")
     for path, text in _FILES.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_text(text)
+        (tree / path).write_text(text, encoding="utf-8")
     wants = tree / "etc/systemd/system/sysinit.target.wants"
     wants.mkdir(exist_ok=True)
     (wants / "labroom-network.service").symlink_to("../labroom-network.service")

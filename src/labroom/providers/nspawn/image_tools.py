@@ -1,7 +1,6 @@
 """Making a layer of the guests' image: where tools run for it, what no guest may inherit, when it is finished."""
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from labroom import keys, state
 from labroom.errors import MachineError
+from labroom.processes import environment
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 
@@ -63,10 +63,10 @@ def log(layer: str) -> Path:
 def finish(layer: str) -> None:
     """Make what is in `partial` known as the layer of this name, its list of packages beside it."""
     folder = partial(layer)
-    installed = (folder / "tree/var/lib/dpkg/status").read_text().split("\n\n")
+    installed = (folder / "tree/var/lib/dpkg/status").read_text(encoding="utf-8").split("\n\n")
     fields = [dict(re.findall(r"^(Package|Version): (.*)$", block, re.MULTILINE)) for block in installed]
     packages = sorted(f"{field['Package']} {field['Version']}\n" for field in fields if "Version" in field)
-    (folder / "packages.txt").write_text("".join(packages))
+    (folder / "packages.txt").write_text("".join(packages), encoding="utf-8")
     folder.replace(state.images() / layer)
 
 
@@ -80,29 +80,42 @@ def forget_identity(layer_tree: Path) -> None:
                 path.unlink()
 
 
-def run_logged(argv: list[str], output_log: Path, stdin: str = "", env: dict[str, str] | None = None) -> None:
+def run_logged(argv: list[str], output_log: Path, stdin: str = "", **variables: str) -> None:
     """Run a tool that makes an image, in the control group of all that does, its output in `output_log`.
+
+    An image is made of what the checkout says: of the caller's environment it gets where programs and proxies are.
+
+    Args:
+        argv: the tool and its arguments; it runs in `ROOT`.
+        output_log: where what it prints goes.
+        stdin: what it reads.
+        variables: what its environment has besides.
 
     Raises:
         MachineError: it failed; the message has its last lines.
     """
     group = Cgroup(builder_name(), "tools")
     group.create()
-    with output_log.open("w") as output:
+    env = {
+        name: value
+        for name, value in environment().items()
+        if name in ("HOME", "LC_ALL", "PATH") or name.lower().endswith("_proxy")
+    }
+    with output_log.open("wb") as output:
         done = subprocess.run(
             group.entering(*argv),
             input=stdin.encode(),
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"LC_ALL": "C.UTF-8"} | (env or {}),
+            env=env | variables,
             cwd=ROOT,
             start_new_session=True,
             check=False,
         )
     if done.returncode == 0:
         return
-    text = output_log.read_text(errors="replace")
-    tool = next(Path(word).name for word in argv if Path(word).name in ("mmdebstrap", "ansible-playbook"))
+    text = output_log.read_text(encoding="utf-8", errors="replace")
+    tool = "mmdebstrap" if "mmdebstrap" in argv else "ansible-playbook"
     if "No space left on device" in text:
         raise MachineError(f"the disk is full: {tool} found no space left for {state.images()}", "free some space")
     unreachable = re.search(

@@ -226,7 +226,7 @@ def _join(room: Room) -> None:
         }
         for setting, value in settings.items():
             with contextlib.suppress(FileNotFoundError):  # a machine without IPv6
-                Path(setting).write_text(str(value))
+                Path(setting).write_text(str(value), encoding="utf-8")
     restore(room)
     attach = "".join(f"link set machine-{link} master {link} up\n" for link in LINKS)
     run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
@@ -274,9 +274,9 @@ def start_uplink(room_name: str) -> None:
         group.entering(*command, f"--ready-fd={signal_ready}", str(namespace(room_name)), "tap0"), log, dict(os.environ)
     )
     os.close(signal_ready)
-    with os.fdopen(ready) as pipe:
+    with os.fdopen(ready, encoding="utf-8") as pipe:
         if not pipe.read(1):  # it ended
-            lines = log.read_text().strip().splitlines()
+            lines = log.read_text(encoding="utf-8").strip().splitlines()
             raise MachineError(f"slirp4netns: {lines[-1] if lines else 'ended at once'}", f"see {log}")
 
 
@@ -307,7 +307,7 @@ def name_servers(file: Path = Path("/etc/resolv.conf")) -> list[IPv4Address]:
     """The name servers of this machine that slirp4netns can ask: those with IPv4 addresses (resolv.conf(5))."""
     found = []
     with contextlib.suppress(OSError):
-        for words in map(str.split, file.read_text(errors="replace").splitlines()):
+        for words in map(str.split, file.read_text(encoding="utf-8", errors="replace").splitlines()):
             if len(words) > 1 and words[0] == "nameserver":
                 with contextlib.suppress(ValueError):
                     found.append(IPv4Address(words[1]))

@@ -74,7 +74,7 @@ def require_user_namespaces() -> None:
 
 def examine(room: Room) -> list[Finding]:
     """Everything that this room needs on this machine, and whether it is there."""
-    kinds = Path("/proc/filesystems").read_text().split()
+    kinds = Path("/proc/filesystems").read_text(encoding="utf-8").split()
     overlay = "overlay" in kinds or Path(f"/lib/modules/{os.uname().release}/kernel/fs/overlayfs").exists()
     missing = cgroups.missing_controllers()
     limits = "control groups that limit processes and memory"
