@@ -54,7 +54,8 @@ def test_a_broken_room_file_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["up", "down"])
-def test_without_root_it_says_how_to_get_it(verb: str) -> None:
+def test_without_root_it_says_how_to_get_it(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABROOM_STATE_DIR", raising=False)
     # In a user namespace of its own nobody is root, and the checkout can be read wherever it lies.
     before = ("unshare", "--user") if os.geteuid() == 0 else ()
     error = _one_line(_labroom(verb, before=before), 3)

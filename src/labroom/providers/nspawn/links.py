@@ -90,8 +90,6 @@ def check_free(room: Room) -> None:
     guests = {address for guest in room.guests.values() for address in (guest.private, guest.outside)}
     servers = [server for server in name_servers() if server not in guests]
     used += [(IPv4Network(server), f"{server}, this machine's name server") for server in servers]
-    if room.internet:
-        used.append((UPLINK_NETWORK, f"{UPLINK_NETWORK}, which slirp4netns has for itself"))
     for subnet in subnets:
         for network, what in used:
             if network.overlaps(subnet):
