@@ -28,7 +28,7 @@ from labroom import state
 from labroom.providers.nspawn import guest, image_tools
 from labroom.resources import ROOT
 from tests.helpers import FORK_BOMB
-from tests.room.trial import traces
+from tests.trial.room import traces
 
 ROOM = """\
 name: trial

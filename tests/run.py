@@ -98,6 +98,7 @@ def suites() -> list[Suite]:
             after=("unit",),
             last=(*_LABROOM, "down") if own_room else (),
         ),
+        Suite("trial", (_pytest("trial", "tests/trial"),), after=("unit",)),
         Suite(
             "own",
             ((*_LABROOM, "up"), _pytest("own", "tests/own")),  # minutes; tests/room has some of it

@@ -79,7 +79,7 @@ def test_readme_says_what_it_takes_and_shows_a_play(role: Path) -> None:
 
 
 def test_one_oldest_ansible_is_promised() -> None:
-    """tests/room/test_collection.py runs it."""
+    """tests/trial/test_collection.py runs it."""
     required = load(ROOT / "meta/runtime.yml")["requires_ansible"]
     oldest = required.removeprefix(">=").removesuffix(".0")
     assert {load(role / "meta/main.yml")["galaxy_info"]["min_ansible_version"] for role in ROLES} == {oldest}

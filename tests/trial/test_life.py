@@ -16,7 +16,7 @@ from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import load
 from tests.helpers import FORK_BOMB, wait_for
-from tests.room.trial import ROOM, Trial, traces
+from tests.trial.room import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
 BOMB = """

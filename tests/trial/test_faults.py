@@ -23,7 +23,7 @@ from labroom.providers import nspawn, record
 from labroom.providers.nspawn import cgroups, guest, image, links
 from labroom.resources import ROOT
 from tests.helpers import labroom, wait_for
-from tests.room.trial import ROOM, Trial, traces
+from tests.trial.room import ROOM, Trial, traces
 
 WAIT = 60  # s
 NOBODY = 65534  # a user without any right of its own

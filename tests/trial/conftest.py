@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labroom.providers import nspawn
-from tests.room.trial import ROOM, Trial, traces
+from tests.trial.room import ROOM, Trial, traces
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from labroom.providers.nspawn import cgroups, guest
+from labroom import rooms
+from labroom.providers.nspawn import cgroups
 from tests.helpers import labroom, wait_for
-from tests.room.trial import ROOM, Trial
+from tests.trial.room import ROOM, Trial
 
 FAR = "  far: {outside: 198.51.100.10}\n"
 GATEWAY = "  gate: {part: gateway, private: 192.168.75.2, outside: 198.51.100.2}\n"
@@ -293,22 +294,42 @@ def test_internet_is_a_switch_and_the_machine_forwards_nothing(trial: Trial, els
     assert "SSH" not in _reach(trial, "far", "192.168.75.10", 22)
 
 
+# Another room, beside the trial room.
+OTHER = """\
+name: other
+networks: {private: 192.168.76.0/24, outside: 198.51.100.16/28}
+guests:
+  here: {private: 192.168.76.10}
+  away: {outside: 198.51.100.26}
+"""
+
+
 def _greeting(address: str, *login: str) -> str:
     """What a guest sees that connects to sshd at `address`: its greeting, or why there is none."""
     done = labroom(*login, f"timeout 5 bash -c 'head -n 1 < /dev/tcp/{address}/22'", status=None)
     return done.stdout + done.stderr
 
 
-def test_rooms_do_not_reach_each_other(trial: Trial) -> None:
-    assert guest.runs("lab", "server"), "this needs the default room: labroom up"
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Path]:
+    """Another room, up: its file."""
+    file = tmp_path / "other.yml"
+    file.write_text(OTHER)
+    rooms.up(file)
+    yield file
+    rooms.down(file)
+
+
+def test_rooms_do_not_reach_each_other(trial: Trial, other: Path) -> None:
     trial.file.write_text(ROOM.replace("internet: false", "internet: true") + FAR)
     trial.up()
     # The control: what one room can't reach is there, and answers, as its own guests see it.
-    assert "SSH" in _greeting("192.168.74.128", "ssh", "alfa")
+    assert "SSH" in _greeting("192.168.76.10", "--room", str(other), "ssh", "here")
+    assert "SSH" in _greeting("198.51.100.26", "--room", str(other), "ssh", "away")
     assert "SSH" in _greeting("192.168.75.10", "--room", str(trial.file), "ssh", "two")
     assert "SSH" in _greeting("198.51.100.10", "--room", str(trial.file), "ssh", "far")
     # Refused by the room's own router: it went no further.
-    for address in ("192.168.74.128", "203.0.113.2"):
+    for address in ("192.168.76.10", "198.51.100.26"):
         assert "Connection refused" in _greeting(address, "--room", str(trial.file), "ssh", "far")
     for address in ("192.168.75.10", "198.51.100.10"):
-        assert "Connection refused" in _greeting(address, "ssh", "outside")
+        assert "Connection refused" in _greeting(address, "--room", str(other), "ssh", "away")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from labroom.resources import ROOT, version
-from tests.room.trial import Trial
+from tests.trial.room import Trial
 
 # A bare guest where it reaches its package mirror.
 ROOM = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 from labroom import state
 from labroom.providers.nspawn import guest
 from labroom.providers.nspawn.cgroups import Cgroup
-from tests.room.trial import ROOM, Trial, traces
+from tests.trial.room import ROOM, Trial, traces
 
 LIMITS = "limits: {disk_mib: 300, files: 5000, memory_mib: 256}\n"
 MIB = 1 << 20

@@ -8,7 +8,7 @@ from labroom import rooms, state
 from labroom.console import Progress
 from labroom.errors import MachineError, RoomFault
 from tests.helpers import wait_for
-from tests.room.trial import Trial, traces
+from tests.trial.room import Trial, traces
 
 
 class Notes(Progress):

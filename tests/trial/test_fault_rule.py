@@ -13,7 +13,7 @@ from labroom.checks import run as checks
 from labroom.endpoint import Endpoint
 from labroom.providers import nspawn
 from labroom.room import load
-from tests.room.trial import Trial, traces
+from tests.trial.room import Trial, traces
 
 ROOM = """\
 name: trial

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labroom.resources import ROOT, version
-from tests.room.trial import Trial
+from tests.trial.room import Trial
 
 # As a person's shell has it: nothing leads to this checkout, nor measures coverage of another one.
 _OURS = ("COVERAGE_", "PYTHON", "VIRTUAL_ENV")

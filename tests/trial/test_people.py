@@ -16,7 +16,7 @@ from labroom import state
 from labroom.cli import main
 from labroom.machine import tool
 from labroom.resources import ROOT
-from tests.room.trial import Trial
+from tests.trial.room import Trial
 from tests.unit.test_people import ENVIRONMENTS, ODD, UNKNOWN
 
 ROOM = """\
