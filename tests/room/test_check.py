@@ -73,8 +73,8 @@ def test_the_labs_of_the_checkout_are_checked_whatever_lies_on_the_guests(change
     for guest in ("server", "alfa"):
         labroom("ssh", guest, f"sudo sh -c 'cd /opt/labs && touch mine && {change}'")
     labroom("check", "tcp_hello")
-    assert labroom("ssh", "server", "ls -d /opt/labs/*").stdout.count("mine") == 1, "what is no lab stays"
-    labroom("ssh", "server", "sudo rm /opt/labs/mine")
+    for guest in ("server", "alfa"):  # what is no lab stays
+        assert labroom("ssh", guest, "ls /opt/labs/mine && sudo rm /opt/labs/mine").stdout == "/opt/labs/mine\n"
 
 
 def test_a_play_shows_a_column_for_each_guest() -> None:
