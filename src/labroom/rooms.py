@@ -144,6 +144,8 @@ def purge(file: Path, *, progress: Progress | None = None) -> list[Down]:
 def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
     started = time.monotonic()
     with state.locked(state.lock(name), f"takes room {name} down", tell=progress.waiting):
+        if (claim := record.claimed(name)) and claim.foreign():
+            raise claim.refusal()
         there = providers.of(name).down(name)
         record.release(name)
         if purged:
@@ -163,11 +165,7 @@ def _owned(file: Path) -> set[str]:
         if not names:
             raise
         return names
-    owner, claim = record.read(name).get("file", str(file)), record.claimed(name)
-    if claim and claim.foreign():
-        if not names:
-            raise claim.refusal()
-        return names
+    owner = record.read(name).get("file", str(file))
     if owner == str(file):
         return names | {name}
     if not names:

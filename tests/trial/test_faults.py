@@ -418,20 +418,23 @@ def test_a_subnet_in_use_is_named(trial: Trial, neighbour: str) -> None:
     assert "help: choose other networks" in error
 
 
-def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: Trial) -> None:
-    """As a VPN's that has a table of its own."""
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [("lookup 5252", "neighbour0"), ("to 192.168.0.0/16 prohibit", "nowhere")],  # a VPN's table, a firewall's rule
+)
+def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: Trial, rule: str, where: str) -> None:
     elsewhere = [
         "ip link add neighbour0 type bridge",
         "ip link set neighbour0 up",
         "ip route add 192.168.0.0/16 dev neighbour0 table 5252",
-        "ip rule add lookup 5252 priority 5000",
+        f"ip rule add {rule} priority 5000",
     ]
     remedy = "ip rule add to 192.168.75.0/24 lookup main priority 1"
     try:
         for command in elsewhere:
             subprocess.run(command.split(), check=True)
         error = trial.run("up", status=3)
-        assert "this machine sends what is for 192.168.75.0/24 to neighbour0: a rule of `ip rule` says so\n" in error
+        assert f"this machine sends what is for 192.168.75.0/24 to {where}: a rule of `ip rule` says so\n" in error
         assert f"help: {remedy}\n" in error
         subprocess.run(remedy.split(), check=True)
         trial.run("up")
@@ -440,6 +443,20 @@ def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: T
         for command in (elsewhere[3], remedy):
             subprocess.run(command.replace(" add ", " delete ").split(), capture_output=True, check=False)
         subprocess.run(["ip", "link", "delete", "neighbour0"], check=True)
+
+
+def test_a_machine_without_unified_control_groups(trial: Trial) -> None:
+    trial.file.write_text(ROOM.replace("internet: false", "internet: true"))
+    settle = "awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts | xargs umount --lazy; "
+    without = ("unshare", "--mount", "sh", "-c", settle + 'exec "$@"', "sh")
+    remedy = "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+    words = "unified control groups, which keep guests with internet from this machine's services"
+    assert f"NO  {words}: {remedy}\n" in trial.run("doctor", before=without, status=3)
+    error = trial.run("up", before=without, status=3)
+    assert f"no unified control groups, by which guests are kept from its own services\n  help: {remedy}\n" in error
+    assert not any(traces().values()), traces()
+    repaired = (*without[:4], f'{settle}mount -t tmpfs tmpfs /sys/fs/cgroup; {remedy}; exec "$@"', "sh")
+    assert f"ok  {words}\n" in trial.run("doctor", before=repaired, status=None)
 
 
 @pytest.fixture

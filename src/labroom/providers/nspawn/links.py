@@ -28,6 +28,8 @@ from labroom.room import LINKS, Link, Room
 UPLINK_NAME_SERVER = "10.0.2.3"
 #: The network that slirp4netns has for itself.
 UPLINK_NETWORK = IPv4Network("10.0.2.0/24")
+#: What brings unified control groups to a machine that has older ones alone.
+MOUNT_UNIFIED = "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
 _UPLINK = "uplink.helper"  # the control group of slirp4netns; no guest's name has a dot
 _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
 _ARP_RETRIES = 20
@@ -248,7 +250,9 @@ def _require_way_to(room: Room, link: Link) -> None:
         MachineError: it doesn't.
     """
     subnet: IPv4Network = getattr(room.networks, link)
-    (route,) = json.loads(run("ip", "-json", "route", "get", str(subnet.network_address + 2)))
+    route = {}
+    with contextlib.suppress(MachineError):  # it is sent nowhere
+        (route,) = json.loads(run("ip", "-json", "route", "get", str(subnet.network_address + 2)))
     if route.get("dev") != interface(room.name, link):
         raise MachineError(
             f"this machine sends what is for {subnet} to {route.get('dev', 'nowhere')}: a rule of `ip rule` says so",
@@ -294,8 +298,7 @@ def reset_uplink(room: Room) -> None:
     group.create()
     if not (unified := group.unified()):
         raise MachineError(
-            "this machine has no unified control groups, by which guests are kept from its own services",
-            "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+            "this machine has no unified control groups, by which guests are kept from its own services", MOUNT_UNIFIED
         )
     fence.raise_around(unified, room.machine_ports, name_servers())
     start_uplink(room.name)

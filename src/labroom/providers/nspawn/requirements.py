@@ -89,7 +89,7 @@ def examine(room: Room) -> list[Finding]:
         Finding(limits, not missing, f"boot with cgroup: {', '.join(missing)}"),
         Finding(f"2 GiB free at {kept}", free >= 2 << 30, "free some space, or set LABROOM_STATE_DIR"),
         _networks(room),
-        *([name_servers()] if room.internet else []),
+        *([name_servers(), _unified_groups(room)] if room.internet else []),
     ]
 
 
@@ -97,6 +97,11 @@ def name_servers() -> Finding:
     """Whether slirp4netns can ask this machine's name servers, which it does over IPv4 alone."""
     remedy = "name one with an IPv4 address in /etc/resolv.conf, or choose internet: false in room.yml"
     return Finding("a name server with an IPv4 address, for guests", bool(links.name_servers()), remedy)
+
+
+def _unified_groups(room: Room) -> Finding:
+    what = "unified control groups, which keep guests with internet from this machine's services"
+    return Finding(what, cgroups.Cgroup(room.name, "any").unified() is not None, links.MOUNT_UNIFIED)
 
 
 def _command(command: str) -> Finding:
