@@ -43,7 +43,7 @@ _RESERVED = {
     **dict.fromkeys(("all", "ungrouped", "guests", "gateways", "students", "seats"), "a group of Ansible's inventory"),
     "localhost": "each guest's name for itself",
     "student": "Vagrant's machine for a student",
-    **dict.fromkeys(("uplink", "keeper", "tools", "builder"), "a part of the room itself"),
+    **dict.fromkeys(("uplink", "keeper", "tools", "builder", "tasks"), "a part of the room itself"),
 }
 _SERVERS_PROCESSES = 100  # measured: all labs pass; with 50, some that serve many clients at once don't
 _HOST_NAME = 64  # characters of a host's whole name: HOST_NAME_MAX of gethostname(2)
