@@ -106,7 +106,7 @@ def suites() -> list[Suite]:
             last=(*_LABROOM, "down") if own_room else (),
             by_default=False,
         ),
-        Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("unit", "vagrant")),
+        Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),
         Suite(
             "molecule",
             tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),
