@@ -96,7 +96,8 @@ def locked(
         Whether the lock is held.
 
     Raises:
-        MachineError: the file can't be opened, or is none.
+        PermissionError: the file is somebody else's.
+        MachineError: it can't be opened, or is none.
     """
     prepare(file.parent)
     with _opened(file) as handle:
@@ -124,9 +125,10 @@ def _opened(file: Path) -> TextIO:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         if os.fstat(descriptor).st_uid == os.geteuid():
             os.fchmod(descriptor, 0o600)
+    except PermissionError:  # it is somebody else's, and so is what it locks
+        raise
     except OSError as error:
-        remedy = "run as root, or set LABROOM_STATE_DIR" if isinstance(error, PermissionError) else f"rm -r {file}"
-        raise MachineError(f"can't lock {file}: {os.strerror(error.errno or 0)}", remedy) from error
+        raise MachineError(f"can't lock {file}: {os.strerror(error.errno or 0)}", f"rm -r {file}") from error
     return os.fdopen(descriptor, "r+")
 
 

@@ -186,7 +186,7 @@ def test_a_room_of_that_name_in_another_folder_of_state(trial: Trial, other_stat
     trial.up()
     before = guest.runs("trial", "one")
     env = {"LABROOM_STATE_DIR": str(other_state)}
-    remedy = f"LABROOM_STATE_DIR={state.root()} labroom --room {trial.file} down"
+    remedy = f"LABROOM_STATE_DIR={state.root()} ./labroom --room {trial.file} down"
     for verb, more in (("up", f", or another name in {trial.file}"), ("down", ""), ("down --purge", "")):
         error = trial.run(*verb.split(), env=env, status=3)
         assert f"a room named trial is up already, of {trial.file}, kept in {state.root()}\n" in error
