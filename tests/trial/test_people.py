@@ -97,6 +97,7 @@ def test_what_root_has_made_in_an_odd_folder_others_use(odd: Trial, home: Path) 
 def test_whose_keys_they_are_not_is_told_so(odd: Trial, capfd: pytest.CaptureFixture[str]) -> None:
     odd.run("up")
     capfd.readouterr()
+    "".encode("utf-8-sig")  # loaded now: this user may not be allowed to read where Python is
     for words in (["ssh", "alfa"], ["check", "tcp_hello"]):
         child = os.fork()
         if child == 0:  # without a new interpreter, which this user may not be allowed to run
