@@ -1,6 +1,7 @@
 """A room on machines as people have them: made by root with a strict umask in an odd folder, used by somebody else."""
 
 import json
+import importlib
 import os
 import re
 import shlex
@@ -97,7 +98,10 @@ def test_what_root_has_made_in_an_odd_folder_others_use(odd: Trial, home: Path) 
 def test_whose_keys_they_are_not_is_told_so(odd: Trial, capfd: pytest.CaptureFixture[str]) -> None:
     odd.run("up")
     capfd.readouterr()
-    "".encode("utf-8-sig")  # loaded now: this user may not be allowed to read where Python is
+    # Loaded now: this user may not be allowed to read where Python is.
+    for module in ("checks.run", "cli.labs", "cli.login", "providers.nspawn", "reports.lines", "rooms"):
+        importlib.import_module(f"labroom.{module}")
+    "".encode("utf-8-sig")
     for words in (["ssh", "alfa"], ["check", "tcp_hello"]):
         child = os.fork()
         if child == 0:  # without a new interpreter, which this user may not be allowed to run
