@@ -1,7 +1,7 @@
 """A room on machines as people have them: made by root with a strict umask in an odd folder, used by somebody else."""
 
-import json
 import importlib
+import json
 import os
 import re
 import shlex
@@ -99,7 +99,7 @@ def test_whose_keys_they_are_not_is_told_so(odd: Trial, capfd: pytest.CaptureFix
     odd.run("up")
     capfd.readouterr()
     # Loaded now: this user may not be allowed to read where Python is.
-    for module in ("checks.run", "cli.labs", "cli.login", "providers.nspawn", "reports.lines", "rooms"):
+    for module in ("checks.run", "cli.labs", "cli.login", "reports.lines", "reports.seats", "rooms"):
         importlib.import_module(f"labroom.{module}")
     "".encode("utf-8-sig")
     for words in (["ssh", "alfa"], ["check", "tcp_hello"]):
