@@ -24,9 +24,9 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from labroom import keys, state
-from labroom.errors import RoomFault
-from labroom.processes import environment, start_time
+from labroom import commands, keys, state
+from labroom.errors import MachineError, RoomFault
+from labroom.processes import environment, run, start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
@@ -132,8 +132,13 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
         for guest in wanted:
             remove(room_name, guest.name)
         users = _choose_users(room_name, [guest.name for guest in wanted])
-        plans = {guest.name: _plan(room_name, guest, users[guest.name], apt) for guest in wanted}
-        started = json.loads(launching.communicate(json.dumps(plans))[0])
+        for guest in wanted:  # one boots while the next is made ready
+            plan = json.dumps(_plan(room_name, guest, users[guest.name], apt))
+            with contextlib.suppress(BrokenPipeError):  # it was killed, and will say nothing
+                print(plan, file=launching.stdin, flush=True)
+        started = json.loads(launching.communicate()[0] or "{}")
+    if not started:
+        raise MachineError("what starts guests was killed", commands.labroom("up"))
     for guest in wanted:
         pid = started[guest.name]
         record = {"pid": pid, "start_time": start_time(pid), "digest": guest.digest(), "users": users[guest.name]}
@@ -188,11 +193,11 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
     if "outside0" in wanted.addresses:
         command.append(f"--network-veth-extra={_far_end(wanted.name)}:outside0")
     return {
+        "name": wanted.name,
         "folder": str(home),
         "control": [str(file) for file in group.entrances()],
         "network": str(links.namespace(room_name)),
-        "disk_mib": wanted.disk_mib,
-        "files": wanted.files,
+        "disk": str(_empty_disk(wanted.disk_mib, wanted.files)) if wanted.disk_mib else None,
         "layers": [str(own), *wanted.layers],
         "stored": UID_BASE,
         "wanted": users if wanted.disk_mib else UID_BASE,
@@ -208,6 +213,22 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
             "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
         },
     }
+
+
+def _empty_disk(mib: int, files: int) -> Path:
+    """A file with an empty file system, of which each guest gets a copy; it lies with the images.
+
+    It needs no journal: nobody mounts it a second time.
+    """
+    disk = state.images() / f"{mib}-{files}.ext4"
+    if not disk.exists():
+        partial = disk.with_name(f"{disk.name}.{os.getpid()}")
+        partial.touch(0o600)
+        os.truncate(partial, mib << 20)
+        features = ("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0")
+        run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, "-N", str(files), str(partial))
+        partial.replace(disk)
+    return disk
 
 
 def _far_end(guest: str) -> str:

@@ -1,4 +1,4 @@
-"""Starts guests: a program of its own, which `guest.start` runs with a JSON list of guests on its standard input.
+"""Starts guests: a program of its own, which `guest.start` tells of each by a line of JSON on its standard input.
 
 Each guest gets a process that joins its control group and the room's network, mounts its disk and its layers where no
 other process sees them, and becomes its supervisor: a shell that runs systemd-nspawn(1), again when the guest reboots.
@@ -41,16 +41,16 @@ _CONSOLE_BYTES = 1 << 20
 _SUPERVISE = """
 far=$1 bounds=$2; shift 2
 trap 'kill -TERM $machine' TERM
-own=$(readlink /proc/self/ns/user)
 hold() {
     read -r init _ </proc/$machine/task/$machine/children
-    [ "$init" ] && [ "$(readlink /proc/$init/ns/user)" != "$own" ] && nsenter --user=/proc/$init/ns/user sh -c "$bounds"
+    [ -e "/proc/$init/ns/user" ] && ! [ /proc/$init/ns/user -ef /proc/$$/ns/user ] &&
+        nsenter --user=/proc/$init/ns/user sh -c "$bounds"
 }
 ended=133
 while [ $ended = 133 ]; do
     "$@" & machine=$!
     while [ "$far" ] && ! ip link set "$far" master outside up && kill -0 $machine; do sleep .02; done 2>/dev/null
-    while ! hold && kill -0 $machine; do sleep .05; done 2>/dev/null
+    while sleep .2; ! hold && kill -0 $machine; do :; done 2>/dev/null
     while wait $machine; ended=$?; kill -0 $machine; do :; done 2>/dev/null
 done
 exit $ended
@@ -147,16 +147,23 @@ def _mount_root(layers: list[str], stored: int, first: int, count: int) -> None:
     _mount("overlay", "root", "overlay", 0, f"lowerdir={below},upperdir=disk/upper,workdir=disk/work")
 
 
-def _make_disk(mib: int, files: int) -> None:
-    """Make a file system in `disk.ext4`, a file that grows as it is filled and shrinks as it is emptied.
-
-    It needs no journal: nobody mounts it a second time.
-    """
+def _copy_disk(template: str) -> None:
+    """Have a file system of its own in `disk.ext4`, a file that grows as it is filled and shrinks as it is emptied."""
+    source = os.open(template, os.O_RDONLY)
     disk = os.open("disk.ext4", os.O_WRONLY | os.O_CREAT, 0o600)
-    os.truncate(disk, mib << 20)
+    size = os.fstat(source).st_size
+    os.truncate(disk, size)
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(source, end, os.SEEK_DATA)
+        except OSError:  # there is no more
+            break
+        end = os.lseek(source, begin, os.SEEK_HOLE)
+        while begin < end:
+            begin += os.copy_file_range(source, disk, end - begin, begin, begin)
+    os.close(source)
     os.close(disk)
-    features = ["-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-N", str(files)]
-    _run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, "disk.ext4")
 
 
 def _keep_console() -> None:
@@ -185,18 +192,18 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     """Become the supervisor of a guest.
 
     Args:
-        guest: `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
-            `network`, the file of its network namespace; `disk_mib` and `files`, how much it may write (None: as much
-            as there is); `layers`, `stored`, `wanted`, `count`, as for `_mount_root`; `command`, systemd-nspawn's,
-            without the users; `far_end` of its second interface, or ""; `bounds`, a script for a shell in its user
-            namespace; `environment`, the command's.
+        guest: `name`; `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
+            `network`, the file of its network namespace; `disk`, a file with an empty file system that is as large as
+            what it may write (None: as much as there is); `layers`, `stored`, `wanted`, `count`, as for `_mount_root`;
+            `command`, systemd-nspawn's, without the users; `far_end` of its second interface, or ""; `bounds`, a script
+            for a shell in its user namespace; `environment`, the command's.
     """
     os.setsid()
     os.umask(0o022)
     os.chdir(guest["folder"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    if guest["disk_mib"]:
-        _make_disk(guest["disk_mib"], guest["files"])
+    if guest["disk"]:
+        _copy_disk(guest["disk"])
     for file in guest["control"]:
         _write(file, "0")
     _keep_console()
@@ -206,7 +213,7 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     for name in ("disk", "root"):
         os.makedirs(name, exist_ok=True)
-    if guest["disk_mib"]:
+    if guest["disk"]:
         _run("mount", "-t", "ext4", "-o", "loop,discard,noatime,noinit_itable", "disk.ext4", "disk")
     stored, first, count = guest["stored"], guest["wanted"], guest["count"]
     try:
@@ -224,10 +231,12 @@ def _become(guest: dict[str, Any]) -> NoReturn:
 
 
 def main() -> None:
-    """Start the guests of standard input, and print the process of each: {name: number}."""
+    """Start the guests of standard input, a line of JSON each, and print the process of each: {name: number}."""
     started = {}
-    described = sys.stdin.read()
-    for name, guest in json.loads(described or "{}").items():  # nothing: who wants guests was interrupted
+    for line in sys.stdin:
+        if not line.endswith("\n"):  # who wants guests was interrupted
+            break
+        guest = json.loads(line)
         pid = os.fork()
         if pid == 0:
             try:
@@ -236,7 +245,7 @@ def main() -> None:
                 with open(f"{guest['folder']}/console.log", "a", encoding="utf-8", errors="backslashreplace") as log:
                     log.write(f"labroom: {error}\n")
                 os._exit(1)
-        started[name] = pid
+        started[guest["name"]] = pid
     with contextlib.suppress(BrokenPipeError):  # interrupted by now
         os.write(1, json.dumps(started).encode())
 
