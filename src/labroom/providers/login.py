@@ -8,7 +8,7 @@ from labroom.endpoint import Endpoint
 from labroom.processes import environment
 
 _REFUSED_SECONDS = 3.0  # so long a guest that refuses is asked again: it may just be starting something
-_SILENT_SECONDS = 10.0  # so long it is waited for where it says nothing: the machine may be overloaded
+_SILENT_SECONDS = 20.0  # so long it is waited for where it says nothing: the machine may be overloaded
 _PAUSE_SECONDS = 0.2  # between two attempts
 
 
