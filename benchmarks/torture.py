@@ -28,17 +28,9 @@ from labroom import state
 from labroom.providers.nspawn import guest, image_tools
 from labroom.resources import ROOT
 from tests.helpers import FORK_BOMB
-from tests.trial.room import traces
+from tests.trial.room import LABS_ROOM, traces
 
-ROOM = """\
-name: trial
-networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
-internet: false
-limits: {processes: 300, memory_mib: 256, disk_mib: 300, files: 20000}
-guests:
-  server: {private: 192.168.75.10}
-  alfa: {private: 192.168.75.11}
-"""
+LIMITS = "limits: {processes: 300, memory_mib: 256, disk_mib: 300, files: 20000}\n"
 LABROOM = (sys.executable, "-m", "labroom")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What is ended, and how many seconds it takes at most.
@@ -214,7 +206,7 @@ def main() -> int:
     report.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "torture.yml")
-        file.write_text(ROOM, encoding="utf-8")
+        file.write_text(LABS_ROOM + LIMITS, encoding="utf-8")
         torture = Torture(file, random.Random(arguments.seed))  # noqa: S311 (no secret)
         kills, left = Counter[str](), 0
         try:

@@ -16,6 +16,16 @@ guests:
   one: {private: 192.168.75.10}
   two: {private: 192.168.75.11}
 """
+# The same, with the guests that labs are driven on.
+LABS_ROOM = """\
+plugin: labroom.labroom.room
+name: trial
+networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
+internet: false
+guests:
+  server: {private: 192.168.75.10}
+  alfa: {private: 192.168.75.11}
+"""
 
 
 class Trial:

@@ -12,20 +12,11 @@ from pathlib import Path
 import pytest
 
 from labroom.resources import ROOT, version
-from tests.trial.room import Trial
+from tests.trial.room import LABS_ROOM, Trial
 
 # As a person's shell has it: nothing leads to this checkout, nor measures coverage of another one.
 _OURS = ("COVERAGE_", "PYTHON", "VIRTUAL_ENV")
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-ROOM = """\
-plugin: labroom.labroom.room
-name: trial
-networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
-internet: false
-guests:
-  server: {private: 192.168.75.10}
-  alfa: {private: 192.168.75.11}
-"""
 
 
 def run(*argv: object, cwd: Path, status: int = 0) -> str:
@@ -87,7 +78,7 @@ def test_an_installed_labroom_needs_no_checkout(installed: Path, trial: Trial) -
     before = _listing(share)
     assert run(labroom, "--version", cwd=installed) == f"labroom {version()}\n"
     assert len(run(labroom, "list", cwd=installed).splitlines()) == len(list(ROOT.glob("labs/*/README.md")))
-    trial.file.write_text(ROOM)
+    trial.file.write_text(LABS_ROOM)
     room = (labroom, "--room", trial.file)
     up = run(*room, "up", cwd=installed)
     assert "up: " in up

@@ -17,18 +17,8 @@ from labroom import state
 from labroom.cli import main
 from labroom.machine import tool
 from labroom.resources import ROOT
-from tests.trial.room import Trial
+from tests.trial.room import LABS_ROOM, Trial
 from tests.unit.test_people import ENVIRONMENTS, ODD, UNKNOWN
-
-ROOM = """\
-plugin: labroom.labroom.room
-name: trial
-networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
-internet: false
-guests:
-  server: {private: 192.168.75.10}
-  alfa: {private: 192.168.75.11}
-"""
 
 STRICT = ("sh", "-c", 'umask 077; exec "$@"', "sh")
 # Somebody who may write nothing of root's; and read all, since .venv may lead to an interpreter in root's home.
@@ -59,7 +49,7 @@ def odd(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
     monkeypatch.setenv("SUDO_UID", str(UNKNOWN))
     monkeypatch.setenv("SUDO_GID", str(UNKNOWN))
     odd = Trial(folder / "room, 1.yml")
-    odd.file.write_text(ROOM)
+    odd.file.write_text(LABS_ROOM)
     yield odd
     odd.run("down")
     shutil.rmtree(place)

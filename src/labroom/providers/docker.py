@@ -24,7 +24,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, run
-from labroom.providers import compose, login, record
+from labroom.providers import compose, probe, record
 from labroom.providers.provider import Status
 from labroom.resources import ROOT
 from labroom.room import Room
@@ -216,7 +216,7 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
     """Make the room what `prepare` has written of room.yml (`Provider.up`)."""
     before = _containers(room.name)
     with progress.phase(f"containers: {' '.join(room.guests)}"[:50], _log(room.name)):
-        if failing := login.failing(_known(room)):
+        if failing := probe.failing(_known(room)):
             _docker("rm", "--force", "--volumes", *(before[name]["Id"] for name in failing))
         _run_compose(room.name, "up", "--detach", "--no-build", "--remove-orphans")
         after = _containers(room.name)

@@ -13,7 +13,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.processes import age
-from labroom.providers import login, record
+from labroom.providers import probe, record
 from labroom.providers.nspawn import bounds, fetched, guest, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
@@ -101,7 +101,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     running = [each for each in wanted if guest.runs(name, each)]
     as_wanted = [each for each in running if known[each].get("digest") == wanted[each].digest()]
     user = keys.STUDENT if room.image.provisioned else "root"
-    failing = login.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
+    failing = probe.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
     missing = [described for each, described in wanted.items() if each not in as_wanted or each in failing]
     guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}

@@ -206,7 +206,7 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
         "bounds": bounds.script(),
         "far_end": _far_end(wanted.name) if "outside0" in wanted.addresses else "",
         "environment": {
-            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "PATH": environment()["PATH"],
             # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
             "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
             # /tmp lies on the guest's disk, which has a limit; else it would be memory, a part of the machine's.

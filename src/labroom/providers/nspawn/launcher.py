@@ -33,7 +33,9 @@ _MOUNT_ATTR_IDMAP = 0x100000
 _CLONE_NEWNS = 0x20000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_CONSOLE_BYTES = 1 << 20
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+
+_CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
 # A guest's supervisor: the far end of its second interface, if it has one, then the script that holds who runs it in a
 # user namespace to numbers, then systemd-nspawn's command. That ends with 133 when the guest reboots, as
@@ -55,7 +57,6 @@ while [ $ended = 133 ]; do
 done
 exit $ended
 """
-_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 
 
 class _Attributes(ctypes.Structure):

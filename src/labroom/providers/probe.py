@@ -1,4 +1,4 @@
-"""Whether guests keep what a room promises: that the student's account answers, whatever runs beside it."""
+"""Probes guests: do they keep what a room promises, that the student's account answers, whatever runs beside it?"""
 
 import subprocess
 import time
