@@ -76,7 +76,7 @@ def test_the_uplink_of_a_room_refuses_the_networks_of_every_other(own_state: Pat
     guests = {"server": {"private": "192.168.80.10"}}
     room = _room(name="own", networks=networks, guests=guests, forwarded_ports=(), names={}, aliases={})
     refused = {str(subnet) for subnet in links._all_subnets(room)}
-    assert refused == {*networks.values(), "192.168.74.0/24", "203.0.113.0/28"}
+    assert refused >= {*networks.values(), "192.168.74.0/24", "203.0.113.0/28"}  # and those of rooms that are up now
 
 
 # Runs a command with links and a resolv.conf of its own; lan0 and vpn0 are links of a machine.
