@@ -1,7 +1,7 @@
 """A machine with a Docker engine, as a fixture."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -26,10 +26,10 @@ class Machine:
     sandbox: Sandbox
     variables: dict[str, str]
 
-    def run(self, *argv: str, status: int = 0, compose: int = 1) -> str:
+    def run(self, *argv: str, status: int = 0, compose: int = 1, env: Mapping[str, str] | None = None) -> str:
         """Run a command in the checkout and return what it printed; `compose` is the version that docker has."""
         plugin = {"DOCKER_CONFIG": str(compose_v2())} if compose == 2 else {}
-        done = self.sandbox.run(*argv, check=False, env={**self.variables, **plugin})
+        done = self.sandbox.run(*argv, check=False, env={**self.variables, **plugin, **(env or {})})
         assert done.returncode == status, f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
