@@ -40,7 +40,7 @@ def key_at(machine: Machine, port: int) -> str:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_compose_by_hand_gives_a_room(fresh: Machine, version: int) -> None:
-    """The second one, whose builder has a cache of its own, begins with what the first has built: it has the packages."""
+    """The second, whose builder has a cache of its own, begins with what the first has built: it has the packages."""
     compose = [["docker-compose"], ["docker", "compose"]][version - 1]
     built = fresh.run("docker", "image", "ls", "--quiet", "lab-guest")
     base = {"LABROOM_BASE_IMAGE": "lab-guest"} if version == 2 and built else {}
