@@ -15,6 +15,8 @@ from pydantic import (
     WrapValidator,
 )
 
+from labroom.yaml_file import ADDRESS_END
+
 # Networks that no room can have: RFC 6890, and what leads rooms to the internet.
 _NEVER = {
     "0.0.0.0/8": "addresses of no network",
@@ -91,6 +93,21 @@ def _around(value: Any) -> str | None:
         return None
 
 
+def whole(address: Any, network: object) -> Any:
+    """An address that is written by its end (`.129`) with the beginning that a network has; others as they are.
+
+    Args:
+        address: what stands in the file.
+        network: the network, or what stands in the file for it.
+    """
+    if not isinstance(address, str) or not ADDRESS_END.fullmatch(address):
+        return address
+    beginning = str(network).partition("/")[0].split(".")
+    if len(beginning) != 4:  # a mistake of its own
+        beginning = ["0"] * 4
+    return ".".join(beginning[: 4 - address.count(".")]) + address
+
+
 def _usable(network: IPv4Network) -> IPv4Network:
     if not 8 <= network.prefixlen <= 28:
         raise ValueError(f"expected a network from /8 to /28, not {network}")
@@ -124,7 +141,11 @@ Domain = Annotated[
     expects("a domain such as lab.test: between dots 1 to 63 letters, digits and hyphens, lower-case"),
     AfterValidator(_somebodys),
 ]
-Address = Annotated[IPv4Address, BeforeValidator(_is_text), expects("an IPv4 address such as 192.168.74.129")]
+Address = Annotated[
+    IPv4Address,
+    BeforeValidator(_is_text),
+    expects("an IPv4 address such as 192.168.74.129, or its end, .129"),
+]
 Network = Annotated[
     IPv4Network,
     BeforeValidator(_has_prefix),

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from labroom import keys, providers, state
 from labroom import room as room_file
@@ -243,13 +242,6 @@ def test_every_list_of_masked_units_is_one_of_units_that_no_guest_needs() -> Non
     for who in ("container", "vm"):
         units = image_base.masked_units(who)
         assert {"apt-daily.timer", "systemd-logind.service"} <= set(units) < set(every)
-
-
-def test_a_room_with_two_gateways_is_refused() -> None:
-    gateway = {"part": "gateway", "private": "192.168.74.9", "outside": "203.0.113.9"}
-    guests = room_file.load(ROOT / "room.yml").model_dump()["guests"] | {"second": gateway}
-    with pytest.raises(ValidationError, match="guests: at most one may be the gateway"):
-        _room(guests=guests)
 
 
 def test_a_bare_guest_gets_what_a_builder_has_fetched(tmp_path: Path) -> None:

@@ -60,8 +60,7 @@ def status(options: argparse.Namespace) -> int:
     console.line()
     console.line(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
     for guest in rooms.status(shown):
-        addresses = [shown.guests[guest.name].private, shown.guests[guest.name].outside]
-        first, *more = [str(address) for address in addresses if address]
+        first, *more = map(str, shown.guests[guest.name].addresses.values())
         line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
         if guest.up:
             minutes, seconds = divmod(int(guest.seconds), 60)
@@ -70,11 +69,13 @@ def status(options: argparse.Namespace) -> int:
         console.line(line)
         for address in more:
             console.line(f"{'':<12} {address}")
-    if shown.gateway and shown.forwarded_ports:
-        console.line()
-        console.line(f"forwarded by the gateway, {shown.gateway.outside}:")
-        for forward in shown.forwarded_ports:
-            console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    for name in shown.gateways:
+        if ports := shown.forwards(name):
+            by = "the gateway" if len(shown.gateways) == 1 else name
+            console.line()
+            console.line(f"forwarded by {by}, {shown.far_address(name)}:")
+            for forward in ports:
+                console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
     return 0
 
 
