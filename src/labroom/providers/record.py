@@ -126,7 +126,7 @@ def claims() -> list[Claim]:
 
 
 def others(room_name: str) -> list[Claim]:
-    """The rooms of this machine that are up, but for the one of this name; of this folder of state unclaimed ones, too."""
+    """The other rooms of this machine that are up, those without a claim, too, as containers may be."""
     here = state.root().resolve()
     found = {
         name: Claim(name, here, str(known["file"]), tuple(IPv4Network(subnet) for subnet in known["networks"]))
