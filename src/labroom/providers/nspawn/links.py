@@ -132,7 +132,7 @@ def create(room: Room, *, joined: bool = True) -> None:
     networks = room.networks
     links = ["link set lo up"]
     for bridge in networks.subnets:
-        links += [f"link add {bridge} type bridge", f"link set {bridge} up"]
+        links += [f"link add name {bridge} type bridge", f"link set dev {bridge} up"]
     links.append(f"addr add {networks.router}/{networks.outside.prefixlen} dev outside")
     run(*inside(name), "ip", "-batch", "-", stdin="\n".join(links))
     # nftables: one table of ours in each family, in the room's namespace.
