@@ -125,6 +125,10 @@ def _somebodys(domain: str) -> str:
     return domain
 
 
+#: A room's name, and a network's: "<room>-<network>" is the name of an interface (15 bytes, IFNAMSIZ in netdevice(7)).
+SHORT_NAME = re.compile(r"[a-z][a-z0-9]{0,6}")
+SHORT_NAME_IN_WORDS = "a letter, then letters and digits, 7 in all, lower-case"
+
 Text = Annotated[str, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]
 Port = Annotated[Number, Field(ge=1, le=65535), expects("a port from 1 to 65535")]
@@ -135,6 +139,7 @@ Name = Annotated[
     Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"),
     expects("a name: a letter, then letters, digits and hyphens, 32 in all, lower-case"),
 ]
+ShortName = Annotated[Text, Field(pattern=rf"^{SHORT_NAME.pattern}$"), expects(SHORT_NAME_IN_WORDS)]
 Domain = Annotated[
     Text,
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"),

@@ -1,7 +1,6 @@
 """The model of room.yml: the one description of a room, read and validated."""
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
@@ -24,14 +23,16 @@ from pydantic_core import PydanticCustomError
 from labroom import yaml_file
 from labroom.errors import RoomFileError
 from labroom.fields import (
+    SHORT_NAME,
+    SHORT_NAME_IN_WORDS,
     Address,
     Domain,
     Name,
     Network,
     Number,
     Port,
+    ShortName,
     Switch,
-    Text,
     closest,
     did_you_mean,
     expects,
@@ -180,12 +181,7 @@ class Room(_Strict):
     """A room, as room.yml describes it."""
 
     plugin: Annotated[Literal["labroom.labroom.room"], one_of("labroom.labroom.room")] = "labroom.labroom.room"
-    # 7 letters, so that "<name>-private" is an interface name (15 bytes, IFNAMSIZ in netdevice(7)).
-    name: Annotated[
-        Text,
-        Field(pattern=r"^[a-z][a-z0-9]{0,6}$"),
-        expects("a letter, then letters and digits, 7 in all, lower-case"),
-    ]
+    name: ShortName
     domain: Domain = "lab.test"
     image: Image = Image()
     networks: Networks
@@ -349,8 +345,8 @@ def _network_names(networks: Collection[str]) -> Iterator[tuple[Place, str]]:
         taken = _NO_NETWORKS.get(name) or ("a field of guests" if name in Guest.model_fields else None)
         if taken and name not in LINKS:
             yield ("networks", name), f"{name} is {taken}: choose another name"
-        elif not re.fullmatch(r"[a-z][a-z0-9]{0,6}", name):  # with a prefix it is an interface's, as the room's is
-            yield ("networks", name), "no name of a network: a letter, then letters and digits, 7 in all, lower-case"
+        elif not SHORT_NAME.fullmatch(name):
+            yield ("networks", name), f"no name of a network: {SHORT_NAME_IN_WORDS}"
 
 
 def _linked(room: Room, networks: Collection[str]) -> Iterator[tuple[Place, str]]:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from labroom import commands, machine, room, rooms
+from labroom import commands, machine, new_room, room, rooms
 from labroom.cli import labs
 from labroom.cli.parser import room_file
 from labroom.console import Console, ConsoleProgress, harmless
@@ -76,6 +76,18 @@ def status(options: argparse.Namespace) -> int:
             console.line(f"forwarded by {by}, {shown.far_address(name)}:")
             for forward in ports:
                 console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    return 0
+
+
+def new(options: argparse.Namespace) -> int:
+    """Write a room file to begin with."""
+    console = Console(sys.stdout)
+    file: Path = (options.file or Path(f"{options.name}.yml")).absolute()
+    written = new_room.write(options.name, file)
+    networks = ", ".join(f"{link} {subnet}" for link, subnet in written.networks.subnets.items())
+    console.line(harmless(f"{commands.shown(file)}: room {written.name}, {networks}"))
+    console.line(harmless(f"describe it:     edit {commands.shown(file)}, by docs/room.md"))
+    console.line(harmless(f"bring it up:     {commands.labroom('up', room=file, root=True)}"))
     return 0
 
 
