@@ -47,8 +47,9 @@ class Routes:
 
     def __init__(self, joints: Mapping[str, Joint]) -> None:
         self._joints = joints
+        self._steps: dict[str, dict[str, int]] = {}
         self.far_sides: dict[str, str] = {}
-        steps = self._steps_to(OUTSIDE)  # as if all were routers
+        steps = self._counted(OUTSIDE)  # as if all were routers
         found = {}
         for name, joint in joints.items():
             near = sorted((steps[link], link) for link in joint.links if link in steps)
@@ -115,6 +116,11 @@ class Routes:
 
     def _steps_to(self, to: str) -> dict[str, int]:
         """How many joints lie between each network and `to`, for those from which a way leads there."""
+        if to not in self._steps:
+            self._steps[to] = self._counted(to)
+        return self._steps[to]
+
+    def _counted(self, to: str) -> dict[str, int]:
         found = {to: 0}
         pending = deque([to])
         while pending:

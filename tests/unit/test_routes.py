@@ -11,6 +11,7 @@ from labroom.errors import RoomFileError
 from labroom.providers import guest_network
 from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.providers.nspawn import image
+from labroom.resources import ROOT
 from labroom.room import Room
 
 # left - r1 - middle - r2 - far - r3 - outside; a guest in each network.
@@ -271,3 +272,11 @@ def test_a_mistake_brings_no_others_about(tmp_path: Path) -> None:
         with pytest.raises(RoomFileError) as caught:
             _load(tmp_path, text.replace(found, replacement, 1))
         assert len(str(caught.value).splitlines()) == 1, caught.value
+
+
+def test_the_rooms_of_the_documentation_are_rooms(tmp_path: Path) -> None:
+    drawn = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/routers.md").read_text(encoding="utf-8"), re.DOTALL)
+    chain, homes = (_load(tmp_path, text) for text in drawn)
+    assert _way(chain, "alfa") == ("192.168.85.2", {})
+    assert _asks(chain, "alfa") == ["192.168.87.3"]
+    assert homes.far_address("box") in homes.networks.private
