@@ -11,5 +11,6 @@ from labroom import room
 from labroom.inventory import inventory
 from labroom.providers.compose import NAME_SERVER
 
-groups = inventory(room.load(Path("room.yml")), {}, NAME_SERVER, gateways=["localhost"])
+described = room.load(Path("room.yml"))
+groups = inventory(described, {}, NAME_SERVER, gateways=dict.fromkeys(["localhost"], next(iter(described.gateways))))
 print(json.dumps({"gateways": {"hosts": ["localhost"], "vars": groups["gateways"]["vars"]}}))

@@ -103,12 +103,12 @@ _WORDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "addresses": ("IP addresses", _is_address),
     "servers": ("IP addresses, with #PORT behind one or not", _is_server),
     "address": ("an IPv4 address", _is_ipv4),
-    "network": ("an IPv4 network in CIDR notation, such as 192.168.74.0/24", _is_network),
+    "networks": ("IPv4 networks in CIDR notation, such as 192.168.74.0/24", _is_network),
     "hosts": ("names, each with a list of its IP addresses", lambda _: True),
     "aliases": ("names, each with the name of a host that it stands for", lambda _: True),
     "forwarded_ports": ("a list of {port, to, to_port, protocol}", lambda _: True),
 }
-_LISTS = ("keys", "packages", "addresses", "servers")
+_LISTS = ("keys", "packages", "addresses", "servers", "networks")
 _SECRET = "password_hash"  # noqa: S105 (a kind's name)
 #: What kinds of values there are.
 KINDS = tuple(_WORDS)

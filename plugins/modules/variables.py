@@ -42,8 +42,8 @@ options:
   address:
     description: An IPv4 address.
     type: dict
-  network:
-    description: An IPv4 network in CIDR notation.
+  networks:
+    description: Lists of IPv4 networks in CIDR notation.
     type: dict
   hosts:
     description: Dictionaries of names, each with a list of its addresses.

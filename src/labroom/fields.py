@@ -15,6 +15,8 @@ from pydantic import (
     WrapValidator,
 )
 
+from labroom.yaml_file import ADDRESS_END
+
 # Networks that no room can have: RFC 6890, and what leads rooms to the internet.
 _NEVER = {
     "0.0.0.0/8": "addresses of no network",
@@ -91,6 +93,21 @@ def _around(value: Any) -> str | None:
         return None
 
 
+def whole(address: Any, network: object) -> Any:
+    """An address that is written by its end (`.129`) with the beginning that a network has; others as they are.
+
+    Args:
+        address: what stands in the file.
+        network: the network, or what stands in the file for it.
+    """
+    if not isinstance(address, str) or not ADDRESS_END.fullmatch(address):
+        return address
+    beginning = str(network).partition("/")[0].split(".")
+    if len(beginning) != 4:  # a mistake of its own
+        beginning = ["0"] * 4
+    return ".".join(beginning[: 4 - address.count(".")]) + address
+
+
 def _usable(network: IPv4Network) -> IPv4Network:
     if not 8 <= network.prefixlen <= 28:
         raise ValueError(f"expected a network from /8 to /28, not {network}")
@@ -108,6 +125,10 @@ def _somebodys(domain: str) -> str:
     return domain
 
 
+#: A room's name, and a network's: "<room>-<network>" is the name of an interface (15 bytes, IFNAMSIZ in netdevice(7)).
+SHORT_NAME = re.compile(r"[a-z][a-z0-9]{0,6}")
+SHORT_NAME_IN_WORDS = "a letter, then letters and digits, 7 in all, lower-case"
+
 Text = Annotated[str, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]
 Port = Annotated[Number, Field(ge=1, le=65535), expects("a port from 1 to 65535")]
@@ -118,13 +139,18 @@ Name = Annotated[
     Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"),
     expects("a name: a letter, then letters, digits and hyphens, 32 in all, lower-case"),
 ]
+ShortName = Annotated[Text, Field(pattern=rf"^{SHORT_NAME.pattern}$"), expects(SHORT_NAME_IN_WORDS)]
 Domain = Annotated[
     Text,
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"),
     expects("a domain such as lab.test: between dots 1 to 63 letters, digits and hyphens, lower-case"),
     AfterValidator(_somebodys),
 ]
-Address = Annotated[IPv4Address, BeforeValidator(_is_text), expects("an IPv4 address such as 192.168.74.129")]
+Address = Annotated[
+    IPv4Address,
+    BeforeValidator(_is_text),
+    expects("an IPv4 address such as 192.168.74.129, or its end, .129"),
+]
 Network = Annotated[
     IPv4Network,
     BeforeValidator(_has_prefix),

@@ -1,7 +1,7 @@
 """room.yml as Ansible sees it: hosts, groups, how to reach them, and the roles' variables."""
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from labroom import keys
@@ -9,56 +9,60 @@ from labroom.endpoint import Endpoint
 from labroom.room import Room
 
 
-def role_variables(room: Room, name_server: str) -> dict[str, dict[str, Any]]:
-    """The roles' variables, by the group that they belong to: what an image is provisioned with.
+def guest_variables() -> dict[str, Any]:
+    """The variables of every guest's roles: what an image is provisioned with."""
+    return {"student_account_name": keys.STUDENT}
+
+
+def gateway_variables(room: Room, gateway: str, name_server: str) -> dict[str, Any]:
+    """The variables of a gateway's roles besides.
 
     Args:
         room: the room.
-        name_server: whom its gateway asks for names that are not the room's (`Provider.NAME_SERVER`).
+        gateway: the gateway.
+        name_server: whom it asks for names that are not the room's (`Provider.NAME_SERVER`).
     """
-    guests: dict[str, Any] = {"student_account_name": keys.STUDENT}
-    if room.gateway is None:
-        return {"guests": guests, "gateways": {}}
-    hosts = {
-        name: [str(address) for address in (guest.private, guest.outside) if address][:1]
-        for name, guest in room.guests.items()
-    }
+    hosts = {name: [str(guest.address)] for name, guest in room.guests.items()}
     hosts |= {name: [hosts[target][0] for target in targets] for name, targets in room.names.items()}
-    gateways = {
-        "nat_gateway_inside": str(room.networks.private),
-        "nat_gateway_outside_address": str(room.gateway.outside),
+    inside = [str(room.networks.subnets[link]) for link in room.routes.inside(gateway)]
+    own = {link: str(address) for link, address in room.guests[gateway].addresses.items()}
+    far_side = own.pop(room.routes.far_sides[gateway])
+    return {
+        "nat_gateway_inside": inside if len(inside) > 1 else inside[0],
+        "nat_gateway_outside_address": far_side,
         "nat_gateway_forwarded_ports": [
             {
                 "port": forward.port,
-                "to": str(room.guests[forward.guest].private),
+                "to": str(room.forwarded_to(gateway, forward.guest)),
                 "to_port": forward.target,
                 "protocol": "tcp",
             }
-            for forward in room.forwarded_ports
+            for forward in room.forwards(gateway)
         ],
         "name_service_domain": room.domain,
-        "name_service_listen_addresses": [str(room.gateway.private)],
+        "name_service_listen_addresses": list(own.values()),
         "name_service_hosts": hosts,
         "name_service_aliases": dict(room.aliases),
         "name_service_upstream": [name_server] if room.internet else [],
     }
-    return {"guests": guests, "gateways": gateways}
 
 
 def inventory(
-    room: Room, endpoints: Mapping[str, Endpoint], name_server: str, gateways: Collection[str] | None = None
+    room: Room, endpoints: Mapping[str, Endpoint], name_server: str, gateways: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """An inventory of the room, in the shape of Ansible's YAML inventories: {group: {hosts: …, vars: …}}.
 
     Args:
         room: the room.
         endpoints: the hosts, and where they answer SSH; the keys that open them are the student's too.
-        name_server: as for `role_variables`.
-        gateways: which of the hosts become what the room's gateway is; by default that one.
+        name_server: as for `gateway_variables`.
+        gateways: which of the hosts become what which gateway of the room is; by default these themselves.
     """
     if gateways is None:
-        gateways = [name for name, guest in room.guests.items() if guest.part == "gateway"]
-    variables = role_variables(room, name_server)
+        gateways = {name: name for name in room.gateways}
+    own = {host: gateway_variables(room, gateway, name_server) for host, gateway in gateways.items()}
+    every = next(iter(own.values()), {})
+    shared = {name: value for name, value in every.items() if all(value == each[name] for each in own.values())}
     login: dict[str, Any] = {"ansible_user": "root"}
     identities = {identity for at in endpoints.values() for identity in at.identity_files if identity.is_file()}
     if identities:
@@ -66,9 +70,15 @@ def inventory(
     return {
         "guests": {
             "hosts": {name: _connection(at) for name, at in endpoints.items()},
-            "vars": {**variables["guests"], **login},
+            "vars": guest_variables() | login,
         },
-        "gateways": {"hosts": {name: {} for name in gateways}, "vars": variables["gateways"]},
+        "gateways": {
+            "hosts": {
+                host: {name: value for name, value in variables.items() if name not in shared}
+                for host, variables in own.items()
+            },
+            "vars": shared,
+        },
     }
 
 

@@ -109,10 +109,10 @@ def write_known_hosts(
     lines = []
     for guest, description in room.guests.items():
         names = [guest, f"{guest}.{room.domain}"]
-        names += [str(address) for address in (description.private, description.outside) if address]
-        if room.gateway:
-            ports = [forward for forward in room.forwarded_ports if forward.guest == guest and forward.target == 22]
-            names += [f"[{room.gateway.outside}]:{forward.port}" for forward in ports]
+        names += [str(address) for address in description.addresses.values()]
+        for gateway in room.gateways:
+            ports = [each.port for each in room.forwards(gateway) if each.guest == guest and each.target == 22]
+            names += [f"[{room.far_address(gateway)}]:{port}" for port in ports]
         names += [f"[127.0.0.1]:{port}" for port in (forwarded or {}).get(guest, [])]
         lines.append(f"{','.join(names)} {' '.join(host_keys[guest].split()[:2])}\n")
     known_hosts(name).write_text("".join(lines), encoding="utf-8")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,20 +23,25 @@ from pydantic_core import PydanticCustomError
 from labroom import yaml_file
 from labroom.errors import RoomFileError
 from labroom.fields import (
+    SHORT_NAME,
+    SHORT_NAME_IN_WORDS,
     Address,
     Domain,
     Name,
     Network,
     Number,
     Port,
+    ShortName,
     Switch,
-    Text,
+    closest,
     did_you_mean,
     expects,
     one_of,
     shown,
+    whole,
 )
 from labroom.resources import ROOT
+from labroom.routes import Joint, Routes
 from labroom.yaml_file import Mistake, Place
 
 # What goes by a guest's name besides, and would be taken for it.
@@ -44,6 +50,11 @@ _RESERVED = {
     "localhost": "each guest's name for itself",
     "student": "Vagrant's machine for a student",
     **dict.fromkeys(("uplink", "keeper", "tools", "builder", "tasks"), "a part of the room itself"),
+}
+# What goes by a network's name besides; interfaces of Linux's own are in every network namespace.
+_NO_NETWORKS = {
+    **dict.fromkeys(("lo", "all", "default", "tunl0", "sit0", "gre0"), "a name of Linux's own"),
+    **dict.fromkeys(("host", "uplink", "tap0"), "a part of the room itself"),
 }
 _SERVERS_PROCESSES = 100  # measured: all labs pass; with 50, some that serve many clients at once don't
 _HOST_NAME = 64  # characters of a host's whole name: HOST_NAME_MAX of gethostname(2)
@@ -55,7 +66,8 @@ def _free(name: str) -> str:
     return name
 
 
-Link = Literal["private", "outside"]
+# A network's name in room.yml; one that each room has comes first.
+Link = str
 LINKS: tuple[Link, ...] = ("private", "outside")
 
 
@@ -78,22 +90,28 @@ class Image(_Strict):
     provisioned: Switch = True
 
 
-class Networks(_Strict):
-    """The room's two links, each an IPv4 subnet."""
+class Networks(_Strict, extra="allow"):
+    """The room's links, each an IPv4 subnet: these two, and others of any name."""
 
+    __pydantic_extra__: dict[str, Network] = Field(init=False)
     private: Network
     outside: Network
 
     @model_validator(mode="after")
     def _disjoint(self) -> "Networks":
-        if self.private.overlaps(self.outside):
-            raise ValueError("private and outside overlap")
+        pairs = combinations(self.subnets.items(), 2)
+        if found := [f"{one} and {other} overlap" for (one, a), (other, b) in pairs if a.overlaps(b)]:
+            raise ValueError(", ".join(found))
         return self
+
+    @property
+    def subnets(self) -> dict[Link, IPv4Network]:
+        """All of them."""
+        return {"private": self.private, "outside": self.outside, **self.__pydantic_extra__}
 
     def machine(self, link: Link) -> IPv4Address:
         """The address on `link` of the machine that runs the room: the first of the subnet."""
-        network: IPv4Network = getattr(self, link)
-        return network.network_address + 1
+        return self.subnets[link].network_address + 1
 
     @property
     def router(self) -> IPv4Address:
@@ -101,38 +119,35 @@ class Networks(_Strict):
         return self.outside.broadcast_address - 1
 
 
-class Guest(_Strict):
+class Guest(_Strict, extra="allow"):
     """One host of the room.
 
     Attributes:
-        part: what it plays: `gateway` (NAT and name service) or `guest`.
+        part: what it plays: `gateway` (NAT and name service), `router` or `guest`.
         private: its address on the private network, if it has one.
         outside: its address on the far side, if it has one.
     """
 
-    part: Annotated[Literal["guest", "gateway"], one_of("guest", "gateway")] = "guest"
+    __pydantic_extra__: dict[str, Address] = Field(init=False)  # those on other networks
+    part: Annotated[Literal["guest", "gateway", "router"], one_of("guest", "gateway", "router")] = "guest"
     private: Address | None = None
     outside: Address | None = None
 
-    @model_validator(mode="after")
-    def _linked(self) -> "Guest":
-        if self.part == "gateway" and not (self.private and self.outside):
-            raise ValueError("a gateway needs an address on both networks, private and outside")
-        if self.part == "guest" and bool(self.private) == bool(self.outside):
-            raise ValueError("a guest needs an address on one network, private or outside")
-        return self
+    @property
+    def addresses(self) -> dict[Link, IPv4Address]:
+        """Its address on each network that it is on; the far side comes last."""
+        every = {"private": self.private, **self.__pydantic_extra__, "outside": self.outside}
+        return {link: address for link, address in every.items() if address}
 
     @property
     def address(self) -> IPv4Address:
         """The address at which the machine reaches it."""
-        address = self.private or self.outside
-        assert address is not None  # noqa: S101 (_linked saw to it)
-        return address
+        return next(iter(self.addresses.values()))
 
     @property
     def link(self) -> Link:
         """The network of `address`."""
-        return "private" if self.private else "outside"
+        return next(iter(self.addresses))
 
 
 class Limits(_Strict):
@@ -149,11 +164,12 @@ class Limits(_Strict):
 
 
 class ForwardedPort(_Strict):
-    """A TCP port of the gateway's outside address that leads to a guest's port."""
+    """A TCP port of a gateway's address on its far side that leads to a guest's port."""
 
     port: Port
     guest: Name
     guest_port: Port | None = None
+    gateway: Name | None = None
 
     @property
     def target(self) -> int:
@@ -165,12 +181,7 @@ class Room(_Strict):
     """A room, as room.yml describes it."""
 
     plugin: Annotated[Literal["labroom.labroom.room"], one_of("labroom.labroom.room")] = "labroom.labroom.room"
-    # 7 letters, so that "<name>-private" is an interface name (15 bytes, IFNAMSIZ in netdevice(7)).
-    name: Annotated[
-        Text,
-        Field(pattern=r"^[a-z][a-z0-9]{0,6}$"),
-        expects("a letter, then letters and digits, 7 in all, lower-case"),
-    ]
+    name: ShortName
     domain: Domain = "lab.test"
     image: Image = Image()
     networks: Networks
@@ -181,6 +192,22 @@ class Room(_Strict):
     forwarded_ports: tuple[ForwardedPort, ...] = ()
     names: dict[Name, tuple[Name, ...]] = {}
     aliases: dict[Name, Name] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_addresses(cls, data: Any) -> Any:
+        """Complete the addresses that are written by their ends."""
+        guests, networks = (data.get(field) if isinstance(data, dict) else None for field in ("guests", "networks"))
+        if not isinstance(guests, dict):
+            return data
+        subnets: dict[str, Any] = networks if isinstance(networks, dict) else {}
+        fields = Guest.model_fields.keys() - {*LINKS}
+        completed = {
+            name: {at: value if at in fields else whole(value, subnets.get(at)) for at, value in guest.items()}
+            for name, guest in guests.items()
+            if isinstance(guest, dict)
+        }
+        return {**data, "guests": guests | completed}
 
     @field_validator("guests")
     @classmethod
@@ -197,9 +224,33 @@ class Room(_Strict):
         return self
 
     @cached_property
+    def gateways(self) -> dict[str, Guest]:
+        """The gateways, by name."""
+        return {name: guest for name, guest in self.guests.items() if guest.part == "gateway"}
+
+    @cached_property
     def gateway(self) -> Guest | None:
-        """The gateway, if the room has one."""
-        return next((guest for guest in self.guests.values() if guest.part == "gateway"), None)
+        """The gateway, if the room has one; of several the first."""
+        return next(iter(self.gateways.values()), None)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Which way leads where."""
+        joining = {name: guest for name, guest in self.guests.items() if guest.part != "guest"}
+        return Routes({name: Joint(tuple(each.addresses), each.part == "gateway") for name, each in joining.items()})
+
+    def far_address(self, gateway: str) -> IPv4Address:
+        """A gateway's address on its far side."""
+        return self.guests[gateway].addresses[self.routes.far_sides[gateway]]
+
+    def forwards(self, gateway: str) -> tuple[ForwardedPort, ...]:
+        """The forwarded ports of a gateway."""
+        return tuple(each for each in self.forwarded_ports if each.gateway in (None, gateway))
+
+    def forwarded_to(self, gateway: str, guest: str) -> IPv4Address | None:
+        """A guest's address inside a gateway, to which its forwarded ports lead; None if it has none."""
+        inside = self.routes.inside(gateway)
+        return next((at for link, at in self.guests[guest].addresses.items() if link in inside), None)
 
 
 def default_file() -> Path:
@@ -227,7 +278,7 @@ def load(file: Path) -> Room:
             room = Room.model_validate(document.data)
         except ValidationError as error:
             said = {mistake.place for mistake in found}
-            complaints = [*_complaints(error), *_more_contradictions(document.data, error)]
+            complaints = [*_complaints(error, document.data), *_more_contradictions(document.data, error)]
             found += [Mistake(document.line(at), at, words) for at, words in complaints if at not in said]
     if room is None or found:
         found.sort(key=lambda mistake: mistake.line)
@@ -252,21 +303,31 @@ class _Rest(Room):
 
 
 def _contradictions(
-    room: Room, guests: Collection[str] = (), forwarded: Sequence[int] = (), *, gateway: bool = False
+    room: Room,
+    guests: Collection[str] = (),
+    networks: Collection[str] = (),
+    forwarded: Sequence[int] = (),
+    *,
+    gateway: bool = False,
 ) -> Iterator[tuple[Place, str]]:
     """What two fields say that can't both be true.
 
     Args:
         room: the room, or what is left of it (`_Rest`).
         guests: the guests that the file names; those of the room, if not given.
+        networks: the networks that the file names; those of the room, if not given.
         forwarded: where in the file's list each forwarded port stands; in this order, if not given.
         gateway: whether a guest of the file that isn't left is meant as the gateway.
     """
     guests = guests or room.guests.keys()
-    yield from _addresses(room)
-    gateways = [name for name, guest in room.guests.items() if guest.part == "gateway"]
-    if len(gateways) > 1:
-        yield ("guests",), f"at most one may be the gateway, not {' and '.join(gateways)}"
+    networks = networks or (room.networks.subnets.keys() if isinstance(room.networks, Networks) else ())
+    yield from _network_names(networks)
+    found = [*_linked(room, networks), *_addresses(room)]
+    yield from found
+    drawn = not found and isinstance(room.networks, Networks) and room.guests.keys() == guests
+    if drawn and (found := [(("guests", name), words) for name, words in room.routes.mistakes()]):
+        yield from found
+        drawn = False
     longest = max(guests, key=len, default="")
     if len(f"{longest}.{room.domain}") > _HOST_NAME:
         yield ("domain",), f"too long: {longest}'s whole name would have more than {_HOST_NAME} characters"
@@ -275,22 +336,42 @@ def _contradictions(
         yield ("limits", "processes"), words
     if room.forwarded_ports and room.gateway is None and not gateway:
         yield ("forwarded_ports",), "a forwarded port needs a guest with part: gateway"
-    yield from _forwarded(room, guests, forwarded or range(len(room.forwarded_ports)))
+    yield from _forwarded(room, guests, forwarded or range(len(room.forwarded_ports)), drawn=drawn)
     yield from _other_names(room, guests)
+
+
+def _network_names(networks: Collection[str]) -> Iterator[tuple[Place, str]]:
+    for name in networks:
+        taken = _NO_NETWORKS.get(name) or ("a field of guests" if name in Guest.model_fields else None)
+        if taken and name not in LINKS:
+            yield ("networks", name), f"{name} is {taken}: choose another name"
+        elif not SHORT_NAME.fullmatch(name):
+            yield ("networks", name), f"no name of a network: {SHORT_NAME_IN_WORDS}"
+
+
+def _linked(room: Room, networks: Collection[str]) -> Iterator[tuple[Place, str]]:
+    for name, guest in room.guests.items():
+        if unknown := [link for link in guest.addresses if networks and link not in networks]:
+            yield from ((("guests", name, link), _no_such_field(link, Guest, networks)) for link in unknown)
+        elif guest.part == "guest" and len(guest.addresses) != 1:
+            yield ("guests", name), f"a guest needs an address on one network, {' or '.join(networks or LINKS)}"
+        elif guest.part != "guest" and len(guest.addresses) < 2:
+            all_or_some = "both networks, private and outside" if len(networks) <= 2 else "two networks or more"
+            yield ("guests", name), f"a {guest.part} needs an address on {all_or_some}"
 
 
 def _addresses(room: Room) -> Iterator[tuple[Place, str]]:
     if not isinstance(room.networks, Networks):
         return
+    subnets = room.networks.subnets
     taken = {room.networks.router: "the outside network's router"}
-    taken |= {room.networks.machine(link): "this machine" for link in LINKS}
+    taken |= {room.networks.machine(link): "this machine" for link in subnets}
     for name, guest in room.guests.items():
-        for link in LINKS:
-            address: IPv4Address | None = getattr(guest, link)
-            if address is None:
-                continue
-            network: IPv4Network = getattr(room.networks, link)
+        for link, address in guest.addresses.items():
             place = ("guests", name, link)
+            network = subnets.get(link)
+            if network is None:  # said already
+                continue
             if address not in network or address in (network.network_address, network.broadcast_address):
                 yield place, f"{address} is not a host of {network}"
             elif address in taken:
@@ -299,19 +380,38 @@ def _addresses(room: Room) -> Iterator[tuple[Place, str]]:
                 taken[address] = name
 
 
-def _forwarded(room: Room, guests: Collection[str], places: Sequence[int]) -> Iterator[tuple[Place, str]]:
-    seen: set[int] = set()
+def _forwarded(
+    room: Room, guests: Collection[str], places: Sequence[int], *, drawn: bool
+) -> Iterator[tuple[Place, str]]:
+    """What is wrong with forwarded ports; only where the room can be `drawn` it is known which way answers take."""
+    gateways = room.gateways
+    seen: set[tuple[str | None, int]] = set()
     for index, forward in zip(places, room.forwarded_ports, strict=True):
         place = ("forwarded_ports", str(index))
-        if forward.guest not in guests or (forward.guest in room.guests and not room.guests[forward.guest].private):
-            private = [name for name, guest in room.guests.items() if guest.private]
-            yield (
-                (*place, "guest"),
-                f"{forward.guest!r} is no guest of the private network{did_you_mean(forward.guest, private)}",
-            )
-        if forward.port in seen:
+        by = forward.gateway or (next(iter(gateways)) if len(gateways) == 1 else None)
+        if by is None and gateways:
+            yield (*place, "gateway"), f"is required where there are several: {' or '.join(gateways)}"
+        elif forward.gateway and forward.gateway not in gateways and room.guests.keys() == guests:
+            yield (*place, "gateway"), f"there is no gateway {by!r}{did_you_mean(by, gateways)}"
+        elif wrong := _wrong_target(room, by if drawn and by in gateways else None, forward.guest, guests):
+            yield (*place, "guest"), wrong
+        if (by, forward.port) in seen:
             yield (*place, "port"), f"{forward.port} is forwarded already"
-        seen.add(forward.port)
+        seen.add((by, forward.port))
+
+
+def _wrong_target(room: Room, gateway: str | None, guest: str, guests: Collection[str]) -> str | None:
+    """Why no port of a gateway can lead to a guest; None if one can, or it isn't known."""
+    if gateway is None:
+        return None if guest in guests else f"there is no guest {guest!r}{did_you_mean(guest, guests)}"
+    inside = [name for name in room.guests if room.forwarded_to(gateway, name)]
+    if guest not in inside:
+        networks = " or ".join(room.routes.inside(gateway))
+        return f"{guest!r} is no guest of the {networks} network{did_you_mean(guest, inside)}"
+    answers = room.routes.gateway(guest, tuple(room.guests[guest].addresses))
+    if answers and guest != gateway and answers.name != gateway:
+        return f"{guest} would answer by way of {answers.name}, not of {gateway}"
+    return None
 
 
 def _other_names(room: Room, guests: Collection[str]) -> Iterator[tuple[Place, str]]:
@@ -345,21 +445,39 @@ _FIELDS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def _complaints(error: ValidationError) -> Iterator[tuple[Place, str]]:
+def _complaints(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]]:
+    networks = _keys(data, "networks")
     for each in error.errors(include_url=False):
         place = tuple(str(step) for step in each["loc"] if step != "[key]")
+        model = _FIELDS[place[0]] if len(place) > 1 and place[0] in _FIELDS else Room
         if each["type"] == "contradictions":
             yield from each["ctx"]["found"]
         elif each["type"] == "missing":
-            yield place, "is required"
+            written = closest(place[-1], {*_keys(data, *place[:-1])} - model.model_fields.keys())
+            if model is not Room or not written:  # else that is said to be no such field
+                yield place, f"is required{f', and {written} is another name' if written else ''}"
         elif each["type"] == "extra_forbidden":
-            known = (_FIELDS[place[0]] if len(place) > 1 else Room).model_fields
-            others = f"; there are {', '.join(known)}"
-            yield place, f"no such field{did_you_mean(place[-1], known) or others}"
+            yield place, _no_such_field(place[-1], model)
+        elif model is Guest and networks and len(place) > 2 and place[2] not in {*Guest.model_fields, *networks}:
+            yield place[:3], _no_such_field(place[2], Guest, networks)
         elif each["type"] in _KINDS:
             yield place, f"expected {_KINDS[each['type']]}, not {shown(each['input'])}"
         else:
             yield place, each["msg"].removeprefix("Value error, ")
+
+
+def _no_such_field(name: str, model: type[BaseModel], networks: Collection[str] = ()) -> str:
+    """The complaint about a field that a model has not, nor a guest as the name of one of the `networks`."""
+    known = [*dict.fromkeys((*model.model_fields, *networks))]
+    others = f"; there are {', '.join(known)}"
+    return f"no such field{did_you_mean(name, known) or others}"
+
+
+def _keys(data: Any, *place: str) -> list[str]:
+    """The names of the fields that the file has at a place; none, where it has no fields there."""
+    for step in place:
+        data = data.get(step) if isinstance(data, dict) else None
+    return list(data) if isinstance(data, dict) else []
 
 
 def _more_contradictions(data: Any, error: ValidationError) -> Iterator[tuple[Place, str]]:
@@ -379,7 +497,7 @@ def _more_contradictions(data: Any, error: ValidationError) -> Iterator[tuple[Pl
             context["forwarded"] = [at for at in range(len(value)) if (field, at) not in wrong]
             rest[field] = [value[at] for at in context["forwarded"]]
     if "guests" in rest:
-        context["guests"] = data["guests"].keys()
+        context["guests"], context["networks"] = data["guests"].keys(), _keys(data, "networks")
         context["gateway"] = any(
             guest.get("part") == "gateway" for guest in data["guests"].values() if isinstance(guest, dict)
         )
@@ -389,7 +507,7 @@ def _more_contradictions(data: Any, error: ValidationError) -> Iterator[tuple[Pl
     try:
         _Rest.model_validate(rest, context=context)
     except ValidationError as more:
-        yield from _complaints(more)
+        yield from _complaints(more, data)
 
 
 def _path(file: Path) -> str:

@@ -78,7 +78,7 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
         machine.require_root("up", commands.labroom("up", *_provider(provider), room=file, root=True))
     started = time.monotonic()
     with state.locked(state.lock(room.name), f"brings room {room.name} up", tell=progress.waiting):
-        record.claim(room.name, file, (room.networks.private, room.networks.outside))
+        record.claim(room.name, file, tuple(room.networks.subnets.values()))
         known = record.read(room.name)
         was_up = bool(known) and providers.named(made_by).exists(room.name)
         if was_up and known["file"] != str(file):

@@ -20,6 +20,8 @@ _BYTES = 1 << 20  # a room of 250 guests has 15 kB
 _DEPTH = 16  # of folders, lists and mappings in one another; libyaml's composer recurses, and ends the process
 _TAG = "tag:yaml.org,2002:"
 _INT = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+#: The end of an address, such as .128: text, though it looks like a fraction. Its readers take it as it is written.
+ADDRESS_END = re.compile(r"(\.[0-9]{1,3}){1,3}")
 #: What one of the readers, or YAML 1.2, takes for a number, though it is not a whole one in plain decimal digits.
 _NUMBER = re.compile(r"[-+]?(\.[0-9]|[0-9])[0-9_,]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|0[xob][0-9a-fA-F_]+")
 
@@ -165,6 +167,8 @@ class _Reader:
             return [self.value(each, (*place, str(at))) for at, each in enumerate(node.value)]
         if tag == "str" and not _like_a_number(node):
             return node.value
+        if tag == "float" and ADDRESS_END.fullmatch(node.value):
+            return node.value
         if tag == "int" and _INT.fullmatch(node.value):
             return int(node.value)
         if tag == "bool":
@@ -199,7 +203,7 @@ class _Reader:
 
 
 def _like_a_number(node: Any) -> bool:
-    return bool(not node.style and _NUMBER.fullmatch(node.value))
+    return bool(not node.style and _NUMBER.fullmatch(node.value) and not ADDRESS_END.fullmatch(node.value))
 
 
 def _why_not(tag: str, text: str) -> str:

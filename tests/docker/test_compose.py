@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from labroom import room
-from labroom.inventory import role_variables
+from labroom.inventory import guest_variables
 from labroom.providers import compose
 from labroom.resources import ROOT
 
@@ -19,7 +19,7 @@ def test_guests_image_needs_no_room() -> None:
     defaults: dict[str, object] = {}
     for file in ROOT.glob("roles/*/defaults/main.yml"):
         defaults |= yaml.safe_load(file.read_text())
-    variables = role_variables(room.load(ROOT / "room.yml"), compose.NAME_SERVER)["guests"]
+    variables = guest_variables()
     assert {name: defaults[name] for name in variables} == variables
 
 

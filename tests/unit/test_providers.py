@@ -1,19 +1,22 @@
 """What providers have in common, without a guest: whom a guest asks, what a room's record is good for."""
 
+import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from labroom import keys, providers, state
 from labroom import room as room_file
 from labroom.errors import MachineError
 from labroom.machine import tool
-from labroom.providers import docker, guest_network, nspawn, record
+from labroom.providers import compose, docker, guest_network, nspawn, record
 from labroom.providers.nspawn import fetched, image_base, links
+from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.resources import ROOT
 from labroom.room import Room
 from tests.helpers import labroom
@@ -79,10 +82,11 @@ def test_the_uplink_of_a_room_refuses_the_networks_of_every_other(own_state: Pat
     assert refused >= {*networks.values(), "192.168.74.0/24", "203.0.113.0/28"}  # and those of rooms that are up now
 
 
-# Runs a command with links and a resolv.conf of its own; lan0 and vpn0 are links of a machine.
+# Runs a command with links, a resolv.conf and claims of its own; lan0 and vpn0 are links of a machine.
 OWN_NETWORK = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-ec"),
     "mount --bind $1 /etc/resolv.conf\n"
+    "[ ! -d /run/labroom ] || mount -t tmpfs none /run/labroom\n"
     "for link in lan0 vpn0; do ip link add $link type bridge; ip link set $link up; done\n"
     'ip -batch $2; shift 2; exec "$@"',
     "sh",
@@ -97,6 +101,7 @@ try:
     links.check_free(room.load(Path(sys.argv[1])))
 except LabroomError as error:
     print(error)
+    print(error.remedy)
 """
 
 
@@ -110,7 +115,8 @@ def _check_free(folder: Path, commands: str, resolver: str = "192.0.2.53", priva
     resolv.write_text(f"nameserver {resolver}\n")
     batch.write_text(commands)
     command = [*OWN_NETWORK, str(resolv), str(batch), tool("python"), "-c", CHECK_FREE, str(file)]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    own = os.environ | {"LABROOM_STATE_DIR": str(folder / "state")}
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=own).stdout
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,36 @@ def test_a_wider_route_does_not_use_a_rooms_networks(tmp_path: Path, commands: s
     ],
 )
 def test_what_uses_a_rooms_networks_is_named(tmp_path: Path, commands: str, more: dict[str, str], what: str) -> None:
-    assert _check_free(tmp_path, commands, **more).strip().endswith(what)
+    assert _check_free(tmp_path, commands, **more).splitlines()[0].endswith(what)
+
+
+def test_a_room_that_has_a_network_is_named_and_its_file(own_state: Path, tmp_path: Path) -> None:
+    record.path("other").parent.mkdir(parents=True)
+    record.write("other", _record_by("docker", _room(name="other"), tmp_path / "other.yml"))
+    error, remedy = _check_free(tmp_path, "addr add 192.168.74.1/24 dev lan0").splitlines()
+    assert error == f"192.168.74.0/24 is in use on this machine by room other, of {tmp_path}/other.yml"
+    assert remedy.endswith(f"--room {tmp_path}/other.yml down, or choose other networks and addresses in room.yml")
+
+
+def test_a_room_of_two_networks_is_what_it_was_before_there_were_more() -> None:
+    """One that is up with labroom 0.1 goes on: neither its links nor its guests are others."""
+    room = _room()
+    links_of_0_1 = "Networks(private=IPv4Network('192.168.74.0/24'), outside=IPv4Network('203.0.113.0/28'))"
+    assert nspawn._link_digest(room).startswith(f"{links_of_0_1} internet=True")
+    for name in room.guests:
+        described = nspawn_guest.describe(room, name, [])
+        known = asdict(described)
+        assert known.pop("forwards") is False
+        assert known["network"].pop("routes") == {}
+        assert described.digest() == hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def test_containers_can_not_be_a_room_of_more_networks() -> None:
+    networks = {"middle": "192.168.80.0/24"} | room_file.load(ROOT / "room.yml").networks.model_dump()
+    router = {"part": "router", "private": "192.168.74.9", "outside": "203.0.113.9"}
+    assert compose.can_have(_room())
+    assert not compose.can_have(_room(networks=networks))
+    assert not compose.can_have(_room(guests={"router": router}, forwarded_ports=(), names={}, aliases={}))
 
 
 @pytest.mark.parametrize(
@@ -243,13 +278,6 @@ def test_every_list_of_masked_units_is_one_of_units_that_no_guest_needs() -> Non
     for who in ("container", "vm"):
         units = image_base.masked_units(who)
         assert {"apt-daily.timer", "systemd-logind.service"} <= set(units) < set(every)
-
-
-def test_a_room_with_two_gateways_is_refused() -> None:
-    gateway = {"part": "gateway", "private": "192.168.74.9", "outside": "203.0.113.9"}
-    guests = room_file.load(ROOT / "room.yml").model_dump()["guests"] | {"second": gateway}
-    with pytest.raises(ValidationError, match="guests: at most one may be the gateway"):
-        _room(guests=guests)
 
 
 def test_a_bare_guest_gets_what_a_builder_has_fetched(tmp_path: Path) -> None:

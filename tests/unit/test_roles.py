@@ -201,8 +201,8 @@ WRONG_AND_RIGHT: dict[str, tuple[list[Any], list[Any]]] = {
         [["10.0.0.1", "10.0.0.1#5353"]],
     ),
     "nat_gateway_inside": (
-        ["10.0.0.1", "10.0.0.1/24", "10.0.0.0/33", "fd00::/64", "10.0.0.0/24; flush ruleset"],
-        ["10.0.0.0/24"],
+        ["10.0.0.1", "10.0.0.1/24", "10.0.0.0/33", "fd00::/64", "10.0.0.0/24; flush ruleset", ["10.0.0.0/24", "x"]],
+        ["10.0.0.0/24", ["10.0.0.0/24", "10.0.1.0/24"]],
     ),
     "nat_gateway_outside_address": (["", "outside", "10.0.0.1/24", "fd00::1"], ["10.0.0.1"]),
     "nat_gateway_forwarded_ports": (
@@ -302,5 +302,5 @@ def test_rooms_of_scenarios_can_be_up_side_by_side() -> None:
     rooms = {file.stem: room.load(file) for file in ROOT.glob("extensions/molecule/rooms/*.yml")}
     assert rooms.keys() == scenarios
     assert len({one.name for one in rooms.values()}) == len(rooms)
-    subnets = [subnet for one in rooms.values() for subnet in (one.networks.private, one.networks.outside)]
+    subnets = [subnet for one in rooms.values() for subnet in one.networks.subnets.values()]
     assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]

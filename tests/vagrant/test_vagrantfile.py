@@ -22,6 +22,16 @@ class VMware < Vagrant.plugin("2")
   end
 end
 """
+# Addresses that YAML takes for fractions, two of them for the same one.
+WIDER = """
+name: wider
+networks: {private: 10.77.0.0/16, middle: 10.78.0.0/24, outside: 203.0.113.0/28}
+guests:
+  alfa: {private: .1.10}
+  bravo: { private: .10 }
+  charlie: {private: 10.77.1.100}
+  router: {part: router, private: .2, middle: .2}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +68,25 @@ def test_has_the_machines_of_the_room(vagrant: Vagrant) -> None:
     guests = room.load(vagrant.checkout / "room.yml").guests.items()
     machines = [name for name, guest in guests if guest.part == "guest" and guest.private]
     assert set(re.findall(r"^\d+,(\w+),state,", said, re.MULTILINE)) == {"student", *machines}
+
+
+@pytest.fixture
+def wider(vagrant: Vagrant) -> Path:
+    """A folder with the Vagrantfile and a room of more networks, whose addresses are written by their ends."""
+    folder = vagrant.sandbox.folder / "wider"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(vagrant.checkout / "Vagrantfile", folder)
+    (folder / "room.yml").write_text(WIDER)
+    return folder
+
+
+def test_reads_addresses_as_labroom_does(vagrant: Vagrant, wider: Path) -> None:
+    read = 'eval(File.read(ARGV[0]).partition("# Ansible of").first, binding, ARGV[0]); puts ADDRESSES.values'
+    said = vagrant.run_other("ruby", "-e", read, str(wider / "Vagrantfile"))
+    guests = room.load(wider / "room.yml").guests
+    assert said.split() == [str(guests[name].address) for name in ("alfa", "bravo", "charlie")]
+
+
+def test_says_which_networks_it_can_not_make(vagrant: Vagrant, wider: Path) -> None:
+    said = vagrant.run_other("vagrant", "up", "alfa", status=1, env={"VAGRANT_CWD": str(wider)})
+    assert "room.yml: virtual machines have the private network alone, not middle: `vagrant up`" in said

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from labroom import commands, labs
 from labroom.cli.parser import inventory, room_file
 from labroom.console import Console, ConsoleProgress, harmless
-from labroom.errors import UsageError
+from labroom.errors import RoomFault, UsageError
 from labroom.resources import REPORTS
 
 if TYPE_CHECKING:
     from labroom.checks.claims import Chosen
     from labroom.checks.own import Source
+    from labroom.room import Room
 
 # What drives programs takes half a second to import, rooms some of it; `list` needs neither.
 
@@ -126,11 +127,27 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
 
     console = Console(sys.stdout)
     labs = run.chosen(names)
-    room = rooms.running(file)
+    room = _with_parts(file)
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         again = commands.labroom("check", *words, room=file)
         result = lines.run(rooms.endpoints(room), labs, REPORTS, console, command=again, chosen=chosen or ALL)
         return result.status
+
+
+def _with_parts(file: Path) -> Room:
+    """The room of a file, which has to be up and to have guests that labs can be driven on.
+
+    Raises:
+        RoomFault: it isn't up, or has none.
+    """
+    from labroom import rooms
+    from labroom.checks.inventory_hosts import PARTS
+
+    room = rooms.running(file)
+    if not room.guests.keys() & {*PARTS}:
+        words = f"no lab can be driven in room {room.name}: none of its guests is named {', '.join(PARTS)}"
+        raise RoomFault(words, f"name some so in {file}, then {rooms.bring_up(room, file)}")
+    return room
 
 
 def play(options: argparse.Namespace) -> int:
@@ -143,6 +160,6 @@ def play(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     if machines := inventory(options):
         return play.run(seats.one_seat(machines, options.limit, console), options.lab, REPORTS, console)
-    room = rooms.running(room_file(options))
+    room = _with_parts(room_file(options))
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         return play.run(rooms.endpoints(room), options.lab, REPORTS, console)

@@ -58,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=f"labroom.cli.{run}")
         return sub
 
+    new = verb("new", "room:new", "write a room file to begin with, on networks that are free on this machine")
+    new.add_argument("name", metavar="NAME", help="the room's")
+    new.add_argument("--file", type=Path, metavar="FILE", help="where (NAME.yml here); never over another file")
     up = verb("up", "room:up", "create the room, or repair it where something is missing")
     up.add_argument("--check", action="store_true", help="then drive the labs across it")
     up.add_argument("--provider", choices=providers.NAMES, help="what makes the guests (nspawn)")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from labroom import commands, machine, room, rooms
+from labroom import commands, machine, new_room, room, rooms
 from labroom.cli import labs
 from labroom.cli.parser import room_file
 from labroom.console import Console, ConsoleProgress, harmless
@@ -60,8 +60,7 @@ def status(options: argparse.Namespace) -> int:
     console.line()
     console.line(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
     for guest in rooms.status(shown):
-        addresses = [shown.guests[guest.name].private, shown.guests[guest.name].outside]
-        first, *more = [str(address) for address in addresses if address]
+        first, *more = map(str, shown.guests[guest.name].addresses.values())
         line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
         if guest.up:
             minutes, seconds = divmod(int(guest.seconds), 60)
@@ -70,11 +69,25 @@ def status(options: argparse.Namespace) -> int:
         console.line(line)
         for address in more:
             console.line(f"{'':<12} {address}")
-    if shown.gateway and shown.forwarded_ports:
-        console.line()
-        console.line(f"forwarded by the gateway, {shown.gateway.outside}:")
-        for forward in shown.forwarded_ports:
-            console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    for name in shown.gateways:
+        if ports := shown.forwards(name):
+            by = "the gateway" if len(shown.gateways) == 1 else name
+            console.line()
+            console.line(f"forwarded by {by}, {shown.far_address(name)}:")
+            for forward in ports:
+                console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    return 0
+
+
+def new(options: argparse.Namespace) -> int:
+    """Write a room file to begin with."""
+    console = Console(sys.stdout)
+    file: Path = (options.file or Path(f"{options.name}.yml")).absolute()
+    written = new_room.write(options.name, file)
+    networks = ", ".join(f"{link} {subnet}" for link, subnet in written.networks.subnets.items())
+    console.line(harmless(f"{commands.shown(file)}: room {written.name}, {networks}"))
+    console.line(harmless(f"describe it:     edit {commands.shown(file)}, by docs/room.md"))
+    console.line(harmless(f"bring it up:     {commands.labroom('up', room=file, root=True)}"))
     return 0
 
 

@@ -26,6 +26,15 @@ _BASE_IMAGES = {
 _CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
 
 
+def can_have(room: Room) -> bool:
+    """Whether containers can be this room: of the two networks that each has, with one gateway between them.
+
+    Docker publishes forwarded ports at a container's first network, by name: it need not be a gateway's far side.
+    """
+    parts = [guest.part for guest in room.guests.values()]
+    return len(room.networks.subnets) == len(LINKS) and parts.count("gateway") <= 1 and "router" not in parts
+
+
 def project(room: Room) -> dict[str, Any]:
     """The room as a Compose project (the Compose Specification, as far as docker-compose 1.29 knows it)."""
     services = {name: _service(room, name) for name in room.guests}

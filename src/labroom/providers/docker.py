@@ -197,6 +197,11 @@ def _ssh_port(container: dict[str, Any] | None) -> int:
 
 def prepare(room: Room, file: Path, progress: Progress) -> None:
     """Build the room's images where something in the checkout has changed (`Provider.prepare`)."""
+    if not compose.can_have(room):
+        raise MachineError(
+            "containers have the networks private and outside, and one gateway between them: this room has more",
+            commands.labroom("up", "--provider", "nspawn", room=file, root=True),
+        )
     project = compose.project(room)
     running = _containers(room.name)
     if running and record.read(room.name).get("project_networks", project["networks"]) != project["networks"]:
@@ -237,7 +242,7 @@ def record_of(room: Room, file: Path) -> dict[str, object]:
     return {
         "provider": "docker",
         "file": str(file),
-        "networks": [str(room.networks.private), str(room.networks.outside)],
+        "networks": [str(subnet) for subnet in room.networks.subnets.values()],
         "project_networks": compose.project(room)["networks"],
     }
 

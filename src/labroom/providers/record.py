@@ -69,14 +69,16 @@ class Claim:
         """Whether the room is kept in another folder of state."""
         return self.state != state.root().resolve()
 
+    def down(self) -> str:
+        """The command that takes it down."""
+        where = f"LABROOM_STATE_DIR={shlex.quote(str(self.state))} " if self.foreign() else ""
+        return where + commands.labroom("down", room=self.file)
+
     def refusal(self, remedy: str = "") -> MachineError:
         """The error of who wants the name for something else."""
         kept = f", kept in {self.state}" if self.foreign() else ""
-        where = f"LABROOM_STATE_DIR={shlex.quote(str(self.state))} " if self.foreign() else ""
-        return MachineError(
-            f"a room named {self.room_name} is up already, of {self.file}{kept}",
-            f"{where}{commands.labroom('down', room=self.file)}{remedy}",
-        )
+        words = f"a room named {self.room_name} is up already, of {self.file}{kept}"
+        return MachineError(words, self.down() + remedy)
 
 
 def claim(room_name: str, file: Path, networks: tuple[IPv4Network, ...]) -> None:
@@ -121,3 +123,15 @@ def claims() -> list[Claim]:
     """The claims on this machine, of every folder of state."""
     found = (claimed(file.stem) for file in sorted(_CLAIMS.glob("*.json")))
     return [each for each in found if each]
+
+
+def others(room_name: str) -> list[Claim]:
+    """The other rooms of this machine that are up, those without a claim, too, as containers may be."""
+    here = state.root().resolve()
+    found = {
+        name: Claim(name, here, str(known["file"]), tuple(IPv4Network(subnet) for subnet in known["networks"]))
+        for name, known in every()
+        if {"file", "networks"} <= known.keys()
+    }
+    found |= {each.room_name: each for each in claims()}
+    return [each for name, each in found.items() if name != room_name]

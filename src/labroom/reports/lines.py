@@ -45,8 +45,9 @@ class Lines(checks.Listener):
         count = f"{passed} of {len(lab.checks)} checks"
         skipped = ""
         if lab.skipped:
-            reasons = ", ".join(sorted({check.words for check in lab.skipped}))
-            skipped = f"  {len(lab.skipped)} skipped: {reasons}"
+            reasons = sorted({check.words for check in lab.skipped})
+            of_room = [words for words in reasons if not words.startswith("needs: ")]  # of which the others come
+            skipped = f"  {len(lab.skipped)} skipped: {', '.join(of_room or reasons)}"
         self.console.line(
             harmless(f"{lab.name:{self._width}}  "),
             (_STYLES[lab.verdict], f"{says:10}"),

@@ -88,6 +88,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
         links.close_to(room)
     else:
         links.restore(room)
+    links.route(room)
     keys.prepare(room)
     if room.internet and not links.uplink_runs(name):
         links.reset_uplink(room)
@@ -96,7 +97,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     if gone := _guests_of(name) - room.guests.keys():
         guest.stop(name, gone)
         done |= dict.fromkeys(gone, "removed")
-    wanted = {each: guest.describe(room, each, layers[described.part]) for each, described in room.guests.items()}
+    wanted = {each: guest.describe(room, each, layers[image.kind(room, each)]) for each in room.guests}
     known = {each: guest.known(name, each) for each in wanted}
     running = [each for each in wanted if guest.runs(name, each)]
     as_wanted = [each for each in running if known[each].get("digest") == wanted[each].digest()]
@@ -116,7 +117,8 @@ def record_of(room: Room, file: Path, layers: image.Layers) -> dict[str, object]
     return {
         "provider": "nspawn",
         "file": str(file),
-        "networks": [str(room.networks.private), str(room.networks.outside)],
+        "networks": [str(subnet) for subnet in room.networks.subnets.values()],
+        "interfaces": [links.interface(room.name, link) for link in room.networks.subnets],
         "links": _link_digest(room),
         "layers": {part: [str(path) for path in paths] for part, paths in layers.items()},
     }
@@ -131,8 +133,8 @@ def _layers_in_use(room: Room) -> image.Layers | None:
     """The image that a running room was made from, if it is still there for a guest that has to be started anew."""
     known = record.read(room.name).get("layers", {})
     layers = {part: [Path(layer) for layer in paths] for part, paths in known.items()}
-    needed = {guest.part for guest in room.guests.values()}
-    if needed <= layers.keys() and all(layer.is_dir() for part in needed for layer in layers[part]):
+    needed = {image.kind(room, name) for name in room.guests}
+    if needed <= layers.keys() and all(layer.is_dir() for kind in needed for layer in layers[kind]):
         return layers
     return None
 

@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,10 @@ _FIRST_UID = 0x80000
 
 _BOOT_TIMEOUT = 180  # s; a guest takes one, six at once on an emulated or overloaded machine a hundred
 _STOP_TIMEOUT = 5  # s, then it is killed
+_ROUTER = """\
+[Service]
+ExecStart=sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+"""
 _RECORD = "guest.json"  # what is known of a guest that was started: its users, its supervisor, its digest
 
 
@@ -53,7 +56,8 @@ class NspawnGuest:
         name: its host name.
         link: the network of its first interface, host0.
         addresses: interface to address with prefix length, as `ip addr add` takes it.
-        network: its way out, and the files that say whom it asks for names.
+        network: its ways out, and the files that say whom it asks for names.
+        forwards: whether it is a router.
         processes: how many it may have.
         memory_mib: how much it may hold.
         disk_mib: how much it may write; None: as much as there is, with the users on disk, as what becomes an image.
@@ -65,6 +69,7 @@ class NspawnGuest:
     link: Link
     addresses: dict[str, str]
     network: GuestNetwork
+    forwards: bool
     processes: int
     memory_mib: int
     disk_mib: int | None
@@ -73,21 +78,29 @@ class NspawnGuest:
 
     def digest(self) -> str:
         """Tells one description from another."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        described = asdict(self)
+        # What labroom 0.1 did not know counts where it says something: its guests are no others.
+        if not described["forwards"]:
+            del described["forwards"]
+        if not described["network"]["routes"]:
+            del described["network"]["routes"]
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def describe(room: Room, name: str, layers: Iterable[Path]) -> NspawnGuest:
     """What it takes to start the guest `name` of `room` on the given image layers."""
     guest = room.guests[name]
-    first: IPv4Network = getattr(room.networks, guest.link)
-    addresses = {"host0": f"{guest.address}/{first.prefixlen}"}
-    if guest.private and guest.outside:
-        addresses["outside0"] = f"{guest.outside}/{room.networks.outside.prefixlen}"
+    subnets = room.networks.subnets
+    addresses = {
+        "host0" if link == guest.link else f"{link}0": f"{address}/{subnets[link].prefixlen}"
+        for link, address in guest.addresses.items()
+    }
     return NspawnGuest(
         name=name,
         link=guest.link,
         addresses=addresses,
         network=guest_network.of(room, name, router=str(room.networks.router), name_server=links.UPLINK_NAME_SERVER),
+        forwards=guest.part == "router",
         processes=room.limits.processes,
         memory_mib=room.limits.memory_mib,
         disk_mib=room.limits.disk_mib,
@@ -190,8 +203,8 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
         f"--network-bridge={wanted.link}",
         f"--tmpfs=/dev/shm:mode=1777,size={wanted.memory_mib // 4}m",
     ]
-    if "outside0" in wanted.addresses:
-        command.append(f"--network-veth-extra={_far_end(wanted.name)}:outside0")
+    far_ends = {_far_end(wanted.name, own): own for own in wanted.addresses if own != "host0"}
+    command += [f"--network-veth-extra={far_end}:{own}" for far_end, own in far_ends.items()]
     return {
         "name": wanted.name,
         "folder": str(home),
@@ -204,7 +217,7 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
         "count": UID_COUNT,
         "command": command,
         "bounds": bounds.script(),
-        "far_end": _far_end(wanted.name) if "outside0" in wanted.addresses else "",
+        "far_ends": " ".join(f"{far_end}:{own.removesuffix('0')}" for far_end, own in far_ends.items()),
         "environment": {
             "PATH": environment()["PATH"],
             # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.
@@ -231,9 +244,9 @@ def _empty_disk(mib: int, files: int) -> Path:
     return disk
 
 
-def _far_end(guest: str) -> str:
-    """The far end, in the room's namespace, of a gateway's second interface."""
-    return f"far-{guest}"[:15]
+def _far_end(guest: str, own: str) -> str:
+    """The far end, in the room's namespace, of a further interface of a guest's: as long a name as one may have."""
+    return f"far-{hashlib.sha256(f'{guest} {own}'.encode()).hexdigest()[:11]}"
 
 
 def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -> None:
@@ -265,6 +278,10 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
         interfaces += f"addr add {address} dev {interface}\nlink set {interface} up\n"
     if wanted.network.router:
         interfaces += f"route add default via {wanted.network.router}\n"
+    for network, router in wanted.network.routes.items():
+        interfaces += f"route add {network} via {router}\n"
+    if wanted.forwards:
+        write("etc/systemd/system/labroom-network.service.d/router.conf", _ROUTER)
     write("etc/labroom/network", interfaces)
     write("etc/hostname", f"{wanted.name}\n")
     write("etc/hosts", wanted.network.hosts)

@@ -1,7 +1,7 @@
 """The guests' image: made once, in layers, each named by the digest of all that went into it.
 
 The `base` layer is a Debian or Ubuntu by mmdebstrap(1) that boots fast and answers SSH. On it lies the `guest` layer:
-what playbooks/guest.yml changes in one guest made from the base, over SSH; and on that, for the gateway, what
+what playbooks/guest.yml changes in one guest made from the base, over SSH; and on that, for each gateway, what
 playbooks/gateway.yml changes. A room's guests are overlays on these, so that starting one provisions nothing. Where
 room.yml wants them bare (`provisioned: false`), they lie on the base alone.
 """
@@ -27,11 +27,18 @@ from labroom.providers.nspawn import fetched, guest, image_base, image_tools, li
 from labroom.resources import COLLECTIONS, LABS, PLAYBOOKS, ROLES, ROOT
 from labroom.room import Guest, Room
 
-#: The layers of each part, topmost first.
+#: The layers of each kind of guest (`kind`), topmost first.
 Layers = dict[str, list[Path]]
 
 _KEPT_SECONDS = 14 * 86400  # an unused layer is kept so long: who goes back to an older checkout has it still
 _NEEDED_BYTES = 2 << 30  # what making an image takes at its peak, with room to spare
+
+
+def kind(room: Room, name: str) -> str:
+    """Of which layers a guest is: "guest", or "gateway"; a further gateway has one of its own."""
+    if name not in room.gateways:
+        return "guest"
+    return "gateway" if room.guests[name] is room.gateway else f"gateway {name}"
 
 
 def _digest(*parts: Any) -> str:
@@ -57,29 +64,26 @@ def _roles(playbook: str) -> list[str]:
 def _names(room: Room, release: str) -> dict[str, str]:
     """The name of each layer for this room, checkout and release."""
     base = f"base-{release}-{_digest(release, image_base.recipe(), machine.apt_sources(release), guest.UID_BASE)}"
-    variables = inventory.role_variables(room, links.UPLINK_NAME_SERVER)
     modules = {ROOT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
     for_guest = modules | {ROLES / name for name in _roles("guest.yml")}
     for_gateway = {ROLES / name for name in _roles("gateway.yml")}
     guest_inputs = [*_files(*for_guest, LABS), (PLAYBOOKS / "guest.yml").read_text(encoding="utf-8")]
-    on_guests = f"guest-{release}-{_digest(base, variables['guests'], guest_inputs)}"
+    on_guests = f"guest-{release}-{_digest(base, inventory.guest_variables(), guest_inputs)}"
     gateway_inputs = [*_files(*for_guest, *for_gateway), (PLAYBOOKS / "gateway.yml").read_text(encoding="utf-8")]
-    on_gateway = f"gateway-{release}-{_digest(on_guests, variables['gateways'], gateway_inputs)}"
-    return {"base": base, "guest": on_guests, "gateway": on_gateway}
+    names = {"base": base, "guest": on_guests}
+    for name in room.gateways:
+        variables = inventory.gateway_variables(room, name, links.UPLINK_NAME_SERVER)
+        names[kind(room, name)] = f"gateway-{release}-{_digest(on_guests, variables, gateway_inputs)}"
+    return names
 
 
 def _layers(room: Room, names: dict[str, str]) -> Layers:
     base = [image_tools.tree(names["base"])]
+    kinds = [each for each in names if each != "base"]
     if not room.image.provisioned:
-        return {"guest": base, "gateway": base}
+        return dict.fromkeys(kinds, base)
     on_guests = [image_tools.tree(names["guest"]), *base]
-    return {"guest": on_guests, "gateway": [image_tools.tree(names["gateway"]), *on_guests]}
-
-
-def _wanted(room: Room) -> list[str]:
-    if not room.image.provisioned:
-        return ["base"]
-    return ["base", "guest", "gateway"] if room.gateway else ["base", "guest"]
+    return {each: on_guests if each == "guest" else [image_tools.tree(names[each]), *on_guests] for each in kinds}
 
 
 def ready(room: Room) -> Layers | None:
@@ -87,8 +91,8 @@ def ready(room: Room) -> Layers | None:
     release = image_base.chosen_release(room.image.release)
     if release is None:
         return None
-    names = _names(room, release)
-    return _layers(room, names) if all(image_tools.tree(names[layer]).is_dir() for layer in _wanted(room)) else None
+    layers = _layers(room, _names(room, release))
+    return layers if all(layer.is_dir() for needed in layers.values() for layer in needed) else None
 
 
 def create(room: Room, progress: Progress) -> Layers:
@@ -118,7 +122,7 @@ def create(room: Room, progress: Progress) -> Layers:
         try:
             if not image_tools.tree(names["base"]).is_dir():
                 image_base.create(names["base"], release, progress)
-            missing = [part for part in _wanted(room)[1:] if not image_tools.tree(names[part]).is_dir()]
+            missing = [each for each, layers in _layers(room, names).items() if not layers[0].is_dir()]
             if missing:
                 _provision(room, names, missing, progress)
             _remove_old(names)
@@ -176,7 +180,14 @@ def _remove_layers(images: Iterable[Path]) -> None:
 
 
 def _provision(room: Room, names: dict[str, str], missing: list[str], progress: Progress) -> None:
-    """Make the missing layers, each in a guest made from the one below it, by the playbook of its part."""
+    """Make the missing layers, each in a guest made from the one below it, by the playbook of its part.
+
+    Args:
+        room: the room.
+        names: of all layers.
+        missing: the kinds of guests whose own layer is missing.
+        progress: is told what is done.
+    """
     builder = Room.model_construct(
         name=image_tools.builder_name(),
         domain=room.domain,
@@ -188,28 +199,31 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
     links.start_uplink(builder.name)
     keys.prepare(builder)
     apt = fetched.folder(image_tools.tree(names["base"]))
-    for part in missing:
-        below = _layers(room, names)[part][1:]
-        log = image_tools.log(names[part])
-        with progress.phase(f"{part} layer by playbooks/{part}.yml", log):
+    for each in missing:
+        below = _layers(room, names)[each][1:]
+        log = image_tools.log(names[each])
+        gateway = next((name for name in room.gateways if kind(room, name) == each), None)
+        part = "gateway" if gateway else "guest"
+        with progress.phase(f"{each} layer by playbooks/{part}.yml"[:60], log):
             described = guest.describe(builder, "builder", below)
             guest.start(builder.name, [replace(described, disk_mib=None)], apt)  # its disk becomes the layer
-            _run_playbook(room, builder, part, log)
-            partial = image_tools.partial(names[part])
+            _run_playbook(room, builder, gateway, log)
+            partial = image_tools.partial(names[each])
             partial.mkdir()
             guest.shut_down(builder.name, ["builder"])
             (guest.folder(builder.name, "builder") / "disk/upper").rename(partial / "tree")
             guest.remove(builder.name, "builder")
             fetched.keep(apt, partial / "tree")
             image_tools.forget_identity(partial / "tree")
-            image_tools.finish(names[part])
+            image_tools.finish(names[each])
 
 
-def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
+def _run_playbook(room: Room, builder: Room, gateway: str | None, log: Path) -> None:
+    """Make the builder what the room's guests are; what `gateway` is besides, where one is named and they are that."""
     address = str(builder.guests["builder"].address)
     own_keys = (keys.identity(builder.name),), (keys.known_hosts(builder.name),)
     endpoints = {"builder": Endpoint("builder", address, address, 22, "root", *own_keys)}
-    gateways = ["builder"] if part == "gateway" else []
+    gateways = {"builder": gateway} if gateway else {}
     groups = inventory.inventory(room, endpoints, links.UPLINK_NAME_SERVER, gateways)
     patience = " -o ConnectionAttempts=30 -o ConnectTimeout=1"  # it is still booting
     groups["guests"]["hosts"]["builder"]["ansible_ssh_common_args"] += patience
@@ -218,7 +232,8 @@ def _run_playbook(room: Room, builder: Room, part: str, log: Path) -> None:
     file.write_text(json.dumps(groups, indent=1), encoding="utf-8")
     control = Path(f"/run/labroom-{builder.name}.ssh")  # of bounded length (unix(7))
     control.unlink(missing_ok=True)  # of a builder that was killed
-    playbook = [*machine.ansible("playbook"), f"--inventory={file}", f"playbooks/{part}.yml"]
+    play = "gateway.yml" if gateway else "guest.yml"
+    playbook = [*machine.ansible("playbook"), f"--inventory={file}", f"playbooks/{play}"]
     try:
         image_tools.run_logged(
             [*links.inside(builder.name), *playbook],

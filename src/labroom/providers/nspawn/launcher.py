@@ -43,11 +43,11 @@ _LO_FLAGS_AUTOCLEAR = 4
 
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
-# A guest's supervisor: the far end of its second interface, if it has one, then the script that holds who runs it in a
-# user namespace to numbers, then systemd-nspawn's command. That ends with 133 when the guest reboots, as
+# A guest's supervisor: the far ends of its further interfaces, each with its bridge; the script that holds who runs it
+# in a user namespace to numbers; then systemd-nspawn's command. That ends with 133 when the guest reboots, as
 # systemd-nspawn@.service has it (RestartForceExitStatus). SIGTERM shuts it down.
 _SUPERVISE = """
-far=$1 bounds=$2; shift 2
+far_ends=$1 bounds=$2; shift 2
 trap 'kill -TERM $machine' TERM
 hold() {
     read -r init _ </proc/$machine/task/$machine/children
@@ -57,7 +57,9 @@ hold() {
 ended=133
 while [ $ended = 133 ]; do
     "$@" & machine=$!
-    while [ "$far" ] && ! ip link set "$far" master outside up && kill -0 $machine; do sleep .02; done 2>/dev/null
+    for far in $far_ends; do
+        while ! ip link set "${far%:*}" master "${far#*:}" up && kill -0 $machine; do sleep .02; done
+    done 2>/dev/null
     while sleep .2; ! hold && kill -0 $machine; do :; done 2>/dev/null
     while wait $machine; ended=$?; kill -0 $machine; do :; done 2>/dev/null
 done
@@ -215,8 +217,8 @@ def _become(guest: dict[str, Any]) -> NoReturn:
         guest: `name`; `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
             `network`, the file of its network namespace; `disk`, a file with an empty file system that is as large as
             what it may write (None: as much as there is); `layers`, `stored`, `wanted`, `count`, as for `_mount_root`;
-            `command`, systemd-nspawn's, without the users; `far_end` of its second interface, or ""; `bounds`, a script
-            for a shell in its user namespace; `environment`, the command's.
+            `command`, systemd-nspawn's, without the users; `far_ends` of its further interfaces, as FAR_END:BRIDGE with
+            blanks between; `bounds`, a script for a shell in its user namespace; `environment`, the command's.
     """
     os.setsid()
     os.umask(0o022)
@@ -246,7 +248,7 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     command = [*guest["command"], f"--private-users={first}:{count}"]
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python has ignored
         signal.signal(number, signal.SIG_DFL)
-    supervise = ["sh", "-c", _SUPERVISE, "sh", guest["far_end"], guest["bounds"], *command]
+    supervise = ["sh", "-c", _SUPERVISE, "sh", guest["far_ends"], guest["bounds"], *command]
     os.execve("/bin/sh", supervise, guest["environment"])  # noqa: S606 (a shell is meant)
 
 

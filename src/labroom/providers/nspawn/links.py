@@ -1,4 +1,4 @@
-"""A room's links: two bridges in a network namespace of the room's own, and the machine's and the internet's way in.
+"""A room's links: a bridge a network, in a namespace of the room's own, and the machine's and the internet's way in.
 
 Deleting the namespace deletes every link, address, route and nftables table in it. On the machine itself there is one
 interface a network, with the machine's own address in the room; the bridges hand it nothing that is not for that
@@ -12,14 +12,14 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from labroom import state
 from labroom.errors import MachineError
 from labroom.processes import run, spawn, start_time
-from labroom.providers import record
+from labroom.providers import guest_network, record
 from labroom.providers.nspawn import fence
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import LINKS, Link, Room
@@ -52,8 +52,14 @@ def inside(room_name: str) -> tuple[str, ...]:
 
 def exists(room_name: str) -> bool:
     """Whether the room's links are there, all of them, and were made to the end."""
-    interfaces = [Path("/sys/class/net", interface(room_name, link)) for link in LINKS]
-    return _complete(room_name).exists() and _pinned(namespace(room_name)) and all(path.exists() for path in interfaces)
+    there = all(Path("/sys/class/net", own).exists() for own in _interfaces(room_name))
+    return _complete(room_name).exists() and _pinned(namespace(room_name)) and there
+
+
+def _interfaces(room_name: str) -> list[str]:
+    """The machine's interfaces in a room, by its record; labroom 0.1 made two, and did not write it."""
+    known: list[str] | None = record.read(room_name).get("interfaces")
+    return known or [interface(room_name, link) for link in LINKS]
 
 
 def _complete(room_name: str) -> Path:
@@ -72,32 +78,48 @@ def _pinned(file: Path) -> bool:
 def check_free(room: Room) -> None:
     """See that no other network of this machine uses the room's addresses.
 
-    A wider route that covers them, as a VPN's 0.0.0.0/1 or 10.0.0.0/8, is no such use: the room's own is more specific,
-    and wins (RFC 1812, 5.2.4.3). But who is asked for names or for the way must stay where it is.
-
     Raises:
-        MachineError: one does; the message names it.
+        MachineError: one does; the message names it, and the room that has it, if it is one's.
     """
-    subnets = [room.networks.private, room.networks.outside]
-    own = {interface(room.name, link) for link in LINKS}
-    used: list[tuple[IPv4Network, str]] = []
+    guests = {address for guest in room.guests.values() for address in guest.addresses.values()}
+    found = uses({interface(room.name, link) for link in room.networks.subnets}, guests)
+    for subnet in room.networks.subnets.values():
+        if not (what := used(subnet, found)):
+            continue
+        remedy = "choose other networks and addresses in room.yml"
+        for other in record.others(room.name):
+            if any(subnet.overlaps(network) for network in other.networks):
+                words = f"{subnet} is in use on this machine by room {other.room_name}, of {other.file}"
+                raise MachineError(words, f"{other.down()}, or {remedy}")
+        raise MachineError(f"{subnet} is in use on this machine: {what}", remedy)
+
+
+def used(subnet: IPv4Network, found: Sequence[tuple[IPv4Network, str]]) -> str | None:
+    """What of `uses` is in a subnet, in words; None if nothing is.
+
+    A wider route that covers it, as a VPN's 0.0.0.0/1 or 10.0.0.0/8, is no use of it: the room's own is more specific,
+    and wins (RFC 1812, 5.2.4.3).
+    """
+    return next((what for network, what in found if network.subnet_of(subnet)), None)
+
+
+def uses(interfaces: Collection[str] = (), addresses: Collection[IPv4Address] = ()) -> list[tuple[IPv4Network, str]]:
+    """Where this machine's routes lead, by whom, and whom it asks for names: each network or address, and what it is.
+
+    Args:
+        interfaces: those whose routes are left out.
+        addresses: name servers that are left out.
+    """
+    found = []
     for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
-        if route.get("dev") in own or route.get("type") in ("broadcast", "multicast"):
+        if route.get("dev") in interfaces or route.get("type") in ("broadcast", "multicast"):
             continue
         target = IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])
-        if any(target.subnet_of(subnet) for subnet in subnets):
-            used.append((target, f"{route['dst']} on {route.get('dev', 'a route of its own')}"))
+        found.append((target, f"{route['dst']} on {route.get('dev', 'a route of its own')}"))
         hops = [hop["gateway"] for hop in (route, *route.get("nexthops", [])) if "gateway" in hop]
-        used += [(IPv4Network(hop), f"{hop}, the gateway to {route['dst']}") for hop in hops]
-    guests = {address for guest in room.guests.values() for address in (guest.private, guest.outside)}
-    servers = [server for server in name_servers() if server not in guests]
-    used += [(IPv4Network(server), f"{server}, this machine's name server") for server in servers]
-    for subnet in subnets:
-        for network, what in used:
-            if network.overlaps(subnet):
-                raise MachineError(
-                    f"{subnet} is in use on this machine: {what}", "choose other networks and addresses in room.yml"
-                )
+        found += [(IPv4Network(hop), f"{hop}, the gateway to {route['dst']}") for hop in hops]
+    servers = [server for server in name_servers() if server not in addresses]
+    return found + [(IPv4Network(server), f"{server}, this machine's name server") for server in servers]
 
 
 def create(room: Room, *, joined: bool = True) -> None:
@@ -109,8 +131,8 @@ def create(room: Room, *, joined: bool = True) -> None:
     run("unshare", f"--net={file}", "true")
     networks = room.networks
     links = ["link set lo up"]
-    for bridge in LINKS:
-        links += [f"link add {bridge} type bridge", f"link set {bridge} up"]
+    for bridge in networks.subnets:
+        links += [f"link add name {bridge} type bridge", f"link set dev {bridge} up"]
     links.append(f"addr add {networks.router}/{networks.outside.prefixlen} dev outside")
     run(*inside(name), "ip", "-batch", "-", stdin="\n".join(links))
     # nftables: one table of ours in each family, in the room's namespace.
@@ -133,8 +155,8 @@ def _rules_for_the_machine(room: Room) -> str:
     ports = f"{{ {', '.join(map(str, room.machine_ports))} }}"
     opened = f"tcp dport {ports} accept\nudp dport {ports} accept\n" if room.machine_ports else ""
     asking, answering = "", ""
-    for link in LINKS:
-        subnet, machine = getattr(room.networks, link), room.networks.machine(link)
+    for link, subnet in room.networks.subnets.items():
+        machine = room.networks.machine(link)
         asking += f'iifname "machine-{link}" ip protocol udp update @asked {{ ip daddr . udp dport . udp sport }}\n'
         answering += (
             f'oifname "machine-{link}" ip saddr {subnet} ip daddr {machine} jump to_machine\n'
@@ -184,12 +206,8 @@ _RULES_FOR_THE_UPLINK = f"""table ip labroom {{
 
 def _all_subnets(room: Room) -> list[IPv4Network]:
     """The subnets of every room of this machine, which none may reach by way of its uplink."""
-    subnets = {room.networks.private, room.networks.outside}
-    for _, known in record.every():
-        subnets |= {IPv4Network(subnet) for subnet in known.get("networks", [])}
-    for claim in record.claims():  # rooms of other folders of state, too
-        subnets |= set(claim.networks)
-    return sorted(subnets)
+    others = [subnet for other in record.others(room.name) for subnet in other.networks]
+    return sorted({*room.networks.subnets.values(), *others})
 
 
 def close_to(room: Room) -> None:
@@ -201,7 +219,7 @@ def close_to(room: Room) -> None:
     }:
         if file != own and _pinned(file):
             with contextlib.suppress(MachineError):  # it has no uplink
-                _refuse(file, [room.networks.private, room.networks.outside])
+                _refuse(file, list(room.networks.subnets.values()))
 
 
 def _refuse(file: Path, subnets: Sequence[IPv4Network]) -> None:
@@ -212,7 +230,7 @@ def _refuse(file: Path, subnets: Sequence[IPv4Network]) -> None:
 def _join(room: Room) -> None:
     """Give the machine its interfaces in the room."""
     file = namespace(room.name)
-    for link in LINKS:
+    for link in room.networks.subnets:
         own = interface(room.name, link)
         address = room.networks.machine(link)
         # A hardware address of our choosing: one of the kernel's choosing udev would change under the guests' feet.
@@ -228,19 +246,27 @@ def _join(room: Room) -> None:
             with contextlib.suppress(FileNotFoundError):  # a machine without IPv6
                 Path(setting).write_text(str(value), encoding="utf-8")
     restore(room)
-    attach = "".join(f"link set machine-{link} master {link} up\n" for link in LINKS)
+    attach = "".join(f"link set machine-{link} master {link} up\n" for link in room.networks.subnets)
     run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
-    for link in LINKS:
+    for link in room.networks.subnets:
         _require_way_to(room, link)
 
 
 def restore(room: Room) -> None:
     """Give the machine's interfaces their addresses, which they may have lost to a network manager of the machine's."""
     commands = ""
-    for link in LINKS:
-        own, subnet = interface(room.name, link), getattr(room.networks, link)
+    for link, subnet in room.networks.subnets.items():
+        own = interface(room.name, link)
         commands += f"addr replace {room.networks.machine(link)}/{subnet.prefixlen} dev {own}\nlink set {own} up\n"
     run("ip", "-batch", "-", stdin=commands)
+
+
+def route(room: Room) -> None:
+    """Let what comes back from the internet find its way to the networks that are joined with `outside` without NAT."""
+    if room.internet:
+        ways = {subnet: guest_network.next_hop(room, None, link) for link, subnet in room.networks.subnets.items()}
+        commands = [f"route add {subnet} via {hop} proto static" for subnet, hop in ways.items() if hop]
+        run(*inside(room.name), "ip", "-batch", "-", stdin="\n".join(["route flush proto static", *commands]))
 
 
 def _require_way_to(room: Room, link: Link) -> None:
@@ -249,7 +275,7 @@ def _require_way_to(room: Room, link: Link) -> None:
     Raises:
         MachineError: it doesn't.
     """
-    subnet: IPv4Network = getattr(room.networks, link)
+    subnet = room.networks.subnets[link]
     route = {}
     with contextlib.suppress(MachineError):  # it is sent nowhere
         (route,) = json.loads(run("ip", "-json", "route", "get", str(subnet.network_address + 2)))
@@ -318,8 +344,7 @@ def name_servers(file: Path = Path("/etc/resolv.conf")) -> list[IPv4Address]:
 def remove(room_name: str) -> None:
     """Remove the links, whatever is left of them; everything in them must have ended."""
     _complete(room_name).unlink(missing_ok=True)
-    for link in LINKS:
-        own = interface(room_name, link)
+    for own in _interfaces(room_name):
         if Path("/sys/class/net", own).exists():
             run("ip", "link", "delete", own)
     file = namespace(room_name)
