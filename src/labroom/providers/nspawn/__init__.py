@@ -34,12 +34,11 @@ __all__ = [
     "pack_home",
     "prepare",
     "purge",
-    "put_homes",
     "record_of",
     "remove_homes",
     "renew",
+    "restore_homes",
     "status",
-    "unpack_home",
     "up",
 ]
 
@@ -230,14 +229,19 @@ def pack_home(room_name: str, name: str, take: Callable[[bytes], object]) -> boo
     return homes.pack(room_name, name, take, _home_keeper(room_name, name))
 
 
-def unpack_home(room: Room, name: str, archive: Iterable[bytes]) -> None:
-    """Make a home of a tar archive, beside the one that is there (`Provider.unpack_home`)."""
-    homes.unpack(room.name, name, archive, (room.limits.home_mib, room.limits.files))
-
-
-def put_homes(room_name: str, names: Iterable[str]) -> None:
-    """Put these homes in place (`Provider.put_homes`)."""
-    homes.put(room_name, names)
+def restore_homes(room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+    """Put homes in the place of those that there are (`Provider.restore_homes`)."""
+    names = []
+    try:
+        for name, archive in archives:
+            homes.unpack(room.name, name, archive, (room.limits.home_mib, room.limits.files))
+            names.append(name)
+        if exists(room.name):
+            renew(room, file, names, lambda: homes.put(room.name, names))
+        else:
+            homes.put(room.name, names)
+    finally:
+        homes.remove_leftovers(room.name)
 
 
 def exists(room_name: str) -> bool:

@@ -269,6 +269,11 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
+    # The room's key opens a guest whatever is in the home that is kept.
+    write(
+        "etc/ssh/sshd_config.d/room-keys.conf", "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%u\n"
+    )
+    write(f"etc/ssh/authorized_keys/{keys.STUDENT}", allowed)
     if apt:
         for place in fetched.PLACES.values():
             parents(place)
