@@ -89,12 +89,11 @@ def reset(file: Path, guests: Sequence[str], *, homes: bool = False, progress: P
         raise RoomFault(f"room {room.name} is not up: its guests are new when it is", rooms.bring_up(room, file))
     wanted = list(guests) or list(room.guests)
     with rooms.locked(room.name, f"resets room {room.name}", progress):
-        gone = [name for name in wanted if name in kept] if homes else []
         renewed = [name for name in wanted if name in room.guests] if rooms.exists(room) else []
 
         def remove() -> None:
-            for each in _keepers(room.name):
-                each.remove_homes(room.name, gone)
+            for each in _keepers(room.name) if homes else ():
+                each.remove_homes(room.name, set(wanted).intersection(each.homes_kept(room.name)))
 
         if renewed:
             providers.of(room.name).renew(room, file, renewed, remove)

@@ -161,6 +161,7 @@ def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
     started = time.monotonic()
     with locked(name, f"takes room {name} down", progress):
         made_by = providers.of(name)
+        homes = [] if purged else made_by.homes_worked_in(name)
         there = made_by.down(name)
         record.release(name)
         if purged:
@@ -169,7 +170,6 @@ def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
             state.remove_tree(state.rooms() / name)
             for log in state.root().glob(f"{name}-*.log"):
                 log.unlink()
-        homes = [] if purged else made_by.homes_worked_in(name)
     return Down(name, there, time.monotonic() - started, homes)
 
 

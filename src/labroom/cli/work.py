@@ -16,6 +16,7 @@ from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
 
 _ALL = "all"  # no guest can have this name
+_NO_CONNECTION = 255  # scp's exit status, as ssh's
 
 
 def agree_to_lose(guests: Sequence[str], options: argparse.Namespace, instead: str = "") -> None:
@@ -28,7 +29,7 @@ def agree_to_lose(guests: Sequence[str], options: argparse.Namespace, instead: s
     if not guests or options.yes:
         return
     console = Console(sys.stdout)
-    what = f"the work in the homes of {', '.join(guests)} is lost"
+    what = f"the work in the homes of {', '.join(guests)} would be lost"
     if not sys.stdin.isatty():
         save = commands.labroom("backup", "FILE", room=room_file(options))
         raise UsageError(f"{what}, and there is nobody to ask", f"save it: {save}; or say --yes")
@@ -139,4 +140,6 @@ def _copy(at: Endpoint, sources: list[str], target: str, *, loud: bool) -> None:
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-        raise RoomFault(f"not all was copied: {harmless(said[-1])}", at.remedy)
+        raise RoomFault(
+            f"not all was copied: {harmless(said[0])}", at.remedy if done.returncode == _NO_CONNECTION else ""
+        )

@@ -23,13 +23,16 @@ from labroom.errors import RoomFault
 from labroom.processes import environment, run
 from labroom.providers.nspawn import disks, launcher
 
-# Files as they are: holes, times to the last digit, owners by number. Sockets are left out.
+# Files as they are: holes, times to the last digit, owners by number. Sockets are left out. The same home
+# gives the same archive.
 _PACK = (
     *("tar", "--create", "--format=posix", "--sparse", "--acls", "--xattrs", "--numeric-owner"),
-    *("--one-file-system", "--blocking-factor=1", "--warning=no-file-ignored"),
+    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+    *("--sort=name", "--one-file-system", "--blocking-factor=1", "--warning=no-file-ignored"),
 )
 _UNPACK = ("tar", "--extract", "--acls", "--xattrs", "--numeric-owner", "--same-permissions", "--same-owner")
 _CHANGED = 1  # tar's exit status where a file changed while it was read
+_IS_WORK = ("-path", "*/.cache", "-prune", "-o", "-not", "-type", "d", "-print", "-quit")  # of find(1)
 _MOUNTED = "mounted"  # where the home of a guest that doesn't run is mounted, in nobody else's mounts
 
 _SUPERBLOCK = 1024  # where it is, byte (ext4(5), "On-disk layout"); what follows is in it
@@ -123,13 +126,22 @@ def kept(room_name: str) -> list[str]:
 
 
 def is_worked_in(room_name: str, guest: str, supervisor: int | None) -> bool:
-    """Whether a home has a file that the image has not.
+    """Whether a home has a file that the image has not, but for what programs keep in `.cache`.
 
     Args:
         room_name: the room.
         guest: the guest.
         supervisor: the process that has the home mounted, if it is.
     """
+    if not _is_used(room_name, guest, supervisor):
+        return False
+    found: list[bytes] = []
+    looked, _ = _work(room_name, guest, supervisor, ("find", guest, *_IS_WORK), take=found.append)
+    return bool(found) or looked != 0  # what can't be looked at may be anything
+
+
+def _is_used(room_name: str, guest: str, supervisor: int | None) -> bool:
+    """Whether there is any file in a home: as its file system counts them."""
     try:
         if supervisor:
             disk = os.statvfs(f"/proc/{supervisor}/root{_place(room_name, guest)}")
