@@ -26,12 +26,13 @@ from typing import Any
 from labroom import commands, keys, state
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, start_time
-from labroom.providers import guest_network
+from labroom.providers import guest_network, record
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bounds, cgroups, disks, fetched, homes, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.disks import UID_BASE as UID_BASE
 from labroom.providers.nspawn.disks import UID_COUNT as UID_COUNT
+from labroom.providers.nspawn.launcher import HOME_FAULT
 from labroom.room import Link, Room
 
 _FIRST_UID = 0x80000
@@ -331,6 +332,11 @@ def console(room_name: str, guest: str, lines: int = 8) -> list[str]:
 
 def _did_not_boot(room_name: str, guest: str) -> RoomFault:
     ended = runs(room_name, guest) is None
+    if (said := console(room_name, guest, 1)) and ended and (words := said[0].partition(HOME_FAULT)[2]):
+        repair = f"e2fsck -y {homes.file(room_name, guest)}"
+        anew = commands.labroom("reset", "--home", guest, room=record.read(room_name).get("file"))
+        remedy = f"{repair}, or a new home: {anew}"
+        return RoomFault(f"the home of {guest} can't be mounted: {words}", remedy)
     last = "".join(f"\n    {line}" for line in console(room_name, guest)) or " (nothing)"
     # An `up` that fails takes the guest's own files away again.
     kept = state.root() / f"{room_name}-{guest}-console.log"

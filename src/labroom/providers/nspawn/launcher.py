@@ -42,6 +42,9 @@ _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _LOOP_CONFIGURE, _LOOP_CTL_GET_FREE = 0x4C0A, 0x4C82  # linux/loop.h
 _LO_FLAGS_AUTOCLEAR = 4
 
+#: How what is said of a guest begins whose home can't be mounted.
+HOME_FAULT = "its home: "
+
 _EXT4_STATE, _EXT4_ERRORS = 1024 + 0x3A, 2  # where a superblock says that errors were met (ext4(5), on-disk layout)
 _HOME_OPTIONS = "discard,noinit_itable,errors=remount-ro"
 _IN_USE_SECONDS = 60  # so long a home is waited for that somebody still has
@@ -326,7 +329,7 @@ def _become(guest: dict[str, Any]) -> NoReturn:
         try:
             _mount_home_disk(guest["home"], "home", guest["name"], guest["stored"])
         except OSError as error:
-            raise OSError(f"its home can't be mounted: {error}") from error
+            raise OSError(f"{HOME_FAULT}{error}") from error
     stored, first, count = guest["stored"], guest["wanted"], guest["count"]
     users = None
     try:
@@ -408,7 +411,7 @@ def main() -> None:
         try:
             sys.exit(_work(**json.loads(sys.argv[1])))
         except OSError as error:
-            sys.exit(f"its home: {error}")
+            sys.exit(f"{HOME_FAULT}{error}")
     started = {}
     for line in sys.stdin:
         if not line.endswith("\n"):  # who wants guests was interrupted
