@@ -2,8 +2,8 @@
 """Does anything ever stay behind, whatever moment labroom is killed at and whatever a student does to a guest?
 
 Ends `labroom` at random moments of its verbs, by random signals; takes the room down each time, and counts what is left
-of it on the machine, and what is lost of a student's work: no byte may be. Then lets a hostile student loose in a guest,
-kind by kind: the machine, the other guest and the next `labroom up` must be as if nothing had happened.
+of it on the machine, and what is lost of a student's work: no byte may be. Then lets a hostile student loose in a
+guest, kind by kind: the machine, the other guest and the next `labroom up` must be as if nothing had happened.
 
 Run as root: .venv/bin/python -m benchmarks.torture [-n KILLS] [--seed SEED]. Exit status: 0 nothing stayed and nobody
 was harmed, 1 something did, 3 it could not be measured, 130 interrupted. All that was done goes to
