@@ -14,7 +14,8 @@ COPY src/labroom/providers/masked_units.txt /tmp/
 RUN systemctl mask $(sed -n '/^#/d; s/ .*container.*//p' /tmp/masked_units.txt) && rm /tmp/masked_units.txt && \
     ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf && \
     mkdir -p /etc/systemd/journald.conf.d && \
-    printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\n' >/etc/systemd/journald.conf.d/labroom.conf
+    printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\n' >/etc/systemd/journald.conf.d/labroom.conf && \
+    printf 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%%u\n' >/etc/ssh/sshd_config.d/room-keys.conf
 COPY docker/start /usr/local/sbin/start
 ENV container=docker
 LABEL labroom=""

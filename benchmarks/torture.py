@@ -2,8 +2,8 @@
 """Does anything ever stay behind, whatever moment labroom is killed at and whatever a student does to a guest?
 
 Ends `labroom` at random moments of its verbs, by random signals; takes the room down each time, and counts what is left
-of it on the machine. Then lets a hostile student loose in a guest, kind by kind: the machine, the other guest and the
-next `labroom up` must be as if nothing had happened.
+of it on the machine, and what is lost of a student's work: no byte may be. Then lets a hostile student loose in a
+guest, kind by kind: the machine, the other guest and the next `labroom up` must be as if nothing had happened.
 
 Run as root: .venv/bin/python -m benchmarks.torture [-n KILLS] [--seed SEED]. Exit status: 0 nothing stayed and nobody
 was harmed, 1 something did, 3 it could not be measured, 130 interrupted. All that was done goes to
@@ -12,6 +12,7 @@ reports/benchmark-torture-<time>.json.
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -19,28 +20,40 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from labroom import state
-from labroom.providers.nspawn import guest, image_tools
+from labroom.providers.nspawn import guest, homes, image_tools
 from labroom.resources import ROOT
 from tests.helpers import FORK_BOMB
 from tests.trial.room import LABS_ROOM, traces
 
-LIMITS = "limits: {processes: 300, memory_mib: 256, disk_mib: 300, files: 20000}\n"
+LIMITS = "limits: {processes: 300, memory_mib: 256, disk_mib: 300, home_mib: 300, files: 20000}\n"
 LABROOM = (sys.executable, "-m", "labroom")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# What is ended, and how many seconds it takes at most.
+# What is ended, and how many seconds it takes at most; ARCHIVE is one of all homes.
+ARCHIVE, WRITTEN = "homes.tgz", "again.tgz"
 VERBS = {
     "up": (("up",), 1.0),
     "repair": (("up",), 1.0),  # of a room one of whose guests has died
     "check": (("check", "tcp_hello", "-k", "refused"), 2.0),
     "down": (("down",), 0.5),
+    "reset": (("reset", "alfa"), 1.5),
+    "backup": (("backup", WRITTEN), 0.7),
+    "restore": (("restore", ARCHIVE, "--yes"), 2.0),
+    "restore, down": (("restore", ARCHIVE, "--yes"), 0.7),
     "image": (("up",), 20.0),  # of a room whose image has to be made
 }
+# A student's work: a file of 8 MB, and many small ones.
+WORK = """
+mkdir -p ~/work/many; head -c 8M /dev/urandom >~/work/large; cd ~/work/many; seq 2000 | split -l 1 -a 4 -d -
+"""
 TERMINALS = """
 import os, time
 try:
@@ -94,17 +107,56 @@ class Torture:
         self.file = file
         self.chance = chance
         self.done: list[dict[str, object]] = []
+        self.work: dict[str, tuple[int, int, float, str]] = {}
+
+    def begin(self) -> str:
+        """Have a student work in both guests, and put that away; returns what went wrong."""
+        for words in (("up",), ("ssh", "alfa", WORK), ("ssh", "server", WORK), ("backup", ARCHIVE), ("down",)):
+            if (done := self.labroom(*words)).returncode != 0:
+                return done.stderr
+        self.work = self.in_archive(ARCHIVE)
+        return ""
+
+    def in_archive(self, name: str) -> dict[str, tuple[int, int, float, str]]:
+        """The files of a student's in an archive: mode, owner, time and digest of each."""
+        with tarfile.open(self.file.with_name(name)) as archive:
+            return {
+                each.name: (each.mode, each.uid, each.mtime, digest(archive.extractfile(each) or BytesIO()))
+                for each in archive
+                if "/student/work/" in each.name and each.isfile()
+            }
+
+    def missed(self) -> list[str]:
+        """What is lost or half of the homes of a room that is down, or left beside them."""
+        folder = self.file.parent
+        bad = []
+        written = folder / WRITTEN
+        if written.exists() and self.in_archive(WRITTEN) != self.work:
+            bad.append("an archive that is not whole")
+        written.unlink(missing_ok=True)
+        if others := {path.name for path in folder.iterdir()} - {ARCHIVE, self.file.name}:
+            bad.append(f"beside the archive: {others}")
+        if left := [path.name for path in homes.folder("trial").iterdir() if path.suffix != ".ext4"]:
+            bad.append(f"beside the homes: {left}")
+        if (backup := self.labroom("backup", WRITTEN)).returncode != 0:
+            return [*bad, f"backup: {backup.stderr}"]
+        now = self.in_archive(WRITTEN)
+        written.unlink()
+        if lost := [name for name in self.work if now.get(name) != self.work[name]]:
+            bad.append(f"{len(lost)} of {len(self.work)} files lost, such as {lost[0]}")
+        return bad
 
     def labroom(self, *words: str, state_folder: str = "") -> subprocess.CompletedProcess[str]:
         """Run `labroom` on the room to its end."""
         argv = [*LABROOM, "--room", str(self.file), *words]
         env = os.environ | ({"LABROOM_STATE_DIR": state_folder} if state_folder else {})
-        return subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=env, timeout=300, check=False)
+        folder = self.file.parent
+        return subprocess.run(argv, capture_output=True, text=True, cwd=folder, env=env, timeout=300, check=False)
 
     def kill(self, verb: str) -> list[str]:
         """End a verb at a random moment, take the room down; returns what is left or doesn't work then."""
         words, longest = VERBS[verb]
-        if verb in ("repair", "check", "down"):
+        if verb not in ("up", "image", "restore, down"):
             self.labroom("up")
         if verb == "repair":
             with contextlib.suppress(ProcessLookupError):
@@ -122,7 +174,7 @@ class Torture:
         argv = [*LABROOM, "--room", str(self.file), *words]
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(
-            argv, stdin=quiet, stdout=quiet, stderr=quiet, cwd=ROOT, env=env, start_new_session=True
+            argv, stdin=quiet, stdout=quiet, stderr=quiet, cwd=self.file.parent, env=env, start_new_session=True
         )
         number = self.chance.choice(SIGNALS)
         moment = self.chance.uniform(0, longest)
@@ -140,6 +192,7 @@ class Torture:
             names[1] = _builder_of(folder)
             subprocess.run(["rm", "-rf", "--one-file-system", folder], check=False)
         bad += [f"{kind}: {found}" for name in names for kind, found in traces(name).items() if found]
+        bad += self.missed()
         self.done.append(
             {"verb": verb, "signal": number.name, "moment": moment, "over": ended, "group": everybody, "bad": bad}
         )
@@ -178,6 +231,8 @@ class Torture:
         if down.returncode != 0:
             bad.append(f"down: {down.stderr}")
         bad += [f"{what}: {found}" for what, found in traces("trial").items() if found]
+        if (anew := self.labroom("reset", "alfa", "--home", "--yes")).returncode != 0:
+            bad.append(f"a new home: {anew.stderr}")
         words = [line.strip() for line in up.stdout.splitlines() if "alfa" in line and "replaced" in line]
         result = words[0] if words else "as it was"
         print(
@@ -185,6 +240,11 @@ class Torture:
         )
         self.done.append({"hostile": kind, "up_seconds": repaired, "result": result, "bad": bad})
         return bad
+
+
+def digest(file: IO[bytes]) -> str:
+    """The digest of what is in a file."""
+    return hashlib.sha256(file.read()).hexdigest()
 
 
 def _builder_of(folder: str) -> str:
@@ -210,10 +270,9 @@ def main() -> int:
         torture = Torture(file, random.Random(arguments.seed))  # noqa: S311 (no secret)
         kills, left = Counter[str](), 0
         try:
-            if torture.labroom("up").returncode != 0:
-                print(f"benchmark: {torture.labroom('up').stderr}", file=sys.stderr)
+            if wrong := torture.begin():
+                print(f"benchmark: {wrong}", file=sys.stderr)
                 return 3
-            torture.labroom("down")
             for number in range(arguments.n):
                 # An image takes long to make: one kill in twenty.
                 verb = "image" if number % 20 == 19 else torture.chance.choice(list(VERBS)[:-1])
@@ -231,6 +290,7 @@ def main() -> int:
             return 130
         finally:
             torture.labroom("down")
+            torture.labroom("reset", "--home", "--yes")
             report.write_text(json.dumps(torture.done, indent=1))
             print(report)
     return 1 if left or harmed else 0

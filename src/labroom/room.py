@@ -150,6 +150,12 @@ class Guest(_Strict, extra="allow"):
         return next(iter(self.addresses))
 
 
+def _none_or_enough(mib: int) -> int:
+    if 0 < mib < 64:
+        raise ValueError("too little for a file system with a journal")
+    return mib
+
+
 class Limits(_Strict):
     """What one guest may use at most; measured: with 64 MiB sshd itself fails while a lab runs."""
 
@@ -161,6 +167,12 @@ class Limits(_Strict):
     ] = 1024
     disk_mib: Annotated[Number, Field(ge=64, le=1 << 24), expects("a whole number from 64 to 16777216")] = 4096
     files: Annotated[Number, Field(ge=1000, le=1 << 31), expects("a whole number from 1000 to 2147483648")] = 200_000
+    home_mib: Annotated[
+        Number,
+        Field(ge=0, le=1 << 24),
+        AfterValidator(_none_or_enough),
+        expects("0, which keeps none, or a whole number from 64 to 16777216"),
+    ] = 4096
 
 
 class ForwardedPort(_Strict):

@@ -17,7 +17,21 @@ from labroom.errors import LabroomError, MachineError, RoomFault
 from labroom.providers import Status, record
 from labroom.room import Room
 
-__all__ = ["Down", "Up", "down", "endpoints", "exists", "locked_for_labs", "purge", "running", "status", "up"]
+__all__ = [
+    "Down",
+    "Up",
+    "down",
+    "endpoints",
+    "exists",
+    "locked",
+    "locked_for_labs",
+    "own",
+    "owned",
+    "purge",
+    "running",
+    "status",
+    "up",
+]
 
 
 @dataclass(frozen=True)
@@ -45,11 +59,13 @@ class Down:
         room_name: the room's name.
         was_there: whether there was anything of it.
         seconds: how long it took, waiting for others included.
+        homes: the guests whose homes are kept and have something of somebody's.
     """
 
     room_name: str
     was_there: bool
     seconds: float
+    homes: list[str]
 
 
 def up(file: Path, *, provider: str | None = None, progress: Progress | None = None) -> Up:
@@ -120,7 +136,7 @@ def down(file: Path, *, progress: Progress | None = None) -> list[Down]:
         MachineError: this isn't root, where a provider needs it; the room that the file names is another file's, or
             another folder of state's; the host machine refuses something.
     """
-    names = _owned(file.absolute())
+    names = owned(file.absolute())
     if any(providers.of(name).NEEDS_ROOT for name in names):
         machine.require_root("down", commands.labroom("down", room=file.absolute(), root=True))
     return [_take_down(name, progress or Progress()) for name in sorted(names)]
@@ -133,7 +149,7 @@ def purge(file: Path, *, progress: Progress | None = None) -> list[Down]:
         RoomFileError: as `down`.
         MachineError: as `down`; or this isn't root.
     """
-    names = _owned(file.absolute())
+    names = owned(file.absolute())
     machine.require_root("down", commands.labroom("down", "--purge", room=file.absolute(), root=True))
     done = [_take_down(name, progress or Progress(), purged=True) for name in sorted(names)]
     for provider in providers.NAMES:
@@ -143,19 +159,61 @@ def purge(file: Path, *, progress: Progress | None = None) -> list[Down]:
 
 def _take_down(name: str, progress: Progress, *, purged: bool = False) -> Down:
     started = time.monotonic()
-    with state.locked(state.lock(name), f"takes room {name} down", tell=progress.waiting):
-        if (claim := record.claimed(name)) and claim.foreign():
-            raise claim.refusal()
-        there = providers.of(name).down(name)
+    with locked(name, f"takes room {name} down", progress):
+        made_by = providers.of(name)
+        homes = [] if purged else made_by.homes_worked_in(name)
+        there = made_by.down(name)
         record.release(name)
         if purged:
+            for provider in map(providers.named, providers.NAMES):
+                provider.remove_homes(name, provider.homes_kept(name))
             state.remove_tree(state.rooms() / name)
             for log in state.root().glob(f"{name}-*.log"):
                 log.unlink()
-    return Down(name, there, time.monotonic() - started)
+    return Down(name, there, time.monotonic() - started, homes)
 
 
-def _owned(file: Path) -> set[str]:
+@contextmanager
+def locked(name: str, what: str, progress: Progress | None = None) -> Iterator[None]:
+    """Have a room for oneself.
+
+    Args:
+        name: the room's name.
+        what: what is done with it, for others to read.
+        progress: is told who has to be waited for.
+
+    Raises:
+        MachineError: a room of this name is kept in another folder of state.
+    """
+    with state.locked(state.lock(name), what, tell=(progress or Progress()).waiting):
+        if (claim := record.claimed(name)) and claim.foreign():
+            raise claim.refusal()
+        yield
+
+
+def own(file: Path, verb: str, *words: str) -> Room:
+    """The room of this file, up or down, for a verb that changes it or reads all of it.
+
+    Args:
+        file: the room file.
+        verb: the verb, which root alone may call if the room's provider needs that.
+        words: what follows it.
+
+    Raises:
+        RoomFileError: the file is missing, unreadable or invalid.
+        MachineError: this isn't root, or the room is that of another file.
+    """
+    room = room_file.load(file)
+    made_by = providers.of(room.name)
+    if made_by.NEEDS_ROOT:
+        machine.require_root(verb, commands.labroom(verb, *words, room=file, root=True))
+    owner = record.read(room.name).get("file", str(file))
+    if owner != str(file):
+        raise MachineError(f"room {room.name} is that of {owner}", commands.labroom(verb, *words, room=owner))
+    return room
+
+
+def owned(file: Path) -> set[str]:
     """The names of the rooms that were made from this file, and the one that it has now, if that is nobody else's."""
     # By the rooms' records first: room.yml may be gone, broken, or say another name by now.
     names = {name for name, known in record.every() if known.get("file") == str(file)}

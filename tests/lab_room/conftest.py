@@ -29,6 +29,7 @@ VAULT_PASSWORD = "the vault's"  # noqa: S105
 _ROOM = f"""\
 name: {NAME}
 image: {{provisioned: false}}
+limits: {{home_mib: 0}}
 networks: {{private: 192.168.91.0/24, outside: 198.51.100.128/28}}
 guests:
   gate: {{part: gateway, private: {PRESENT["gate"]}, outside: 198.51.100.130}}

@@ -11,7 +11,7 @@ from labroom.providers.nspawn import guest
 from labroom.providers.nspawn.cgroups import Cgroup
 from tests.trial.room import ROOM, Trial, traces
 
-LIMITS = "limits: {disk_mib: 300, files: 5000, memory_mib: 256}\n"
+LIMITS = "limits: {disk_mib: 300, home_mib: 300, files: 5000, memory_mib: 256}\n"
 MIB = 1 << 20
 RECORDS = ("room.json", "links", "netns")  # what anybody may know of a room
 NOBODY = "54321"  # a user of the machine who is neither root nor anybody in a guest

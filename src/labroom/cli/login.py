@@ -13,10 +13,10 @@ from labroom.errors import UsageError
 
 def ssh(options: argparse.Namespace) -> int:
     """Become OpenSSH's client, logged in to a guest: what it shows from then on is the guest's, as it is."""
-    endpoints = _endpoints(options)
-    if options.guest not in endpoints:
-        raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(endpoints)}")
-    at = endpoints[options.guest]
+    known = endpoints(options)
+    if options.guest not in known:
+        raise UsageError(f"there is no guest {options.guest!r}", f"the guests: {', '.join(known)}")
+    at = known[options.guest]
     for file in () if inventory(options) else at.identity_files:
         file.open("rb").close()  # a room's key is another user's, unless it can be read: ssh itself goes on without it
     ssh_options = [*at.ssh_options(), ("LogLevel", "ERROR"), ("Port", str(at.ssh_port))]
@@ -30,12 +30,12 @@ def ssh_config(options: argparse.Namespace) -> int:
     # For ssh, to which a path is bytes, and not for the terminal's characters.
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # always a TextIOWrapper
     console = Console(sys.stdout)
-    for line in keys.client_config(_endpoints(options)).splitlines():
+    for line in keys.client_config(endpoints(options)).splitlines():
         console.line(line)
     return 0
 
 
-def _endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
+def endpoints(options: argparse.Namespace) -> dict[str, Endpoint]:
     """How each host is reached, by its name: of an inventory, or of the room, which must be up."""
     if machines := inventory(options):
         from labroom.checks import inventory_hosts

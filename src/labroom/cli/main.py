@@ -28,7 +28,16 @@ from labroom.resources import hand_over_reports, version
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
-_WORKING = ("up", "down", "check", "play")  # the verbs that do more than show something
+_WORKING = (
+    "up",
+    "down",
+    "check",
+    "play",
+    "reset",
+    "backup",
+    "restore",
+    "copy",
+)  # the verbs that do more than show something
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

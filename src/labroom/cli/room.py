@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from labroom import commands, machine, new_room, room, rooms
+from labroom import commands, homes, machine, new_room, room, rooms
 from labroom.cli import labs
 from labroom.cli.parser import room_file
+from labroom.cli.work import agree_to_lose
 from labroom.console import Console, ConsoleProgress, harmless
 from labroom.errors import MachineError
 from labroom.providers import nspawn
@@ -39,12 +40,18 @@ def up(options: argparse.Namespace) -> int:
 def down(options: argparse.Namespace) -> int:
     """Take the room down, and remove images and keys too if that is asked for."""
     console = Console(sys.stdout)
+    file = room_file(options)
+    if options.purge:
+        work = sorted({guest for name in rooms.owned(file) for guest in homes.worked_in(name)})
+        agree_to_lose(work, options)
     remove = rooms.purge if options.purge else rooms.down
-    for result in remove(room_file(options), progress=ConsoleProgress(console, Console(sys.stderr))):
+    for result in remove(file, progress=ConsoleProgress(console, Console(sys.stderr))):
         took = f"down after {result.seconds:.1f} s" if result.was_there else "was not up"
         console.line(f"room {result.room_name}: {took}")
+        if result.homes:
+            console.line(f"homes are kept: {' '.join(result.homes)}")
     if options.purge:
-        console.line("images and keys removed")
+        console.line("images, keys and homes removed")
     return 0
 
 

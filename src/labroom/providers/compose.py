@@ -45,7 +45,16 @@ def project(room: Room) -> dict[str, Any]:
         "private": _network(room.networks.private, room.networks.machine("private")),
         "uplink": _network(_uplink(room), _uplink(room)[1], way_out=True),
     }
-    return {"services": services, "networks": {name: network for name, network in networks.items() if name in used}}
+    networks = {name: network for name, network in networks.items() if name in used}
+    described: dict[str, Any] = {"services": services, "networks": networks}
+    if room.limits.home_mib:
+        described["volumes"] = {home(name): {} for name in room.guests}
+    return described
+
+
+def home(name: str) -> str:
+    """The volume in which a guest's home is kept."""
+    return f"home-{name}"
 
 
 def _uplink(room: Room) -> IPv4Network:
@@ -88,6 +97,7 @@ def _service(room: Room, name: str) -> dict[str, Any]:
         "security_opt": ["apparmor:unconfined"],
         "pids_limit": room.limits.processes,
         "mem_limit": f"{room.limits.memory_mib}m",
+        **({"volumes": [f"{home(name)}:/home"]} if room.limits.home_mib else {}),
         **({"sysctls": {"net.ipv4.ip_forward": 1}} if guest.part == "gateway" else {}),
     }
 

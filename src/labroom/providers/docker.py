@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,14 +37,14 @@ _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _BOOT_TIMEOUT = 180  # s, from a container's start to its sshd's answer
 
-# The key on standard input may log in as root and, where there is one, as the student $1; prints the host key.
+# The key on standard input may log in as root and, where there is one, as the student $1; prints the host key. What is
+# in a home is the student's, whom the key has to let in whatever that is (the Dockerfile): as root, nothing is written.
 _EXCHANGE_KEYS = """
 set -eu
 key=$(cat)
+mkdir -p /etc/ssh/authorized_keys
 for account in root "$1"; do
-    home=$(getent passwd "$account" | cut -d: -f6) && [ -n "$home" ] || continue
-    install -d -m 700 -o "$account" -g "$account" "$home/.ssh"
-    printf '%s\\n' "$key" | install -m 600 -o "$account" -g "$account" /dev/stdin "$home/.ssh/authorized_keys"
+    printf '%s\\n' "$key" >"/etc/ssh/authorized_keys/$account"
 done
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
@@ -342,6 +343,57 @@ def purge() -> None:
     except MachineError:
         return
     _docker("image", "prune", "--all", "--force", "--filter=label=labroom")
+
+
+def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], object]) -> None:
+    """Make containers of a room that is up anew (`Provider.renew`); `file` is in its record."""
+    containers = _containers(room.name)
+    if gone := [containers[name]["Id"] for name in names if name in containers]:
+        _docker("stop", "-t", "0", *gone)
+        _docker("rm", "--force", "--volumes", *gone)
+    change()
+    up(room, file, Progress())
+
+
+def homes_kept(room_name: str) -> list[str]:
+    """The guests whose homes are kept, each in a volume; none where no engine answers (`Provider.homes_kept`)."""
+    try:
+        volumes = _docker("volume", "ls", "--quiet", f"--filter=label={_PROJECT}={room_name}").split()
+    except MachineError:
+        return []
+    begin = _home_volume(room_name, "")
+    return sorted(name.removeprefix(begin) for name in volumes if name.startswith(begin))
+
+
+def homes_worked_in(room_name: str) -> list[str]:
+    """The same: only a container could tell what is in a volume (`Provider.homes_worked_in`)."""
+    return homes_kept(room_name)
+
+
+def _home_volume(room_name: str, name: str) -> str:
+    """What Compose calls the volume of a guest's home."""
+    return f"{room_name}_{compose.home(name)}"
+
+
+def remove_homes(room_name: str, names: Iterable[str]) -> None:
+    """Remove the volumes of homes (`Provider.remove_homes`)."""
+    if gone := [_home_volume(room_name, name) for name in names]:
+        _docker("volume", "rm", *gone)
+
+
+def pack_home(room_name: str, name: str, take: Callable[[bytes], object]) -> bool:
+    """Homes of containers have no archives yet (`Provider.pack_home`)."""
+    raise _no_archives(room_name)
+
+
+def restore_homes(room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+    """Homes of containers have no archives yet (`Provider.restore_homes`)."""
+    raise _no_archives(room.name)
+
+
+def _no_archives(room_name: str) -> MachineError:
+    remedy = f"docker run --rm -v {_home_volume(room_name, 'GUEST')}:/home:ro IMAGE tar -cz /home >GUEST.tar.gz"
+    return MachineError("backup and restore are for guests by nspawn: Docker keeps homes in volumes", remedy)
 
 
 def exists(room_name: str) -> bool:

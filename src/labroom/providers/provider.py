@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the parser of the command line knows the names of providers, and should start at once
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from labroom.console import Progress
@@ -91,6 +92,57 @@ class Provider(Protocol):
 
     def purge(self) -> None:
         """Remove the images that no room uses."""
+
+    def renew(self, room: Room, file: Path, names: Iterable[str], change: Callable[[], object]) -> None:
+        """Make guests of a room that is up anew, at once, whatever is in them but their homes.
+
+        Args:
+            room: the room.
+            file: its room file.
+            names: the guests; the others are left alone.
+            change: is called while these guests are gone.
+
+        Raises:
+            MachineError: the host machine refuses, or the room that runs has other networks.
+            RoomFault: a guest doesn't boot.
+        """
+
+    def homes_kept(self, room_name: str) -> list[str]:
+        """The guests whose homes are kept, whether the room still has them or not."""
+
+    def homes_worked_in(self, room_name: str) -> list[str]:
+        """Those among them in whose homes there is a file that the image has not."""
+
+    def remove_homes(self, room_name: str, names: Iterable[str]) -> None:
+        """Remove homes of guests that don't run."""
+
+    def pack_home(self, room_name: str, name: str, take: Callable[[bytes], object]) -> bool:
+        """Give away a home as a tar archive, whose members are below the guest's name, and which ends with 1024 zeros.
+
+        Args:
+            room_name: the room, which may be up or down.
+            name: the guest.
+            take: is called with one piece of the archive after another.
+
+        Returns:
+            Whether no file changed while it was read. Such a file has of both, what was there and what is.
+
+        Raises:
+            RoomFault: it can't be read.
+        """
+
+    def restore_homes(self, room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Put homes in the place of those that there are, when all are whole; guests that run are renewed.
+
+        Args:
+            room: the room, which may be up or down.
+            file: its room file.
+            archives: of each home, its guest and the pieces of an archive such as `pack_home` gives away.
+
+        Raises:
+            MachineError: as `renew`.
+            RoomFault: a home is not whole, in which case all is as it was; or a guest doesn't boot.
+        """
 
     def exists(self, room_name: str) -> bool:
         """Whether the room of this name is up."""

@@ -5,6 +5,7 @@ links in the room's network namespace: when those processes end, however they en
 linked. What is left to remove is found by the room's name, never by what a file remembers.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.processes import age
 from labroom.providers import probe, record
-from labroom.providers.nspawn import bounds, fetched, guest, image, links, requirements
+from labroom.providers.nspawn import bounds, fetched, guest, homes, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
 from labroom.providers.provider import Status
@@ -28,9 +29,15 @@ __all__ = [
     "endpoints",
     "examine",
     "exists",
+    "homes_kept",
+    "homes_worked_in",
+    "pack_home",
     "prepare",
     "purge",
     "record_of",
+    "remove_homes",
+    "renew",
+    "restore_homes",
     "status",
     "up",
 ]
@@ -42,11 +49,8 @@ NAME_SERVER = links.UPLINK_NAME_SERVER
 def prepare(room: Room, file: Path, progress: Progress) -> None:
     """Make the room's image where it is missing, unless guests that run have another (`Provider.prepare`)."""
     was_up = exists(room.name)
-    if was_up and record.read(room.name).get("links") != _link_digest(room):
-        raise MachineError(
-            "the running room has other networks than room.yml now says",
-            f"{commands.labroom('down', room=file)} && {commands.labroom('up', room=file)}",
-        )
+    if was_up:
+        _refuse_other_links(room, file)
     in_use = _layers_in_use(room) if was_up else None
     if in_use is None:
         requirements.install_missing(progress)
@@ -63,15 +67,40 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
         )
 
 
+def _refuse_other_links(room: Room, file: Path) -> None:
+    if record.read(room.name).get("links") != _link_digest(room):
+        raise MachineError(
+            "the running room has other networks than room.yml now says",
+            f"{commands.labroom('down', room=file)} && {commands.labroom('up', room=file)}",
+        )
+
+
 def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
     """Make the room what room.yml says, of the image that it has or gets (`Provider.up`)."""
+    layers = _layers(room, file)
+    if homeless := [name for name in _guests_of(room.name) & room.guests.keys() if _is_homeless(room, name)]:
+        first, again = min(homeless), (commands.labroom(verb, room=file) for verb in ("down", "up"))
+        progress.note(
+            f"note: a labroom that keeps no homes has started {' '.join(sorted(homeless))}\n"
+            f"save it:         {commands.labroom('copy', f'{first}:', '.', room=file)}\n"
+            f"renew them:      {' && '.join(again)}"
+        )
+    with progress.phase(f"guests: {' '.join(room.guests)}"[:50]):
+        return bring_up(room, file, layers)
+
+
+def _layers(room: Room, file: Path) -> image.Layers:
     layers = (_layers_in_use(room) if exists(room.name) else None) or image.ready(room)
     if layers is None:
         raise MachineError(
             "the room's image isn't there, or roles and labs are changing just now", commands.labroom("up", room=file)
         )
-    with progress.phase(f"guests: {' '.join(room.guests)}"[:50]):
-        return bring_up(room, file, layers)
+    return layers
+
+
+def _is_homeless(room: Room, name: str) -> bool:
+    """Whether a guest runs that a labroom has started which kept no homes: replacing it would lose what is in it."""
+    return guest.runs(room.name, name) is not None and "home" not in guest.known(room.name, name)
 
 
 def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
@@ -100,7 +129,9 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     wanted = {each: guest.describe(room, each, layers[image.kind(room, each)]) for each in room.guests}
     known = {each: guest.known(name, each) for each in wanted}
     running = [each for each in wanted if guest.runs(name, each)]
-    as_wanted = [each for each in running if known[each].get("digest") == wanted[each].digest()]
+    as_wanted = [
+        each for each in running if known[each].get("digest") == wanted[each].digest() or _is_homeless(room, each)
+    ]
     user = keys.STUDENT if room.image.provisioned else "root"
     failing = probe.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
     missing = [described for each, described in wanted.items() if each not in as_wanted or each in failing]
@@ -151,6 +182,7 @@ def down(room_name: str, *, at_once: bool = False) -> bool:
     if not at_once:
         guest.shut_down(room_name, guests)
     guest.remove_all(room_name)
+    homes.remove_leftovers(room_name)
     image.remove_leftovers_if_idle()
     return there
 
@@ -158,6 +190,60 @@ def down(room_name: str, *, at_once: bool = False) -> bool:
 def purge() -> None:
     """Remove every layer that no room lies on."""
     image.purge()
+
+
+def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], object]) -> None:
+    """Make guests of a room that is up anew (`Provider.renew`)."""
+    _refuse_other_links(room, file)
+    layers = _layers(room, file)
+    wanted = [guest.describe(room, name, layers[room.guests[name].part]) for name in names]
+    for described in wanted:
+        guest.remove(room.name, described.name)
+    change()
+    guest.start(room.name, wanted, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
+    guest.wait_for_ssh(room, [described.name for described in wanted])
+
+
+def homes_kept(room_name: str) -> list[str]:
+    """The guests whose homes are kept (`Provider.homes_kept`)."""
+    return homes.kept(room_name)
+
+
+def homes_worked_in(room_name: str) -> list[str]:
+    """Those among them in which somebody has written something (`Provider.homes_worked_in`)."""
+    return [
+        name for name in homes.kept(room_name) if homes.is_worked_in(room_name, name, _home_keeper(room_name, name))
+    ]
+
+
+def _home_keeper(room_name: str, name: str) -> int | None:
+    """The supervisor of a guest that has its home mounted."""
+    return guest.runs(room_name, name) if guest.known(room_name, name).get("home") else None
+
+
+def remove_homes(room_name: str, names: Iterable[str]) -> None:
+    """Remove homes (`Provider.remove_homes`)."""
+    homes.remove(room_name, names)
+
+
+def pack_home(room_name: str, name: str, take: Callable[[bytes], object]) -> bool:
+    """Give away a home as a tar archive (`Provider.pack_home`)."""
+    return homes.pack(room_name, name, take, _home_keeper(room_name, name))
+
+
+def restore_homes(room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+    """Put homes in the place of those that there are (`Provider.restore_homes`)."""
+    names = []
+    try:
+        for name, archive in archives:
+            homes.unpack(room.name, name, archive, (room.limits.home_mib, room.limits.files))
+            names.append(name)
+        if exists(room.name):
+            renew(room, file, names, lambda: homes.put(room.name, names))
+        else:
+            homes.put(room.name, names)
+    finally:
+        homes.remove_leftovers(room.name)
 
 
 def exists(room_name: str) -> bool:

@@ -16,7 +16,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,18 +24,16 @@ from typing import Any
 
 from labroom import commands, keys, state
 from labroom.errors import MachineError, RoomFault
-from labroom.processes import environment, run, start_time
-from labroom.providers import guest_network
+from labroom.processes import environment, start_time
+from labroom.providers import guest_network, record
 from labroom.providers.guest_network import GuestNetwork
-from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
+from labroom.providers.nspawn import bounds, cgroups, disks, fetched, homes, links
 from labroom.providers.nspawn.cgroups import Cgroup
+from labroom.providers.nspawn.disks import UID_BASE as UID_BASE
+from labroom.providers.nspawn.disks import UID_COUNT as UID_COUNT
+from labroom.providers.nspawn.launcher import HOME_FAULT
 from labroom.room import Link, Room
 
-#: Guests' root, as the owner of their image on disk: a user of the machine who owns nothing else, the first of the last
-#: 65,536 that systemd sets apart for containers (systemd's UIDS-GIDS.md). A guest that runs has others of these for
-#: itself, where the kernel can do that (`launcher`).
-UID_BASE = 0x6FFF0000
-UID_COUNT = 65536
 _FIRST_UID = 0x80000
 
 _BOOT_TIMEOUT = 180  # s; a guest takes one, six at once on an emulated or overloaded machine a hundred
@@ -62,6 +59,7 @@ class NspawnGuest:
         memory_mib: how much it may hold.
         disk_mib: how much it may write; None: as much as there is, with the users on disk, as what becomes an image.
         files: how many of them it may have.
+        home_mib: how much it may write in its /home, which is kept (`homes`); 0: that is a part of its disk.
         layers: the image, topmost layer first.
     """
 
@@ -74,6 +72,7 @@ class NspawnGuest:
     memory_mib: int
     disk_mib: int | None
     files: int
+    home_mib: int
     layers: tuple[str, ...]
 
     def digest(self) -> str:
@@ -105,6 +104,7 @@ def describe(room: Room, name: str, layers: Iterable[Path]) -> NspawnGuest:
         memory_mib=room.limits.memory_mib,
         disk_mib=room.limits.disk_mib,
         files=room.limits.files,
+        home_mib=room.limits.home_mib,
         layers=tuple(map(str, layers)),
     )
 
@@ -137,13 +137,13 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
     Raises:
         MachineError: the machine refuses what they take.
     """
-    # A program of its own and of the standard library alone (-I, -S), whatever this machine's Python has around it. It
-    # begins to start while all is made ready for it.
-    argv = [sys.executable, "-I", "-S", launcher.__file__]
+    # It begins to start while all is made ready for it.
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, encoding="utf-8", env=environment()) as launching:
+    with subprocess.Popen(disks.LAUNCHER, stdin=pipe, stdout=pipe, encoding="utf-8", env=environment()) as launching:
         for guest in wanted:
             remove(room_name, guest.name)
+        with_home = {guest.name: (guest.home_mib, guest.files) for guest in wanted if guest.home_mib}
+        homes.prepare(room_name, with_home)
         users = _choose_users(room_name, [guest.name for guest in wanted])
         for guest in wanted:  # one boots while the next is made ready
             plan = json.dumps(_plan(room_name, guest, users[guest.name], apt))
@@ -155,6 +155,7 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
     for guest in wanted:
         pid = started[guest.name]
         record = {"pid": pid, "start_time": start_time(pid), "digest": guest.digest(), "users": users[guest.name]}
+        record["home"] = bool(guest.home_mib)
         state.write_json(folder(room_name, guest.name) / _RECORD, record)
 
 
@@ -210,7 +211,8 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
         "folder": str(home),
         "control": [str(file) for file in group.entrances()],
         "network": str(links.namespace(room_name)),
-        "disk": str(_empty_disk(wanted.disk_mib, wanted.files)) if wanted.disk_mib else None,
+        "disk": str(disks.empty(wanted.disk_mib, wanted.files)) if wanted.disk_mib else None,
+        "home": str(homes.file(room_name, wanted.name)) if wanted.home_mib else None,
         "layers": [str(own), *wanted.layers],
         "stored": UID_BASE,
         "wanted": users if wanted.disk_mib else UID_BASE,
@@ -226,22 +228,6 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> 
             "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
         },
     }
-
-
-def _empty_disk(mib: int, files: int) -> Path:
-    """A file with an empty file system, of which each guest gets a copy; it lies with the images.
-
-    It needs no journal: nobody mounts it a second time.
-    """
-    disk = state.images() / f"{mib}-{files}.ext4"
-    if not disk.exists():
-        partial = disk.with_name(f"{disk.name}.{os.getpid()}")
-        partial.touch(0o600)
-        os.truncate(partial, mib << 20)
-        features = ("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0")
-        run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, "-N", str(files), str(partial))
-        partial.replace(disk)
-    return disk
 
 
 def _far_end(guest: str, own: str) -> str:
@@ -301,6 +287,11 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
+    # The room's key opens a guest whatever is in the home that is kept.
+    write(
+        "etc/ssh/sshd_config.d/room-keys.conf", "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%u\n"
+    )
+    write(f"etc/ssh/authorized_keys/{keys.STUDENT}", allowed)
     if apt:
         for place in fetched.PLACES.values():
             parents(place)
@@ -358,6 +349,11 @@ def console(room_name: str, guest: str, lines: int = 8) -> list[str]:
 
 def _did_not_boot(room_name: str, guest: str) -> RoomFault:
     ended = runs(room_name, guest) is None
+    if (said := console(room_name, guest, 1)) and ended and (words := said[0].partition(HOME_FAULT)[2]):
+        repair = f"e2fsck -y {homes.file(room_name, guest)}"
+        anew = commands.labroom("reset", "--home", guest, room=record.read(room_name).get("file"))
+        remedy = f"{repair}, or a new home: {anew}"
+        return RoomFault(f"the home of {guest} can't be mounted: {words}", remedy)
     last = "".join(f"\n    {line}" for line in console(room_name, guest)) or " (nothing)"
     # An `up` that fails takes the guest's own files away again.
     kept = state.root() / f"{room_name}-{guest}-console.log"

@@ -206,7 +206,8 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
         part = "gateway" if gateway else "guest"
         with progress.phase(f"{each} layer by playbooks/{part}.yml"[:60], log):
             described = guest.describe(builder, "builder", below)
-            guest.start(builder.name, [replace(described, disk_mib=None)], apt)  # its disk becomes the layer
+            described = replace(described, disk_mib=None, home_mib=0)  # its disk becomes the layer
+            guest.start(builder.name, [described], apt)
             _run_playbook(room, builder, gateway, log)
             partial = image_tools.partial(names[each])
             partial.mkdir()

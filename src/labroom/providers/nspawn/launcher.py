@@ -2,7 +2,7 @@
 
 Each guest gets a process that joins its control group and the room's network, mounts its disk and its layers where no
 other process sees them, and becomes its supervisor: a shell that runs systemd-nspawn(1), again when the guest reboots.
-When that ends, however it ends, nothing stays mounted.
+When that ends, however it ends, nothing stays mounted. With an argument it runs a command in a home instead (`_work`).
 
 It needs nothing but what Python imports in no time. It has one thread, so that it may fork, and is small, so that a
 fork takes a millisecond. It mounts by system calls: starting mount(8) would take longer than all the rest, and that of
@@ -21,6 +21,7 @@ import resource
 import signal
 import struct
 import sys
+import time
 from typing import Any, NoReturn
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -36,10 +37,17 @@ _MOUNT_ATTR_IDMAP = 0x100000
 _CLONE_NEWNS = 0x20000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_MS_NOATIME, _MS_REC, _MS_PRIVATE = 0x400, 0x4000, 0x40000
-# loop(4)
-_LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME = 0x2, 0x4, 0x8, 0x400
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_LOOP_CONFIGURE, _LOOP_CTL_GET_FREE = 0x4C0A, 0x4C82  # linux/loop.h
 _LO_FLAGS_AUTOCLEAR = 4
+
+#: How what is said of a guest begins whose home can't be mounted.
+HOME_FAULT = "its home: "
+
+_EXT4_STATE, _EXT4_ERRORS = 1024 + 0x3A, 2  # where a superblock says that errors were met (ext4(5), on-disk layout)
+_HOME_OPTIONS = "discard,noinit_itable,errors=remount-ro"
+_IN_USE_SECONDS = 60  # so long a home is waited for that somebody still has
 
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
@@ -85,32 +93,25 @@ def _write(file: str, text: str) -> None:
         opened.write(text)
 
 
+def _run(*argv: str, fine: tuple[int, ...] = (0,)) -> None:
+    import subprocess  # hardly ever needed, and half of what this program takes to start
+
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode not in fine:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        raise OSError(f"{argv[0]}: {said[-1] if said else f'status {done.returncode}'}")
+
+
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
     encoded = [os.fsencode(text) if text is not None else None for text in (source, target, kind, options)]
     _checked(_LIBC.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]), f"mount {target}")
 
 
-def _mount_disk(file: str, place: str) -> None:
-    """Mount a file with an ext4 file system by a loop device, which goes when it is mounted nowhere any more."""
-    backing = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    # struct loop_config: the file, then 0, of struct loop_info64 the flags alone, then what is reserved.
-    configuration = struct.pack("=II52xI176x64x", backing, 0, _LO_FLAGS_AUTOCLEAR)
-    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-    while True:
-        path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
-        device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.ioctl(device, _LOOP_CONFIGURE, configuration)
-        except OSError as error:
-            if error.errno != errno.EBUSY:  # which means that another was quicker
-                raise
-        else:
-            break
-    _mount(path, place, "ext4", _MS_NOATIME, "discard,noinit_itable")
-
-
 def _user_namespace(inside: int, outside: int, count: int) -> int:
-    """A descriptor of a user namespace in which `inside` and the users after it are `outside` and those after it."""
+    """A descriptor of a user namespace in which `inside` and the users after it are `outside` and those after it.
+
+    Root is root there, too: what overlayfs creates for itself is root's.
+    """
     created, tell_created = os.pipe()
     hold, release = os.pipe()
     pid = os.fork()
@@ -125,42 +126,39 @@ def _user_namespace(inside: int, outside: int, count: int) -> int:
         if not os.read(created, 1):
             raise PermissionError("no user namespace can be created")
         for name in ("uid_map", "gid_map"):
-            _write(f"/proc/{pid}/{name}", f"{inside} {outside} {count}")
+            _write(f"/proc/{pid}/{name}", f"{inside} {outside} {count}\n0 0 1\n")
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(release)
         os.waitpid(pid, 0)
 
 
-def _clone(layer: str, users: int | None) -> int:
-    """A descriptor of a detached mount of a layer, read-only; its users as `users`, a user namespace, has them."""
+def _mount_clone(source: str, place: str, attributes: int, users: int | None) -> None:
+    """Mount the folder `source` at `place` once more; its users as `users`, a user namespace, has them."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
-    tree = _checked(_LIBC.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(layer), flags), layer)
-    attributes = _Attributes(attr_set=_MOUNT_ATTR_RDONLY)
+    tree = _checked(_LIBC.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags), source)
+    wanted = _Attributes(attr_set=attributes)
     if users is not None:
-        attributes = _Attributes(attr_set=_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_IDMAP, userns_fd=users)
-    size = ctypes.sizeof(attributes)
-    result = _LIBC.syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
-    _checked(result, f"mount_setattr {layer}")
-    return tree
+        wanted = _Attributes(attr_set=attributes | _MOUNT_ATTR_IDMAP, userns_fd=users)
+    size = ctypes.sizeof(wanted)
+    result = _LIBC.syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(wanted), size)
+    _checked(result, f"mount_setattr {source}")
+    os.makedirs(place, exist_ok=True)
+    flags = _MOVE_MOUNT_F_EMPTY_PATH
+    _checked(_LIBC.syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(place), flags), place)
+    os.close(tree)
 
 
-def _mount_root(layers: list[str], stored: int, first: int, count: int) -> None:
+def _mount_root(layers: list[str], users: int | None, first: int) -> None:
     """Mount the overlay at `root`, its layers in `layers`.
 
     Args:
         layers: the folders, topmost first.
-        stored: the user who is a guest's root on disk.
-        first: who is this guest's root.
-        count: how many users a guest has.
+        users: the user namespace that has the users on disk as the guest's own; None: they are.
+        first: who is the guest's root.
     """
-    users = _user_namespace(stored, first, count) if first != stored else None
     for number, layer in enumerate(layers):
-        tree = _clone(layer, users)
-        place = f"layers/{number}"
-        os.makedirs(place, exist_ok=True)
-        flags = _MOVE_MOUNT_F_EMPTY_PATH
-        _checked(_LIBC.syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(place), flags), place)
+        _mount_clone(layer, f"layers/{number}", _MOUNT_ATTR_RDONLY, users)
     for name in ("upper", "work"):
         os.makedirs(f"disk/{name}", exist_ok=True)
     os.chown("disk/upper", first, first)
@@ -169,10 +167,106 @@ def _mount_root(layers: list[str], stored: int, first: int, count: int) -> None:
     _mount("overlay", "root", "overlay", 0, f"lowerdir={below},upperdir=disk/upper,workdir=disk/work")
 
 
-def _copy_disk(template: str) -> None:
-    """Have a file system of its own in `disk.ext4`, a file that grows as it is filled and shrinks as it is emptied."""
+def _attach(file: str) -> tuple[str, int]:
+    """Attach a file to a loop device (loop(4)) that goes with its last use; its path, and a descriptor of it.
+
+    The device keeps the descriptor of the file by which that is locked (flock(2)), and so the lock, until it goes: no
+    file system is ever mounted twice, whoever had it before and however that ended.
+    """
+    backing = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    lock(backing, file)
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    while True:
+        path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
+        device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:  # struct loop_config: the descriptor, and flags
+            fcntl.ioctl(device, _LOOP_CONFIGURE, struct.pack("=II52xI240x", backing, 0, _LO_FLAGS_AUTOCLEAR))
+        except OSError as error:
+            os.close(device)
+            if error.errno != errno.EBUSY:  # somebody else was faster
+                raise
+        else:
+            break
+    os.close(control)
+    os.close(backing)
+    return path, device
+
+
+def lock(descriptor: int, file: str) -> None:
+    """Wait until nobody has the file system in a file, and see that nobody else gets it while it is open here."""
+    deadline = time.monotonic() + _IN_USE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise OSError(errno.EBUSY, "somebody else still uses it", file) from None
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _mount_disk(file: str, place: str) -> None:
+    """Mount the file system of a guest's own disk."""
+    path, _ = _attach(file)
+    _mount(path, place, "ext4", _MS_NOATIME, "discard,noinit_itable")
+
+
+def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int = 0) -> None:
+    """Mount the file system of a home; it has a journal, and is looked through once where that doesn't suffice.
+
+    Args:
+        file: the file that it is in.
+        place: where it is mounted.
+        name: of the guest: what it has written is in the folder of this name.
+        stored: the user who is a guest's root on disk.
+        flags: of mount(2).
+
+    Raises:
+        OSError: it is beyond repair without losing something, or the machine refuses it.
+    """
+    device_path, device = _attach(file)
+    os.makedirs(place, exist_ok=True)
+    mend = ("e2fsck", "-p", device_path)
+    if os.pread(device, 1, _EXT4_STATE)[0] & _EXT4_ERRORS:
+        _run(*mend, fine=(0, 1))
+    try:
+        _mount(device_path, place, "ext4", flags | _MS_NOATIME, _HOME_OPTIONS)
+    except OSError:
+        _run(*mend, fine=(0, 1))
+        _mount(device_path, place, "ext4", flags | _MS_NOATIME, _HOME_OPTIONS)
+    os.close(device)
+    os.makedirs(f"{place}/.work/work", exist_ok=True)  # overlayfs's own
+    files = f"{place}/{name}"
+    os.makedirs(files, exist_ok=True)
+    os.chown(files, stored, stored)
+    os.chmod(files, 0o755)  # noqa: S103 (as /home is)
+
+
+def _mount_home(name: str, layers: int, users: int | None) -> None:
+    """Mount what a guest has written of its home, on the disk at `home`, over /home of its layers.
+
+    These may be others each time: overlayfs allows that while it doesn't use these four features ("Changes to
+    underlying filesystems" in its documentation).
+
+    Args:
+        name: of the guest.
+        layers: how many there are.
+        users: as for `_mount_root`.
+    """
+    disk = "home"
+    if users is not None:
+        disk = "mapped"
+        _mount_clone("home", disk, 0, users)
+    below = ":".join(place for number in range(layers) if os.path.isdir(place := f"layers/{number}/home"))
+    options = f"lowerdir={below},upperdir={disk}/{name},workdir={disk}/.work"
+    _mount("overlay", "root/home", "overlay", 0, f"{options},index=off,metacopy=off,redirect_dir=nofollow,xino=off")
+
+
+def copy_disk(template: str, file: str) -> None:
+    """Copy a file with a file system: a file that grows as that is filled and shrinks as it is emptied."""
     source = os.open(template, os.O_RDONLY)
-    disk = os.open("disk.ext4", os.O_WRONLY | os.O_CREAT, 0o600)
+    disk = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
     size = os.fstat(source).st_size
     os.truncate(disk, size)
     end = 0
@@ -216,16 +310,18 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     Args:
         guest: `name`; `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
             `network`, the file of its network namespace; `disk`, a file with an empty file system that is as large as
-            what it may write (None: as much as there is); `layers`, `stored`, `wanted`, `count`, as for `_mount_root`;
-            `command`, systemd-nspawn's, without the users; `far_ends` of its further interfaces, as FAR_END:BRIDGE with
-            blanks between; `bounds`, a script for a shell in its user namespace; `environment`, the command's.
+            what it may write (None: as much as there is); `home`, the file with the file system of its /home (None: a
+            folder of its disk); `layers`, topmost first; `stored`, the user who is a guest's root on disk, `wanted`,
+            who is to be this guest's, `count`, how many users a guest has; `command`, systemd-nspawn's, without the
+            users; `far_ends` of its further interfaces, as FAR_END:BRIDGE with blanks between; `bounds`, a script for a
+            shell in its user namespace; `environment`, the command's.
     """
     os.setsid()
     os.umask(0o022)
     os.chdir(guest["folder"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if guest["disk"]:
-        _copy_disk(guest["disk"])
+        copy_disk(guest["disk"], "disk.ext4")
     for file in guest["control"]:
         _write(file, "0")
     _keep_console()
@@ -237,14 +333,23 @@ def _become(guest: dict[str, Any]) -> NoReturn:
         os.makedirs(name, exist_ok=True)
     if guest["disk"]:
         _mount_disk("disk.ext4", "disk")
+    if guest["home"]:
+        try:
+            _mount_home_disk(guest["home"], "home", guest["name"], guest["stored"])
+        except OSError as error:
+            raise OSError(f"{HOME_FAULT}{error}") from error
     stored, first, count = guest["stored"], guest["wanted"], guest["count"]
+    users = None
     try:
-        _mount_root(guest["layers"], stored, first, count)
+        users = _user_namespace(stored, first, count) if first != stored else None
+        _mount_root(guest["layers"], users, first)
     except OSError:  # a kernel before 5.19, or a file system that can't: all guests have the users on disk
         if first == stored:
             raise
-        first = stored
-        _mount_root(guest["layers"], stored, first, count)
+        first, users = stored, None
+        _mount_root(guest["layers"], users, first)
+    if guest["home"]:
+        _mount_home(guest["name"], len(guest["layers"]), users)
     command = [*guest["command"], f"--private-users={first}:{count}"]
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python has ignored
         signal.signal(number, signal.SIG_DFL)
@@ -252,8 +357,69 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     os.execve("/bin/sh", supervise, guest["environment"])  # noqa: S606 (a shell is meant)
 
 
+def _work(name: str, home: str, place: str, supervisor: int, stored: int, count: int, command: list[str]) -> int:
+    """Run a command on a home's disk, on which the home is the folder with the guest's name.
+
+    It is root in a user namespace that has the guest's users on disk, and no others: wherever what it meets there leads
+    it, it can do on this machine what such a user can, who owns nothing else.
+
+    Args:
+        name: of the guest.
+        home: the file with the home's file system.
+        place: where that is mounted: by the supervisor, or else here, where no other process sees it.
+        supervisor: the process of the guest that runs and has the home; 0: none does.
+        stored: the user who is a guest's root on disk.
+        count: how many users a guest has.
+        command: what is run.
+
+    Returns:
+        the command's exit status, when the file has all that it wrote.
+    """
+    if supervisor:
+        mounts = os.open(f"/proc/{supervisor}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        _checked(_LIBC.setns(mounts, _CLONE_NEWNS), "setns")
+    else:
+        _checked(_LIBC.unshare(_CLONE_NEWNS), "unshare")
+        _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+        _mount_home_disk(home, place, name, stored, _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    os.chdir(place)
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(go[1])
+            _checked(_LIBC.unshare(_CLONE_NEWUSER), "unshare")
+            os.write(ready[1], b".")
+            os.read(go[0], 1)
+            os.setgroups([])
+            os.setgid(0)
+            os.setuid(0)
+            os.execvp(command[0], command)  # noqa: S606 (no shell is meant)
+        except OSError as error:
+            os.write(2, f"{command[0]}: {error}\n".encode())
+        os._exit(126)
+    os.close(ready[1])
+    if os.read(ready[0], 1):
+        for name in ("uid_map", "gid_map"):
+            _write(f"/proc/{pid}/{name}", f"0 {stored} {count}")
+    os.close(go[1])
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if not supervisor:
+        os.chdir("/")
+        _checked(_LIBC.umount2(os.fsencode(place), 0), f"umount {place}")
+    return status
+
+
 def main() -> None:
-    """Start the guests of standard input, a line of JSON each, and print the process of each: {name: number}."""
+    """Start the guests of standard input, a line of JSON each, and print the process of each: {name: number}.
+
+    With an argument, the arguments of `_work` as JSON, do that.
+    """
+    if sys.argv[1:]:
+        try:
+            sys.exit(_work(**json.loads(sys.argv[1])))
+        except OSError as error:
+            sys.exit(f"{HOME_FAULT}{error}")
     started = {}
     for line in sys.stdin:
         if not line.endswith("\n"):  # who wants guests was interrupted

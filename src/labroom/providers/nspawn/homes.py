@@ -1,0 +1,290 @@
+"""Guests' homes: what is written in /home of a guest outlives the guest.
+
+Each lies in a file system of its own, in a sparse file beside the room's keys. While the guest runs, an overlay shows
+it over /home of the image (`launcher`), so that the image may be another one by then; what is deleted there is a
+character device 0, 0 in it (overlayfs, "whiteouts and opaque directories"). Its files have the users that a guest's
+image has on disk, whichever the guest has for itself.
+
+A home appears whole or not at all: it is made under another name first. Whoever mounts one locks its file (`launcher`).
+"""
+
+import contextlib
+import json
+import os
+import struct
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from labroom import state
+from labroom.errors import RoomFault
+from labroom.processes import environment, run
+from labroom.providers.nspawn import disks, launcher
+
+# Files as they are: holes, times to the last digit, owners by number. Sockets are left out. The same home
+# gives the same archive.
+_PACK = (
+    *("tar", "--create", "--format=posix", "--sparse", "--acls", "--xattrs", "--numeric-owner"),
+    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+    *("--sort=name", "--one-file-system", "--blocking-factor=1", "--warning=no-file-ignored"),
+)
+_UNPACK = ("tar", "--extract", "--acls", "--xattrs", "--numeric-owner", "--same-permissions", "--same-owner")
+_CHANGED = 1  # tar's exit status where a file changed while it was read
+_IS_WORK = ("-path", "*/.cache", "-prune", "-o", "-not", "-type", "d", "-print", "-quit")  # of find(1)
+_MOUNTED = "mounted"  # where the home of a guest that doesn't run is mounted, in nobody else's mounts
+
+_SUPERBLOCK = 1024  # where it is, byte (ext4(5), "On-disk layout"); what follows is in it
+_INODES, _FREE_INODES, _INCOMPATIBLE = 0x0, 0x10, 0x60
+_NEEDS_RECOVERY = 0x4
+_OWN_INODES = 14  # the file system's own 11, the home itself, and two folders of overlayfs's
+
+
+def folder(room_name: str) -> Path:
+    """Where a room's homes are kept, until `labroom down --purge`."""
+    return state.rooms() / room_name / "homes"
+
+
+def file(room_name: str, guest: str) -> Path:
+    """The file with a guest's home, which is there once it is whole."""
+    return folder(room_name) / f"{guest}.ext4"
+
+
+def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
+    """Make the homes that aren't there yet, and larger those that have become too small.
+
+    Args:
+        room_name: the room.
+        wanted: for each guest, none of which runs: MiB, and number of files.
+
+    Raises:
+        MachineError: a home can't be made larger.
+        OSError: the disk is full, say.
+    """
+    for guest, (mib, files) in wanted.items():
+        home = file(room_name, guest)
+        with contextlib.suppress(FileNotFoundError):
+            if home.stat().st_size < mib << 20:
+                _enlarge(home, mib)
+            continue
+        _prepare_folder(room_name)
+        _put(disks.empty(mib, files, lasting=True), home)
+    if wanted:
+        disks.sync(folder(room_name))
+
+
+def _prepare_folder(room_name: str) -> None:
+    own = folder(room_name)
+    state.prepare(own)
+    own.chmod(0o700)  # set-user-ID programs of the guests are none of the machine's users'
+
+
+def _partial(home: Path) -> Path:
+    """What a home is called before it is whole; who is killed leaves one, and who comes next begins anew."""
+    return home.with_suffix(".partial")
+
+
+def _copy(source: Path, home: Path) -> Path:
+    """Copy a file system to where a home is made."""
+    partial = _partial(home)
+    partial.unlink(missing_ok=True)
+    try:
+        launcher.copy_disk(str(source), str(partial))
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    return partial
+
+
+def _put(source: Path, home: Path) -> None:
+    partial = _copy(source, home)
+    disks.sync(partial)
+    partial.replace(home)
+
+
+def _enlarge(home: Path, mib: int) -> None:
+    """Make a home larger: by way of a copy, so that nothing is lost wherever that ends."""
+    with home.open("rb") as held:
+        launcher.lock(held.fileno(), str(home))
+        partial = _copy(home, home)
+        try:
+            subprocess.run(
+                ["e2fsck", "-f", "-p", str(partial)], capture_output=True, env=environment(), check=False, timeout=600
+            )  # resize2fs(8) insists on it, and says itself what is wrong
+            os.truncate(partial, mib << 20)
+            run("resize2fs", str(partial), timeout=600)
+            disks.sync(partial)
+            partial.replace(home)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def kept(room_name: str) -> list[str]:
+    """The guests that have a home, whether or not the room still has the guest."""
+    return sorted(home.stem for home in folder(room_name).glob("*.ext4"))
+
+
+def is_worked_in(room_name: str, guest: str, supervisor: int | None) -> bool:
+    """Whether a home has a file that the image has not, but for what programs keep in `.cache`.
+
+    Args:
+        room_name: the room.
+        guest: the guest.
+        supervisor: the process that has the home mounted, if it is.
+    """
+    if not _is_used(room_name, guest, supervisor):
+        return False
+    found: list[bytes] = []
+    looked, _ = _work(room_name, guest, supervisor, ("find", guest, *_IS_WORK), take=found.append)
+    return bool(found) or looked != 0  # what can't be looked at may be anything
+
+
+def _is_used(room_name: str, guest: str, supervisor: int | None) -> bool:
+    """Whether there is any file in a home: as its file system counts them."""
+    try:
+        if supervisor:
+            disk = os.statvfs(f"/proc/{supervisor}/root{_place(room_name, guest)}")
+            return disk.f_files - disk.f_ffree > _OWN_INODES
+        with file(room_name, guest).open("rb") as home:
+            block = home.read(_SUPERBLOCK + 1024)[_SUPERBLOCK:]
+    except OSError:  # it is just being removed
+        return False
+    inodes, free, features = (struct.unpack_from("<I", block, at)[0] for at in (_INODES, _FREE_INODES, _INCOMPATIBLE))
+    # Where it was not unmounted, the numbers are those of long ago.
+    return bool(features & _NEEDS_RECOVERY) or inodes - free > _OWN_INODES
+
+
+def remove(room_name: str, guests: Iterable[str]) -> None:
+    """Remove homes."""
+    for guest in guests:
+        file(room_name, guest).unlink(missing_ok=True)
+        _partial(file(room_name, guest)).unlink(missing_ok=True)
+
+
+def pack(room_name: str, guest: str, take: Callable[[bytes], object], supervisor: int | None) -> bool:
+    """Give away a home as a tar archive, whose members are below the guest's name, and which ends with 1024 zeros.
+
+    Args:
+        room_name: the room.
+        guest: the guest.
+        take: is called with one piece of the archive after another.
+        supervisor: as for `is_worked_in`.
+
+    Returns:
+        Whether no file changed while it was read. Such a file has of both, what was there and what is.
+
+    Raises:
+        RoomFault: it can't be read.
+    """
+    status, said = _work(room_name, guest, supervisor, (*_PACK, guest), take=take)
+    if status not in (0, _CHANGED):
+        raise RoomFault(f"the home of {guest} can't be read: {said}")
+    return status == 0
+
+
+def unpack(room_name: str, guest: str, archive: Iterable[bytes], size: tuple[int, int]) -> None:
+    """Make a home of the members below the guest's name in a tar archive: whole, and not yet in its place (`put`).
+
+    Args:
+        room_name: the room.
+        guest: the guest.
+        archive: the pieces of the archive.
+        size: as for `prepare`.
+
+    Raises:
+        RoomFault: not all of it could be written.
+    """
+    _prepare_folder(room_name)
+    home = file(room_name, guest)
+    partial = _copy(disks.empty(*size, lasting=True), home)
+    whole = False
+    try:
+        status, said = _work(room_name, guest, None, (*_UNPACK, guest), home=partial, give=archive)
+        disks.sync(partial)
+        whole = status == 0
+    finally:
+        if not whole:
+            partial.unlink(missing_ok=True)
+    if not whole:
+        raise RoomFault(f"the home of {guest} can't be restored: {said}")
+
+
+def put(room_name: str, guests: Iterable[str]) -> None:
+    """Put homes that were unpacked in the place of those that there were; none of the guests runs."""
+    for guest in guests:
+        _partial(file(room_name, guest)).replace(file(room_name, guest))
+    disks.sync(folder(room_name))
+
+
+def remove_leftovers(room_name: str) -> None:
+    """Remove what is no home, of who was killed while one was made."""
+    own = folder(room_name)
+    for partial in own.glob("*.partial"):
+        partial.unlink()
+    for empty in (own / _MOUNTED, own):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
+
+
+def _place(room_name: str, guest: str) -> Path:
+    """Where the disk with a guest's home is mounted while the guest runs, in its own mounts (`guest.folder`)."""
+    return state.rooms() / room_name / "guests" / guest / "home"
+
+
+def _work(
+    room_name: str,
+    guest: str,
+    supervisor: int | None,
+    command: tuple[str, ...],
+    *,
+    home: Path | None = None,
+    take: Callable[[bytes], object] = lambda piece: None,
+    give: Iterable[bytes] = (),
+) -> tuple[int, str]:
+    """Run a command on a home's disk (`launcher`); its exit status, and the last line of what it complained of.
+
+    Args:
+        room_name: the room.
+        guest: the guest.
+        supervisor: as for `is_worked_in`.
+        command: the command.
+        home: the file that the home is in, if not its own.
+        take: is called with what the command prints.
+        give: what it is told; nobody takes what it prints then.
+    """
+    place = _place(room_name, guest) if supervisor else folder(room_name) / _MOUNTED
+    what = {
+        "name": guest,
+        "home": str(home or file(room_name, guest)),
+        "place": str(place),
+        "supervisor": supervisor or 0,
+        "stored": disks.UID_BASE,
+        "count": disks.UID_COUNT,
+        "command": command,
+    }
+    pipe = subprocess.PIPE
+    complaints: deque[bytes] = deque(maxlen=4)
+    argv = [*disks.LAUNCHER, json.dumps(what)]
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment()) as working:
+        assert working.stdin  # noqa: S101 (all three were asked for)
+        assert working.stdout  # noqa: S101
+        assert working.stderr  # noqa: S101
+        pieces = iter(lambda: working.stderr.read(4096), b"")  # type: ignore[union-attr]
+        listener = threading.Thread(target=complaints.extend, args=(pieces,))
+        listener.start()
+        try:
+            with contextlib.suppress(BrokenPipeError), working.stdin:
+                for piece in give:
+                    working.stdin.write(piece)
+            while piece := working.stdout.read(1 << 16):
+                take(piece)
+        except BaseException:
+            working.kill()
+            raise
+        finally:
+            working.stdout.close()  # a command whose reader has left ends
+            listener.join()
+    lines = b"".join(complaints).decode(errors="replace").strip().splitlines() or ["it says nothing"]
+    telling = [line for line in lines if "previous errors" not in line] or lines
+    return working.returncode, telling[-1]
