@@ -78,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
     ssh = verb("ssh", "login:ssh", "log in to a guest, or run a command there", machines)
     ssh.add_argument("guest", metavar="GUEST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    execute = verb("exec", "together:execute", "run a command on several guests side by side", machines)
+    execute.add_argument("--all", action="store_true", help="on all guests")
+    execute.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="[GUEST …] -- COMMAND", help="for the guests' shell"
+    )
+    shell = verb("shell", "together:shell", "open tmux with a pane for each guest", machines)
+    shell.add_argument("guests", nargs="*", metavar="GUEST", help="which; all if none is named")
     verb("ssh-config", "login:ssh_config", "print what `ssh -F` and VS Code need to reach the guests", machines)
     verb("doctor", "room:doctor", "show what this machine lacks, and the command that brings it")
     test = verb("test", "project:test", "run the project's own tests")
