@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,22 @@ _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, whose messages reach the terminal as all others do."""
+    """argparse's, whose messages reach the terminal as all others do.
+
+    Attributes:
+        mixed: whether options may stand among the other words, of which none may be for somebody else then.
+    """
+
+    mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.mixed:
+            return super().parse_known_args(args, namespace)
+        self.mixed = False  # for what argparse itself asks of us
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixed = True
 
     def _print_message(self, message: str, file: Any = None) -> None:
         console = Console(file or sys.stderr)
@@ -52,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     machines.add_argument("-i", "--inventory", metavar="INVENTORY", help="Ansible's inventory of these machines")
     machines.add_argument("--limit", metavar="PATTERN", help="only these machines and groups of it")
 
-    def verb(name: str, run: str, text: str, *options: _Parser) -> argparse.ArgumentParser:
+    def verb(name: str, run: str, text: str, *options: _Parser) -> _Parser:
         said = text[0].upper() + text[1:] + "."
         sub = verbs.add_parser(name, help=text, description=said, parents=(rooms, *options))
         sub.set_defaults(run=f"labroom.cli.{run}")
@@ -85,11 +101,33 @@ def parser() -> argparse.ArgumentParser:
     )
     shell = verb("shell", "together:shell", "open tmux with a pane for each guest", machines)
     shell.add_argument("guests", nargs="*", metavar="GUEST", help="which; all if none is named")
+    capture = verb("capture", "wire:capture", "capture packets on a guest, for Wireshark", machines)
+    capture.add_argument("guest", metavar="GUEST")
+    capture.add_argument("filter", nargs="*", metavar="FILTER", help="which packets, as pcap-filter(7) has it")
+    capture.add_argument(
+        "-w", dest="write", type=Path, metavar="FILE", help="a file, or -; by default a new file, or where a pipe leads"
+    )
+    capture.add_argument("--seconds", type=_seconds, metavar="N", help="end after so long")
+    capture.add_argument("--packets", type=_packets, metavar="N", help="end after so many")
+    capture.mixed = True
     verb("ssh-config", "login:ssh_config", "print what `ssh -F` and VS Code need to reach the guests", machines)
     verb("doctor", "room:doctor", "show what this machine lacks, and the command that brings it")
     test = verb("test", "project:test", "run the project's own tests")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="…", help="suites, or what is for pytest")
     return parser
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) < 1e6:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+
+
+def _packets(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number of packets")
 
 
 def room_file(options: argparse.Namespace) -> Path:
