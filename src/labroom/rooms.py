@@ -201,6 +201,11 @@ def running(file: Path) -> Room:
     return room
 
 
+def made_by(room: Room) -> str:
+    """The name of the provider that made the room, or would by default."""
+    return str(record.read(room.name).get("provider", providers.NAMES[0]))
+
+
 def status(room: Room) -> list[Status]:
     """What is known of each guest of a room that is up, in the order of room.yml."""
     return providers.of(room.name).status(room)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 #: Bytes of a file's header, and of each record's.
 FILE_HEADER, RECORD_HEADER = 24, 16
-#: How a file begins where its numbers are little-endian, or big-endian; each with times in µs or ns.
+#: How a file begins where its numbers are little-endian, or big-endian; each with times in microseconds or nanoseconds.
 _LITTLE = (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1")
 _BIG = (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d")
 _LONGEST = 1 << 18  # bytes of a packet: MAXIMUM_SNAPLEN of libpcap

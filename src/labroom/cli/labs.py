@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 def show(options: argparse.Namespace) -> int:
     """Show the labs."""
     console = Console(sys.stdout)
+    if options.json:
+        console.data([{"name": name, "title": title} for name, title in labs.titles().items()])
+        return 0
     for name, title in labs.titles().items():
         console.line(f"{name:<16} {title}")
     return 0

@@ -10,6 +10,8 @@ from labroom.cli.parser import room_file
 from labroom.console import Console, ConsoleProgress, harmless
 from labroom.errors import MachineError
 from labroom.providers import nspawn
+from labroom.reports import data
+from labroom.reports import graph as pictures
 
 
 def up(options: argparse.Namespace) -> int:
@@ -53,6 +55,10 @@ def status(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     file = room_file(options)
     shown = room.load(file)
+    if options.json:
+        found = rooms.status(shown) if rooms.exists(shown) else None
+        console.data(data.status(shown, str(file), found, rooms.made_by(shown), {}))
+        return 0
     if not rooms.exists(shown):
         console.line(f"room {shown.name} is not up: {rooms.bring_up(shown, file)}")
         return 0
@@ -60,8 +66,7 @@ def status(options: argparse.Namespace) -> int:
     console.line()
     console.line(f"{'GUEST':<12} {'ADDRESS':<16} {'STATE':<6} {'UP':>8} {'MEMORY':>9} {'CPU':>8} {'PROCESSES':>10}")
     for guest in rooms.status(shown):
-        addresses = [shown.guests[guest.name].private, shown.guests[guest.name].outside]
-        first, *more = [str(address) for address in addresses if address]
+        first, *more = map(str, data.addresses(shown, guest.name).values())
         line = f"{guest.name:<12} {first:<16} {'up' if guest.up else 'DOWN':<6}"
         if guest.up:
             minutes, seconds = divmod(int(guest.seconds), 60)
@@ -75,6 +80,13 @@ def status(options: argparse.Namespace) -> int:
         console.line(f"forwarded by the gateway, {shown.gateway.outside}:")
         for forward in shown.forwarded_ports:
             console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    return 0
+
+
+def graph(options: argparse.Namespace) -> int:
+    """Draw the room, be it up or not."""
+    shown = room.load(room_file(options))
+    Console(sys.stdout).document(pictures.svg(shown) if options.format == "svg" else pictures.mermaid(shown))
     return 0
 
 
