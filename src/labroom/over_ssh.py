@@ -25,6 +25,9 @@ QUICK = (
     ("LogLevel", "ERROR"),
 )
 
+#: What ssh(1) ends with where it can't log in.
+UNREACHED = 255
+
 # For sh: becomes the command "$@", with nothing on its standard input; a process of another session ends it when ours
 # has ended. The group is the session's that sshd has made of it; after sudo(8) the command is alone.
 _WATCHED = """

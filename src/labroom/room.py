@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from labroom import yaml_file
+from labroom.bad_link import GOOD, BadLink
 from labroom.errors import RoomFileError
 from labroom.fields import (
     Address,
@@ -108,11 +109,13 @@ class Guest(_Strict):
         part: what it plays: `gateway` (NAT and name service) or `guest`.
         private: its address on the private network, if it has one.
         outside: its address on the far side, if it has one.
+        bad_link: what is bad about its link (`link` in the file).
     """
 
     part: Annotated[Literal["guest", "gateway"], one_of("guest", "gateway")] = "guest"
     private: Address | None = None
     outside: Address | None = None
+    bad_link: BadLink = Field(default=GOOD, alias="link")
 
     @model_validator(mode="after")
     def _linked(self) -> "Guest":
@@ -353,7 +356,8 @@ def _complaints(error: ValidationError) -> Iterator[tuple[Place, str]]:
         elif each["type"] == "missing":
             yield place, "is required"
         elif each["type"] == "extra_forbidden":
-            known = (_FIELDS[place[0]] if len(place) > 1 else Room).model_fields
+            model = BadLink if "link" in place[2:-1] else _FIELDS[place[0]] if len(place) > 1 else Room
+            known = [described.alias or name for name, described in model.model_fields.items()]
             others = f"; there are {', '.join(known)}"
             yield place, f"no such field{did_you_mean(place[-1], known) or others}"
         elif each["type"] in _KINDS:

@@ -1,7 +1,7 @@
 """Which hosts a verb is about: guests of the room, or machines that exist already; all of them, or those named."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from labroom import commands
 from labroom.cli.parser import inventory, room_file
@@ -28,12 +28,21 @@ def chosen(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Endpo
         UsageError: there is no such host.
     """
     found = endpoints(options)
+    return {name: found[name] for name in named(found, names)}
+
+
+def named(known: Collection[str], names: Sequence[str]) -> list[str]:
+    """These names, each once; all that are known, if there are none.
+
+    Raises:
+        UsageError: one isn't known.
+    """
     for name in names:
-        if name not in found:
+        if name not in known:
             raise UsageError(
-                f"there is no guest {name!r}{did_you_mean(name, found)}", f"the guests: {', '.join(found)}"
+                f"there is no guest {name!r}{did_you_mean(name, known)}", f"the guests: {', '.join(known)}"
             )
-    return {name: found[name] for name in dict.fromkeys(names or found)}
+    return list(dict.fromkeys(names or known))
 
 
 def again(options: argparse.Namespace, verb: str, *words: str) -> str:

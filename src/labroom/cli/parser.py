@@ -113,7 +113,17 @@ def parser() -> argparse.ArgumentParser:
     )
     capture.add_argument("--seconds", type=_seconds, metavar="N", help="end after so long")
     capture.add_argument("--packets", type=_packets, metavar="N", help="end after so many")
-    capture.mixed = True
+    link = verb("link", "wire:link", "make guests' links bad, or good again; or show how bad they are", machines)
+    link.add_argument("guests", nargs="*", metavar="GUEST")
+    link.add_argument("--all", action="store_true", help="the links of all guests")
+    link.add_argument("--delay", metavar="TIME", help="each packet arrives later, in each direction: 50ms")
+    link.add_argument("--jitter", metavar="TIME", help="by how much that varies, either way: 5ms")
+    link.add_argument("--loss", metavar="SHARE", help="so many packets get lost, in each direction: 2%%")
+    link.add_argument("--rate", metavar="RATE", help="no more passes, in each direction: 1mbit")
+    link.add_argument("--down", action="store_true", help="nothing passes")
+    link.add_argument("--up", action="store_true", help="again, as badly as before")
+    link.add_argument("--clear", action="store_true", help="nothing is bad but what is named")
+    capture.mixed = link.mixed = True
     verb("ssh-config", "login:ssh_config", "print what `ssh -F` and VS Code need to reach the guests", machines)
     verb("doctor", "room:doctor", "show what this machine lacks, and the command that brings it")
     test = verb("test", "project:test", "run the project's own tests")

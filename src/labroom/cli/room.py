@@ -57,7 +57,8 @@ def status(options: argparse.Namespace) -> int:
     shown = room.load(file)
     if options.json:
         found = rooms.status(shown) if rooms.exists(shown) else None
-        console.data(data.status(shown, str(file), found, rooms.made_by(shown), {}))
+        bad = {name: link.said() for name, link in rooms.bad_links(shown).items()} if found else {}
+        console.data(data.status(shown, str(file), found, rooms.made_by(shown), bad))
         return 0
     if not rooms.exists(shown):
         console.line(f"room {shown.name} is not up: {rooms.bring_up(shown, file)}")

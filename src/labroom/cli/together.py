@@ -22,7 +22,6 @@ from labroom.processes import environment
 _LINE = 10_000  # bytes of a line that are shown
 _MOST = 4 << 20  # bytes that a guest may print; it is ended when it goes on
 _PIECE = 1 << 16
-_UNREACHED = 255  # what ssh(1) ends with where it can't log in
 
 
 # -- exec -------------------------------------------------------------------------------------------------------
@@ -98,7 +97,7 @@ def _run(at: Mapping[str, Endpoint], command: str, output: Console, errors: Cons
         finally:
             over_ssh.end(list(running.values()))
     for name, status in statuses.items():
-        if status == _UNREACHED:
+        if status == over_ssh.UNREACHED:
             failed.setdefault(name, f"exit status 255, as where ssh can't log in: {at[name].remedy}")
         elif status:
             failed.setdefault(name, f"exit status {status}")

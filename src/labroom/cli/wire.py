@@ -1,4 +1,4 @@
-"""The verb that looks at the wire: capture."""
+"""The verbs about the wire: capture, link."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-from labroom import over_ssh, tcpdump
+from labroom import bad_link_inside, machine, over_ssh, room, rooms, tcpdump
+from labroom.bad_link import GOOD, BadLink
 from labroom.cli import hosts
+from labroom.cli.parser import inventory, room_file
 from labroom.console import Console
 from labroom.errors import MachineError, RoomFault, UsageError
+
+Result = TypeVar("Result")
 
 _PIECE = 1 << 20
 _WORDS = 1 << 14  # bytes of what tcpdump says besides
@@ -70,6 +75,57 @@ def _refusal(guest: str, said: str, remedy: str) -> UsageError | RoomFault:
     if last.startswith("sudo:"):
         return RoomFault(f"{guest}: only root may capture there: {last}", "the student needs sudo without a password")
     return RoomFault(f"{guest}: {last}", remedy)
+
+
+def link(options: argparse.Namespace) -> int:
+    """Make guests' links bad, or good again; without an option, show how bad they are."""
+    fields = {name: value for name in ("delay", "jitter", "loss", "rate") if (value := getattr(options, name))}
+    asked = bool(fields or options.down or options.up or options.clear)
+    if options.down and options.up:
+        raise UsageError("--down or --up, not both")
+    if asked and bool(options.guests) == options.all:
+        raise UsageError("name the guests, or all of them by --all")
+    _changed(
+        GOOD, **({"delay": "60s"} | fields)
+    )  # before anybody is asked; a jitter may be about a delay that is there
+    machines, console = inventory(options), Console(sys.stdout)
+    if machines:
+        at = hosts.chosen(options, options.guests)
+        now = _on_each(at, lambda name: bad_link_inside.made(at[name]))
+    else:
+        file = room_file(options)
+        if asked and rooms.needs_root(room.load(file)):
+            machine.require_root("link", f"sudo {shlex.join(['./labroom', *sys.argv[1:]])}")
+        running = rooms.running(file)
+        now = {name: rooms.bad_links(running)[name] for name in hosts.named(running.guests, options.guests)}
+    if asked:
+        changed = {}
+        for name, bad in now.items():
+            before = GOOD if options.clear else bad
+            down = options.down or (before.down and not options.up)
+            changed[name] = _changed(before, **fields, down=down)
+        if machines:
+            _on_each(at, lambda name: bad_link_inside.make(at[name], changed[name]))
+        else:
+            rooms.make_links(running, changed)
+        now = changed
+    for name, bad in now.items():
+        console.line(f"{name:<12} {bad}")
+    return 0
+
+
+def _changed(before: BadLink, **fields: object) -> BadLink:
+    try:
+        return before.changed(**fields)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _on_each(names: Iterable[str], function: Callable[[str], Result]) -> dict[str, Result]:
+    """Do something about each host, side by side."""
+    found = list(names)
+    with ThreadPoolExecutor(max(len(found), 1)) as pool:
+        return dict(zip(found, pool.map(function, found), strict=True))
 
 
 class _Copy:

@@ -18,10 +18,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from labroom import commands, keys, state
@@ -29,7 +30,7 @@ from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, run, start_time
 from labroom.providers import guest_network
 from labroom.providers.guest_network import GuestNetwork
-from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
+from labroom.providers.nspawn import bad_links, bounds, cgroups, fetched, launcher, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.room import Link, Room
 
@@ -113,13 +114,19 @@ def runs(room_name: str, guest: str) -> int | None:
     return pid if pid and start_time(pid) == record.get("start_time") else None
 
 
-def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None) -> None:
+def start(
+    room_name: str,
+    wanted: Sequence[NspawnGuest],
+    apt: Path | None = None,
+    link_scripts: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Start guests, in place of those that died; they answer SSH a second or so later.
 
     Args:
         room_name: the room whose links and keys they get.
         wanted: what to start.
         apt: what is lent to their apt (`fetched`).
+        link_scripts: what makes the links of some bad (`bad_links`), by their names.
 
     Raises:
         MachineError: the machine refuses what they take.
@@ -132,6 +139,8 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
         for guest in wanted:
             remove(room_name, guest.name)
         users = _choose_users(room_name, [guest.name for guest in wanted])
+        for name, script in link_scripts.items():
+            (folder(room_name, name) / bad_links.FILE).write_text(script, encoding="utf-8")
         for guest in wanted:  # one boots while the next is made ready
             plan = json.dumps(_plan(room_name, guest, users[guest.name], apt))
             with contextlib.suppress(BrokenPipeError):  # it was killed, and will say nothing

@@ -38,7 +38,8 @@ _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
 # A guest's supervisor: the far end of its second interface, if it has one, then the script that holds who runs it in a
-# user namespace to numbers, then systemd-nspawn's command. That ends with 133 when the guest reboots, as
+# user namespace to numbers, then systemd-nspawn's command. In its folder, `link` makes its link bad (`bad_links`), where
+# that is there, and ends with 2 as long as the link isn't. The command ends with 133 when the guest reboots, as
 # systemd-nspawn@.service has it (RestartForceExitStatus). SIGTERM shuts it down.
 _SUPERVISE = """
 far=$1 bounds=$2; shift 2
@@ -52,6 +53,7 @@ ended=133
 while [ $ended = 133 ]; do
     "$@" & machine=$!
     while [ "$far" ] && ! ip link set "$far" master outside up && kill -0 $machine; do sleep .02; done 2>/dev/null
+    while [ -e link ] && { sh ./link; [ $? = 2 ]; } && kill -0 $machine; do sleep .02; done >/dev/null 2>&1
     while sleep .2; ! hold && kill -0 $machine; do :; done 2>/dev/null
     while wait $machine; ended=$?; kill -0 $machine; do :; done 2>/dev/null
 done
