@@ -212,8 +212,9 @@ class Place:
         return f"bad{hashlib.sha256(self.name.encode()).hexdigest()[:10]}"
 
     @property
-    def _family(self) -> str:
-        return "bridge" if self.bridged else "inet"
+    def _families(self) -> tuple[str, ...]:
+        """Those of nftables in which it has tables."""
+        return ("bridge",) if self.bridged else ("inet", "netdev")
 
     def script(self, link: BadLink) -> str:
         """A script for sh, for root, that makes the link as bad as that and no worse, whatever it was.
@@ -224,14 +225,15 @@ class Place:
         steps = [*self._shaped(link), *self._lost(link)]
         return "\n".join(
             [
-                f"device={self._own}",
+                f"device={self._own} nowhere={self._own}n",
                 f'interface=$({self.interface}) && [ -n "$interface" ] || exit {NO_INTERFACE}',
                 'lacks() { echo "lacks $1" >&2; return 1; }',
                 "good() {",
                 '    tc qdisc del dev "$interface" root handle 1: htb',
                 '    tc qdisc del dev "$interface" ingress',
                 '    ip link del "$device"',
-                f"    command -v nft && nft delete table {self._family} $device",
+                '    ip link del "$nowhere"',
+                *(f"    nft delete table {family} $device" for family in self._families),
                 "} >/dev/null 2>&1",
                 "bad() {",
                 *(f"    {step} &&" for step in steps),
@@ -282,21 +284,32 @@ class Place:
         ]
 
     def _lost(self, link: BadLink) -> list[str]:
-        """The command for loss."""
+        """The commands for loss."""
         if not (link.loss or link.down):
             return []
         lost = "" if link.down else f"numgen random mod {_LOSS_PARTS} < {parts(link.loss or '0%')} "
-        chains = ""
-        for hook, way, end in (("postrouting", "oifname", "saddr"), ("prerouting", "iifname", "daddr")):
-            rules = []
-            if self.spared:
-                rules.append(f"ip {end} {self.spared} accept")
-            if self.spared and self.bridged:
-                rules.append(f"arp {end} ip {self.spared} accept")
-            ports = [f"meta l4proto {{ tcp, udp }} th {side} {self.port} " for side in ("sport", "dport")]
-            rules += [f"{way} $interface {port}{lost}drop" for port in (ports if self.port else [""])]
-            chains += f"chain {hook} {{ type filter hook {hook} priority filter; {'; '.join(rules)}; }}; "
-        return [f'{{ nft "table {self._family} $device {{ {chains}}}" || lacks nftables; }}']
+        if self.bridged:
+            incoming = self._chain("prerouting", "daddr", "iifname $interface", f"{lost}drop")
+            outgoing = self._chain("postrouting", "saddr", "oifname $interface", f"{lost}drop")
+            return [f'{{ nft "table bridge $device {{ {incoming} {outgoing} }}" || lacks nftables; }}']
+        # Who sends is not to notice: what he sends gets lost in a device that is never up, and not by a refusal.
+        incoming = self._chain("prerouting", "saddr", "iifname $interface", f"{lost}drop")
+        hook = "egress device $interface"
+        outgoing = self._chain(hook, "daddr", "meta protocol { ip, ip6 }", f"{lost}fwd to $nowhere")
+        return [
+            '{ ip link add "$nowhere" type ifb || lacks ifb; }',
+            f'{{ nft "table inet $device {{ {incoming} }}; table netdev $device {{ {outgoing} }}" ||'
+            " lacks nftables; }",
+        ]
+
+    def _chain(self, hook: str, end: str, what: str, verdict: str) -> str:
+        """A chain of nftables for one direction, in which `end` is who is spared."""
+        rules = [f"ip {end} {self.spared} accept"] if self.spared else []
+        if self.spared and self.bridged:
+            rules.append(f"arp {end} ip {self.spared} accept")
+        ports = [f"meta l4proto {{ tcp, udp }} th {side} {self.port} " for side in ("sport", "dport")]
+        rules += [f"{what} {port}{verdict}" for port in (ports if self.port else [""])]
+        return f"chain {hook.split()[0]} {{ type filter hook {hook} priority filter; {'; '.join(rules)}; }};"
 
 
 def as_file(link: BadLink, script: str) -> str:

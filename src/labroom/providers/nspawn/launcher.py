@@ -38,8 +38,8 @@ _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
 # A guest's supervisor: the far end of its second interface, if it has one, then the script that holds who runs it in a
-# user namespace to numbers, then systemd-nspawn's command. In its folder, `link` makes its link bad (`bad_links`), where
-# that is there, and ends with 2 as long as the link isn't. The command ends with 133 when the guest reboots, as
+# user namespace to numbers, then systemd-nspawn's command. In its folder, `link` makes its link bad (`bad_links`), if
+# there is one, and ends with 2 as long as the link isn't. The command ends with 133 when the guest reboots, as
 # systemd-nspawn@.service has it (RestartForceExitStatus). SIGTERM shuts it down.
 _SUPERVISE = """
 far=$1 bounds=$2; shift 2
