@@ -48,7 +48,7 @@ def serve(client: socket.socket) -> None:
         say(f"recv = {len(data)}")
         size += len(data)
         pieces += 1
-    client.sendall(b"%d bytes in %d pieces\n" % (size, pieces))
+    client.sendall(b"%d bytes in %d %s\n" % (size, pieces, b"piece" if pieces == 1 else b"pieces"))
 
 
 def say(line: str) -> None:

@@ -123,6 +123,7 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
         words: the options of the command that chose the programs, for the command that checks them again.
     """
     from labroom import rooms
+    from labroom.bad_link import GOOD
     from labroom.checks import run
     from labroom.checks.claims import ALL
     from labroom.reports import lines
@@ -130,6 +131,9 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
     console = Console(sys.stdout)
     labs = run.chosen(names)
     room = rooms.running(file)
+    for name, bad in rooms.bad_links(room).items():
+        if bad != GOOD:
+            console.line(f"note: {name}'s link is bad ({bad}): {commands.labroom('link', name, '--clear', room=file)}")
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         again = commands.labroom("check", *words, room=file)
         result = lines.run(rooms.endpoints(room), labs, REPORTS, console, command=again, chosen=chosen or ALL)

@@ -13,7 +13,7 @@ static void serve(int client)
         pieces++;
     }
     char answer[64];
-    int length = snprintf(answer, sizeof answer, "%zu bytes in %d pieces\n", size, pieces);
+    int length = snprintf(answer, sizeof answer, "%zu bytes in %d %s\n", size, pieces, pieces == 1 ? "piece" : "pieces");
     if (received == -1 || !send_all(client, answer, (size_t)length))
         perror("client"); /* one that breaks its connection is no reason to end */
 }
