@@ -8,6 +8,7 @@ prints but through an object of this module that it was given.
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import sys
@@ -60,6 +61,16 @@ class Console:
         """Show parts of one line side by side, in place of what `status` shows; what follows a newline is indented."""
         text = "".join(self._styled(*part) if isinstance(part, tuple) else _lines(part) for part in parts)
         self._write(text.rstrip(" ") + "\n")
+
+    def data(self, data: object) -> None:
+        """Show data as JSON (RFC 8259), in ASCII: harmless in every encoding, and as a program reads it."""
+        for line in json.dumps(data, indent=2).splitlines():
+            self._write(line + "\n")
+
+    def document(self, text: str) -> None:
+        """Show a document of our own, each line as it is but for what is not harmless."""
+        for line in text.splitlines():
+            self._write(harmless(line) + "\n")
 
     def status(self, text: str) -> None:
         """Show what is going on now: one line, replaced by whatever comes next; nothing where that can't be done."""

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from labroom import yaml_file
+from labroom.bad_link import GOOD, BadLink
 from labroom.errors import RoomFileError
 from labroom.fields import (
     SHORT_NAME,
@@ -126,12 +127,14 @@ class Guest(_Strict, extra="allow"):
         part: what it plays: `gateway` (NAT and name service), `router` or `guest`.
         private: its address on the private network, if it has one.
         outside: its address on the far side, if it has one.
+        bad_link: what is bad about its link (`link` in the file).
     """
 
     __pydantic_extra__: dict[str, Address] = Field(init=False)  # those on other networks
     part: Annotated[Literal["guest", "gateway", "router"], one_of("guest", "gateway", "router")] = "guest"
     private: Address | None = None
     outside: Address | None = None
+    bad_link: BadLink = Field(default=GOOD, alias="link")
 
     @property
     def addresses(self) -> dict[Link, IPv4Address]:
@@ -213,7 +216,7 @@ class Room(_Strict):
         if not isinstance(guests, dict):
             return data
         subnets: dict[str, Any] = networks if isinstance(networks, dict) else {}
-        fields = Guest.model_fields.keys() - {*LINKS}
+        fields = {*_fields(Guest)} - {*LINKS}
         completed = {
             name: {at: value if at in fields else whole(value, subnets.get(at)) for at, value in guest.items()}
             for name, guest in guests.items()
@@ -354,7 +357,7 @@ def _contradictions(
 
 def _network_names(networks: Collection[str]) -> Iterator[tuple[Place, str]]:
     for name in networks:
-        taken = _NO_NETWORKS.get(name) or ("a field of guests" if name in Guest.model_fields else None)
+        taken = _NO_NETWORKS.get(name) or ("a field of guests" if name in _fields(Guest) else None)
         if taken and name not in LINKS:
             yield ("networks", name), f"{name} is {taken}: choose another name"
         elif not SHORT_NAME.fullmatch(name):
@@ -465,12 +468,12 @@ def _complaints(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]
         if each["type"] == "contradictions":
             yield from each["ctx"]["found"]
         elif each["type"] == "missing":
-            written = closest(place[-1], {*_keys(data, *place[:-1])} - model.model_fields.keys())
+            written = closest(place[-1], {*_keys(data, *place[:-1])}.difference(_fields(model)))
             if model is not Room or not written:  # else that is said to be no such field
                 yield place, f"is required{f', and {written} is another name' if written else ''}"
         elif each["type"] == "extra_forbidden":
-            yield place, _no_such_field(place[-1], model)
-        elif model is Guest and networks and len(place) > 2 and place[2] not in {*Guest.model_fields, *networks}:
+            yield place, _no_such_field(place[-1], BadLink if "link" in place[2:-1] else model)
+        elif model is Guest and networks and len(place) > 2 and place[2] not in {*_fields(Guest), *networks}:
             yield place[:3], _no_such_field(place[2], Guest, networks)
         elif each["type"] in _KINDS:
             yield place, f"expected {_KINDS[each['type']]}, not {shown(each['input'])}"
@@ -478,9 +481,14 @@ def _complaints(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]
             yield place, each["msg"].removeprefix("Value error, ")
 
 
+def _fields(model: type[BaseModel]) -> list[str]:
+    """The fields of a model, as the file has them."""
+    return [described.alias or name for name, described in model.model_fields.items()]
+
+
 def _no_such_field(name: str, model: type[BaseModel], networks: Collection[str] = ()) -> str:
     """The complaint about a field that a model has not, nor a guest as the name of one of the `networks`."""
-    known = [*dict.fromkeys((*model.model_fields, *networks))]
+    known = [*dict.fromkeys((*_fields(model), *networks))]
     others = f"; there are {', '.join(known)}"
     return f"no such field{did_you_mean(name, known) or others}"
 

@@ -4,13 +4,14 @@ Nothing here prints. What takes long tells a `Progress`, which is silent unless 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labroom import commands, keys, machine, providers, state
 from labroom import room as room_file
+from labroom.bad_link import BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault
@@ -259,9 +260,38 @@ def running(file: Path) -> Room:
     return room
 
 
+def needs_root(room: Room) -> bool:
+    """Whether root alone may change the room."""
+    return providers.of(room.name).NEEDS_ROOT
+
+
+def made_by(room: Room) -> str:
+    """The name of the provider that made the room, or would by default."""
+    return str(record.read(room.name).get("provider", providers.NAMES[0]))
+
+
 def status(room: Room) -> list[Status]:
     """What is known of each guest of a room that is up, in the order of room.yml."""
     return providers.of(room.name).status(room)
+
+
+def bad_links(room: Room) -> dict[str, BadLink]:
+    """How bad each guest's link was made, in the order of room.yml."""
+    return providers.of(room.name).bad_links_of(room)
+
+
+def make_links(room: Room, changed: Mapping[str, BadLink], *, progress: Progress | None = None) -> None:
+    """Make guests' links as bad as that; raises as `Provider.make_link`.
+
+    Raises:
+        MachineError: this isn't root, where the provider needs it.
+    """
+    provider = providers.of(room.name)
+    with state.locked(
+        state.lock(room.name), f"changes links of room {room.name}", tell=(progress or Progress()).waiting
+    ):
+        for name, link in changed.items():
+            provider.make_link(room, name, link)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:

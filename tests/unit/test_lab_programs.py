@@ -54,11 +54,13 @@ NO_NUMBERS = ["http", "-1", "٩٠"]  # int() would take the last
 RIGHT_AND_WRONG: dict[str, tuple[str, list[str]]] = {
     "ADDRESS": ("127.0.0.1", ["", "localhost", "1.2.3.256"]),
     "BYTES": ("1024", [*NO_NUMBERS, "0", "65508"]),
+    "COUNT": ("100", [*NO_NUMBERS, "0", "100001"]),
     "DESCRIPTOR": ("0", [*NO_NUMBERS, "3"]),
     "FILE": ("/dev/null", []),  # one that is not there: see below
     "FLAG": ("O_RDONLY", ["", "O_NONE", "0"]),
     "HOST": ("127.0.0.1", ["", "1.2.3", "1.2.3.256"]),
     "HOW": ("close", ["", "SHUT"]),
+    "LENGTH": ("20000", [*NO_NUMBERS, "0", "10000001"]),
     "LONG": ("1", [*NO_NUMBERS, "0x100000000"]),
     "MODE": ("0644", [*NO_NUMBERS, "8", "10000"]),
     "N": ("1", [*NO_NUMBERS, "0"]),

@@ -39,18 +39,21 @@ class Client(Subject):
         """
         return self._reach(partial(Host.listen, late_ack=late_ack), self._accepted, options)
 
-    def speak(self, line: str, *options: str, tty: bool = True) -> Peer:
+    def speak(self, line: str | None, *options: str, tty: bool = True) -> Peer:
         """Start one that sends datagrams, type a line, and return the driver's socket, to which one has come.
 
-        Without a terminal (`tty`), what it leaves behind is not ended by the hang-up of that.
+        Without a line, it sends them by itself. Without a terminal (`tty`), what it leaves behind is not ended by the
+        hang-up of that.
 
         Raises:
             CheckFailed: it sends none.
         """
 
         def spoken(peer: Peer) -> Peer:
+            if line is None:
+                return self._spoken(peer, "")
             self.type(line)
-            return self._spoken(peer)
+            return self._spoken(peer, "a line was typed, and ")
 
         return self._reach(Host.datagrams, spoken, options, tty)
 
@@ -120,7 +123,7 @@ class Client(Subject):
             by_programs=True,
         )
 
-    def _spoken(self, peer: Peer) -> Peer:
+    def _spoken(self, peer: Peer, before: str) -> Peer:
         def look() -> Peer | None:
             over = self.program.over
             if peer.datagrams:
@@ -133,7 +136,7 @@ class Client(Subject):
             look,
             f"{self.program} to send a datagram",
             None,
-            lambda within: f"a line was typed, and {self.program} sends no datagram to its server{within}",
+            lambda within: f"{before}{self.program} sends no datagram to its server{within}",
             by_programs=True,
         )
 

@@ -41,7 +41,7 @@ from labroom.console import harmless
 from labroom.driver import PORTS, CheckFailed, Driver, Host, Resolve
 from labroom.driver.values import WHEN_SLOW
 from labroom.endpoint import Endpoint
-from labroom.errors import LabroomError, RoomFault, UsageError
+from labroom.errors import LabroomError, Lacking, RoomFault, UsageError
 
 
 @dataclass(frozen=True)
@@ -345,9 +345,11 @@ def _reference(item: pytest.Item) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Have what a sanitizer has found end the check, whatever else would have."""
+    """Have what a sanitizer has found end the check, whatever else would have; skip what the room can't do."""
     try:
         yield
+    except Lacking as error:
+        pytest.skip(str(error))
     finally:
         for subject in getattr(item, "funcargs", {}).values():
             if isinstance(subject, Subject) and subject.name.endswith(SANITIZED) and (found := subject.finding):

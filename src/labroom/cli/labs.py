@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 def show(options: argparse.Namespace) -> int:
     """Show the labs."""
     console = Console(sys.stdout)
+    if options.json:
+        console.data([{"name": name, "title": title} for name, title in labs.titles().items()])
+        return 0
     for name, title in labs.titles().items():
         console.line(f"{name:<16} {title}")
     return 0
@@ -121,6 +124,7 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
         words: the options of the command that chose the programs, for the command that checks them again.
     """
     from labroom import rooms
+    from labroom.bad_link import GOOD
     from labroom.checks import run
     from labroom.checks.claims import ALL
     from labroom.reports import lines
@@ -128,6 +132,9 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
     console = Console(sys.stdout)
     labs = run.chosen(names)
     room = _with_parts(file)
+    for name, bad in rooms.bad_links(room).items():
+        if bad != GOOD:
+            console.line(f"note: {name}'s link is bad ({bad}): {commands.labroom('link', name, '--clear', room=file)}")
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         again = commands.labroom("check", *words, room=file)
         result = lines.run(rooms.endpoints(room), labs, REPORTS, console, command=again, chosen=chosen or ALL)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,22 @@ _EPILOG = """exit status: 0 all is well; 1 a lab failed; 2 usage or room file; 3
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, whose messages reach the terminal as all others do."""
+    """argparse's, whose messages reach the terminal as all others do.
+
+    Attributes:
+        mixed: whether options may stand among the other words, of which none may be for somebody else then.
+    """
+
+    mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.mixed:
+            return super().parse_known_args(args, namespace)
+        self.mixed = False  # for what argparse itself asks of us
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixed = True
 
     def _print_message(self, message: str, file: Any = None) -> None:
         console = Console(file or sys.stderr)
@@ -52,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     machines.add_argument("-i", "--inventory", metavar="INVENTORY", help="Ansible's inventory of these machines")
     machines.add_argument("--limit", metavar="PATTERN", help="only these machines and groups of it")
 
-    def verb(name: str, run: str, text: str, *options: _Parser) -> argparse.ArgumentParser:
+    def verb(name: str, run: str, text: str, *options: _Parser) -> _Parser:
         said = text[0].upper() + text[1:] + "."
         sub = verbs.add_parser(name, help=text, description=said, parents=(rooms, *options))
         sub.set_defaults(run=f"labroom.cli.{run}")
@@ -77,11 +93,41 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--watch", action="store_true", help="again whenever a file there is saved")
     play = verb("play", "labs:play", "run a lab for an audience, at lecture pace, one column per host", machines)
     play.add_argument("lab", metavar="LAB", help="which (labroom list)")
-    verb("status", "room:status", "show the guests, their addresses and the forwarded ports")
-    verb("list", "labs:show", "show the labs")
+    status = verb("status", "room:status", "show the guests, their addresses and the forwarded ports")
+    graph = verb("graph", "room:graph", "draw the room: hosts, networks, forwarded ports")
+    graph.add_argument("--format", choices=("svg", "mermaid"), default="svg", help="svg, for a file, or mermaid")
+    shown = verb("list", "labs:show", "show the labs")
+    for each in (status, shown):
+        each.add_argument("--json", action="store_true", help="for a program: docs/wire.md")
     ssh = verb("ssh", "login:ssh", "log in to a guest, or run a command there", machines)
     ssh.add_argument("guest", metavar="GUEST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    execute = verb("exec", "together:execute", "run a command on several guests side by side", machines)
+    execute.add_argument("--all", action="store_true", help="on all guests")
+    execute.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="[GUEST …] -- COMMAND", help="for the guests' shell"
+    )
+    shell = verb("shell", "together:shell", "open tmux with a pane for each guest", machines)
+    shell.add_argument("guests", nargs="*", metavar="GUEST", help="which; all if none is named")
+    capture = verb("capture", "wire:capture", "capture packets on a guest, for Wireshark", machines)
+    capture.add_argument("guest", metavar="GUEST")
+    capture.add_argument("filter", nargs="*", metavar="FILTER", help="which packets, as pcap-filter(7) has it")
+    capture.add_argument(
+        "-w", dest="write", type=Path, metavar="FILE", help="a file, or -; by default a new file, or where a pipe leads"
+    )
+    capture.add_argument("--seconds", type=_seconds, metavar="N", help="end after so long")
+    capture.add_argument("--packets", type=_packets, metavar="N", help="end after so many")
+    link = verb("link", "wire:link", "make guests' links bad, or good again; or show how bad they are", machines)
+    link.add_argument("guests", nargs="*", metavar="GUEST")
+    link.add_argument("--all", action="store_true", help="the links of all guests")
+    link.add_argument("--delay", metavar="TIME", help="each packet arrives later, in each direction: 50ms")
+    link.add_argument("--jitter", metavar="TIME", help="by how much that varies, either way: 5ms")
+    link.add_argument("--loss", metavar="SHARE", help="so many packets get lost, in each direction: 2%%")
+    link.add_argument("--rate", metavar="RATE", help="no more passes, in each direction: 1mbit")
+    link.add_argument("--down", action="store_true", help="nothing passes")
+    link.add_argument("--up", action="store_true", help="again, as badly as before")
+    link.add_argument("--clear", action="store_true", help="nothing is bad but what is named")
+    capture.mixed = link.mixed = True
     verb("ssh-config", "login:ssh_config", "print what `ssh -F` and VS Code need to reach the guests", machines)
     reset = verb("reset", "work:reset", "make guests new; their homes are kept")
     reset.add_argument("guests", nargs="*", metavar="GUEST", help="which; all if none is named")
@@ -99,6 +145,19 @@ def parser() -> argparse.ArgumentParser:
     test = verb("test", "project:test", "run the project's own tests")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="…", help="suites, or what is for pytest")
     return parser
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) < 1e6:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+
+
+def _packets(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number of packets")
 
 
 def room_file(options: argparse.Namespace) -> Path:

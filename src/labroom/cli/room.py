@@ -11,6 +11,8 @@ from labroom.cli.work import agree_to_lose
 from labroom.console import Console, ConsoleProgress, harmless
 from labroom.errors import MachineError
 from labroom.providers import nspawn
+from labroom.reports import data
+from labroom.reports import graph as pictures
 
 
 def up(options: argparse.Namespace) -> int:
@@ -60,6 +62,11 @@ def status(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     file = room_file(options)
     shown = room.load(file)
+    if options.json:
+        found = rooms.status(shown) if rooms.exists(shown) else None
+        bad = {name: link.said() for name, link in rooms.bad_links(shown).items()} if found else {}
+        console.data(data.status(shown, str(file), found, rooms.made_by(shown), bad))
+        return 0
     if not rooms.exists(shown):
         console.line(f"room {shown.name} is not up: {rooms.bring_up(shown, file)}")
         return 0
@@ -95,6 +102,13 @@ def new(options: argparse.Namespace) -> int:
     console.line(harmless(f"{commands.shown(file)}: room {written.name}, {networks}"))
     console.line(harmless(f"describe it:     edit {commands.shown(file)}, by docs/room.md"))
     console.line(harmless(f"bring it up:     {commands.labroom('up', room=file, root=True)}"))
+    return 0
+
+
+def graph(options: argparse.Namespace) -> int:
+    """Draw the room, be it up or not."""
+    shown = room.load(room_file(options))
+    Console(sys.stdout).document(pictures.svg(shown) if options.format == "svg" else pictures.mermaid(shown))
     return 0
 
 

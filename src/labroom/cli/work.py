@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labroom import commands, homes, rooms
-from labroom.cli.login import endpoints
+from labroom.cli import hosts
 from labroom.cli.parser import room_file
 from labroom.console import Console, ConsoleProgress, harmless
 from labroom.endpoint import Endpoint
@@ -82,7 +82,7 @@ def restore(options: argparse.Namespace) -> int:
 def copy(options: argparse.Namespace) -> int:
     """Copy files and folders from a guest or to guests, by scp(1)."""
     *sources, target = options.paths
-    known = endpoints(options)
+    known = hosts.endpoints(options)
     to, place = _split(target, known, everybody=True)
     from_ = {_split(source, known)[0] for source in sources}
     if len(from_) > 1 or bool(to) == bool(from_ - {""}):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from labroom import tcpdump
 from labroom.driver.packets import Packet, packets_in, sent_once
 from labroom.driver.waiting import Shared
 from labroom.errors import RoomFault
@@ -61,13 +62,8 @@ class Capture:
     def __enter__(self) -> Self:
         """Start it, and wait until it sees packets."""
         self._path = f"{self.host.scratch}/capture{len(self.host.captures) + 1}.pcap"
-        # Each packet is handed over at once, in a slot of -s bytes, of which there are as many as -B KiB hold; and
-        # written at once (-U). Root, as who captures may; -Z: and stays root, to write into our folder.
         self._tcpdump = self.host.start_command(
-            [
-                *("sudo", "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-i", "any"),
-                *("-s", "65600", "-B", "16384", "-w", self._path, self.expression),
-            ],
+            ["sudo", *tcpdump.command(self._path), self.expression],
             name="tcpdump",
             quiet=True,
         )

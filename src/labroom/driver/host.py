@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+from labroom.bad_link import GOOD
+from labroom.driver.bad_link import BadPort
 from labroom.driver.capture import Capture
 from labroom.driver.connection import quoted
 from labroom.driver.output import Output
@@ -567,6 +569,15 @@ class Host(PeerHost):
             expression: which ones, as pcap-filter(7) has it: `tcp port 9090`.
         """
         return Capture(self, expression)
+
+    def bad_link(self, port: int, **fields: str) -> BadPort:
+        """Make the network bad for one port while the body of a `with` runs: `loss="20%"`, `delay`, `jitter`, `rate`.
+
+        Args:
+            port: of TCP and UDP, this host's own or a peer's.
+            fields: what is bad, as `BadLink` has it.
+        """
+        return BadPort(self, port, GOOD.changed(**fields))
 
     def check(self) -> None:
         """Raise if the connection has broken or the room ended a program (RoomFault), or one prints without end."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import socket
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import dpkt
 
-_FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes, pcap-savefile(5)
+from labroom.tcpdump import whole
+
 _FLAGS = {
     "SYN": dpkt.tcp.TH_SYN,
     "FIN": dpkt.tcp.TH_FIN,
@@ -74,13 +74,8 @@ def sent_once(packets: Iterable[Packet]) -> list[Packet]:
 
 def packets_in(file: bytes) -> Iterator[Packet]:
     """The packets in a capture file whose last record may be incomplete; other protocols are left out."""
-    end = _FILE_HEADER
-    while end + _RECORD_HEADER <= len(file):
-        (length,) = struct.unpack_from("=I", file, end + 8)
-        if end + _RECORD_HEADER + length > len(file):
-            break
-        end += _RECORD_HEADER + length
-    if len(file) < _FILE_HEADER:
+    end, packets, _ = whole(file)
+    if not packets:
         return
     first: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}  # sequence number of each direction's SYN
     for time, frame in dpkt.pcap.Reader(io.BytesIO(file[:end])):

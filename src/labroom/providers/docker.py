@@ -20,7 +20,8 @@ from typing import Any
 
 import yaml
 
-from labroom import commands, keys, state
+from labroom import bad_link_inside, commands, keys, state
+from labroom.bad_link import GOOD, BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
@@ -228,6 +229,9 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
         after = _containers(room.name)
         _wait_for_ssh(room, after)
         _exchange_keys(room, after)
+    wanted = {name: guest.bad_link for name, guest in room.guests.items() if guest.bad_link != GOOD}
+    for name, link in wanted.items():
+        make_link(room, name, link)
     return _changes(before, after)
 
 
@@ -423,6 +427,23 @@ def _status(name: str, container: dict[str, Any] | None) -> Status:
         cpu_seconds=cpu / 1e6,
         processes=max(0, processes - _ASKING),
     )
+
+
+def bad_links_of(room: Room) -> dict[str, BadLink]:
+    """How bad each guest's link is (`Provider.bad_links_of`); nothing is known of those that don't run."""
+    at = endpoints(room)
+    running = [name for name in room.guests if at[name].ssh_port]
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(running, pool.map(lambda name: bad_link_inside.made(at[name]), running), strict=True))
+    return {name: found.get(name, GOOD) for name in room.guests}
+
+
+def make_link(room: Room, name: str, link: BadLink) -> None:
+    """Make a guest's link as bad as that (`Provider.make_link`), from inside: links are the engine's."""
+    at = endpoints(room)[name]
+    if not at.ssh_port:
+        raise RoomFault(f"guest {name} is not up")
+    bad_link_inside.make(at, link)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:

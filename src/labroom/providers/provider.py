@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the parser of the command line knows the names of providers
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from labroom.bad_link import BadLink
     from labroom.console import Progress
     from labroom.endpoint import Endpoint
     from labroom.room import Room
@@ -149,6 +150,26 @@ class Provider(Protocol):
 
     def status(self, room: Room) -> list[Status]:
         """What is known of each guest, in the order of room.yml."""
+
+    def bad_links_of(self, room: Room) -> dict[str, BadLink]:
+        """How bad each guest's link was made, in the order of room.yml.
+
+        Raises:
+            RoomFault: a guest doesn't answer.
+        """
+
+    def make_link(self, room: Room, name: str, link: BadLink) -> None:
+        """Make a guest's link as bad as that, and no worse, whatever it was; in no case it is left half made.
+
+        Args:
+            room: the room.
+            name: the guest's.
+            link: how bad.
+
+        Raises:
+            MachineError: the host machine can't; the link is as it was.
+            RoomFault: the guest can't, or doesn't run.
+        """
 
     def endpoints(self, room: Room) -> dict[str, Endpoint]:
         """Where each guest answers SSH."""

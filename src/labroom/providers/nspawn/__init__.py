@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from labroom import commands, keys, state
+from labroom.bad_link import GOOD, BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
-from labroom.errors import MachineError
+from labroom.errors import MachineError, RoomFault
 from labroom.processes import age
 from labroom.providers import probe, record
-from labroom.providers.nspawn import bounds, fetched, guest, homes, image, links, requirements
+from labroom.providers.nspawn import bad_links, bounds, fetched, guest, homes, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
 from labroom.providers.provider import Status
@@ -24,6 +25,7 @@ from labroom.room import Room
 __all__ = [
     "NAME_SERVER",
     "NEEDS_ROOT",
+    "bad_links_of",
     "bring_up",
     "down",
     "endpoints",
@@ -31,6 +33,7 @@ __all__ = [
     "exists",
     "homes_kept",
     "homes_worked_in",
+    "make_link",
     "pack_home",
     "prepare",
     "purge",
@@ -56,6 +59,7 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
         requirements.install_missing(progress)
         requirements.require_user_namespaces()
         links.check_free(room)
+        bad_links.require(room)
         if room.internet and not (finding := requirements.name_servers()).ok:
             progress.note(f"note: guests will find no names: this machine lacks {finding.what}\n{finding.remedy}")
         image.create(room, progress)
@@ -138,8 +142,17 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
-        guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
+        scripts = {
+            each.name: bad_links.script(room, each.name, bad)
+            for each in missing
+            if (bad := room.guests[each.name].bad_link) != GOOD
+        }
+        guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]), scripts)
     guest.wait_for_ssh(room, room.guests)
+    now = bad_links_of(room)
+    for each, described in room.guests.items():
+        if described.bad_link not in (GOOD, now[each]):
+            make_link(room, each, described.bad_link)
     return done
 
 
@@ -261,6 +274,18 @@ def status(room: Room) -> list[Status]:
         used = group.memory_bytes(), group.cpu_seconds(), len(group.processes())
         found.append(Status(name, pid is not None, seconds, *used))
     return found
+
+
+def bad_links_of(room: Room) -> dict[str, BadLink]:
+    """How bad each guest's link is (`Provider.bad_links_of`)."""
+    return {name: bad_links.made(guest.folder(room.name, name)) for name in room.guests}
+
+
+def make_link(room: Room, name: str, link: BadLink) -> None:
+    """Make a guest's link as bad as that (`Provider.make_link`)."""
+    if guest.runs(room.name, name) is None:
+        raise RoomFault(f"guest {name} is not up")
+    bad_links.make(room, name, guest.folder(room.name, name), link)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:

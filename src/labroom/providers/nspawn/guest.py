@@ -17,9 +17,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from labroom import commands, keys, state
@@ -27,7 +28,7 @@ from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, start_time
 from labroom.providers import guest_network, record
 from labroom.providers.guest_network import GuestNetwork
-from labroom.providers.nspawn import bounds, cgroups, disks, fetched, homes, links
+from labroom.providers.nspawn import bad_links, bounds, cgroups, disks, fetched, homes, links
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.disks import UID_BASE as UID_BASE
 from labroom.providers.nspawn.disks import UID_COUNT as UID_COUNT
@@ -126,13 +127,19 @@ def runs(room_name: str, guest: str) -> int | None:
     return pid if pid and start_time(pid) == record.get("start_time") else None
 
 
-def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None) -> None:
+def start(
+    room_name: str,
+    wanted: Sequence[NspawnGuest],
+    apt: Path | None = None,
+    link_scripts: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Start guests, in place of those that died; they answer SSH a second or so later.
 
     Args:
         room_name: the room whose links and keys they get.
         wanted: what to start.
         apt: what is lent to their apt (`fetched`).
+        link_scripts: what makes the links of some bad (`bad_links`), by their names.
 
     Raises:
         MachineError: the machine refuses what they take.
@@ -145,6 +152,8 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
         with_home = {guest.name: (guest.home_mib, guest.files) for guest in wanted if guest.home_mib}
         homes.prepare(room_name, with_home)
         users = _choose_users(room_name, [guest.name for guest in wanted])
+        for name, script in link_scripts.items():
+            (folder(room_name, name) / bad_links.FILE).write_text(script, encoding="utf-8")
         for guest in wanted:  # one boots while the next is made ready
             plan = json.dumps(_plan(room_name, guest, users[guest.name], apt))
             with contextlib.suppress(BrokenPipeError):  # it was killed, and will say nothing

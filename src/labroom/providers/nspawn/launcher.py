@@ -52,7 +52,8 @@ _IN_USE_SECONDS = 60  # so long a home is waited for that somebody still has
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
 # A guest's supervisor: the far ends of its further interfaces, each with its bridge; the script that holds who runs it
-# in a user namespace to numbers; then systemd-nspawn's command. That ends with 133 when the guest reboots, as
+# in a user namespace to numbers; then systemd-nspawn's command. In its folder, `link` makes its link bad (`bad_links`),
+# if there is one, and ends with 2 as long as the link isn't. The command ends with 133 when the guest reboots, as
 # systemd-nspawn@.service has it (RestartForceExitStatus). SIGTERM shuts it down.
 _SUPERVISE = """
 far_ends=$1 bounds=$2; shift 2
@@ -68,6 +69,7 @@ while [ $ended = 133 ]; do
     for far in $far_ends; do
         while ! ip link set "${far%:*}" master "${far#*:}" up && kill -0 $machine; do sleep .02; done
     done 2>/dev/null
+    while [ -e link ] && { sh ./link; [ $? = 2 ]; } && kill -0 $machine; do sleep .02; done >/dev/null 2>&1
     while sleep .2; ! hold && kill -0 $machine; do :; done 2>/dev/null
     while wait $machine; ended=$?; kill -0 $machine; do :; done 2>/dev/null
 done

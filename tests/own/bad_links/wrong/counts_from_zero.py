@@ -1,0 +1,13 @@
+# as: numbered_client
+# fails: numbers
+# says: '1' should be next, and it sent '0'
+import socket
+import sys
+
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.connect((sys.argv[1], int(sys.argv[2])))
+count = int(sys.argv[3])
+for number in range(count):
+    server.send(b"%d" % number)
+server.send(b"end %d" % count)
+print(server.recv(1000).decode())
