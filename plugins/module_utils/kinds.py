@@ -13,6 +13,7 @@ from typing import Any
 # useradd(8) of Debian; a dot is common in the names of people.
 _LOGIN = re.compile(r"[a-z_][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _SHELL = re.compile(r"(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+")
+_LOCALE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.@-]*)?")  # locale(1)
 # crypt(5): no blank, colon, semicolon, star, exclamation mark or backslash; passwd(1) puts ! before one that is locked.
 _HASH = re.compile(r"\*|!!?|!?\$[^\s:;*!\\]+\$[^\s:;*!\\]+")
 # sshd(8), AUTHORIZED_KEYS FILE FORMAT: options, type, key in base64, comment.
@@ -91,6 +92,7 @@ _WORDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: _matches(_LOGIN, 32)(value) and value != "root",
     ),
     "shell": ("an absolute path of letters, digits and . _ + -", _matches(_SHELL)),
+    "locale": ("a locale such as C.UTF-8, or nothing", _matches(_LOCALE)),
     "folder": (
         "the absolute path of a folder that is not the system's or somebody's home, without . and ..",
         _is_folder,

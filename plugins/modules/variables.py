@@ -15,6 +15,9 @@ options:
   shell:
     description: The absolute path of a program.
     type: dict
+  locale:
+    description: A locale, or nothing.
+    type: dict
   folder:
     description: The absolute path of a folder that may be replaced, so none of the system's and nobody's home.
     type: dict

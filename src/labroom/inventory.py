@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from labroom import keys
+from labroom import handouts, keys, labs
 from labroom.endpoint import Endpoint
 from labroom.room import Room
 
@@ -17,6 +17,12 @@ def role_variables(room: Room, name_server: str) -> dict[str, dict[str, Any]]:
         name_server: whom its gateway asks for names that are not the room's (`Provider.NAME_SERVER`).
     """
     guests: dict[str, Any] = {"student_account_name": keys.STUDENT}
+    if not room.sudo:
+        guests["student_account_sudo"] = False
+    if room.packages:
+        guests["toolchain_more_packages"] = list(room.packages)
+    if room.labs is not None:
+        guests["lab_programs_left_out"] = labs.left_out(room.labs)
     if room.gateway is None:
         return {"guests": guests, "gateways": {}}
     hosts = {
@@ -56,6 +62,7 @@ def inventory(
         name_server: as for `role_variables`.
         gateways: which of the hosts become what the room's gateway is; by default that one.
     """
+    own = gateways is None  # the room itself, and no image, which other rooms lie on, too
     if gateways is None:
         gateways = [name for name, guest in room.guests.items() if guest.part == "gateway"]
     variables = role_variables(room, name_server)
@@ -63,6 +70,8 @@ def inventory(
     identities = {identity for at in endpoints.values() for identity in at.identity_files if identity.is_file()}
     if identities:
         login["student_account_authorized_keys"] = [keys.public(identity) for identity in sorted(identities)]
+    if own and (here := handouts.words(room)):
+        login["lab_programs_words"] = here
     return {
         "guests": {
             "hosts": {name: _connection(at) for name, at in endpoints.items()},

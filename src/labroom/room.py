@@ -27,6 +27,7 @@ from labroom.fields import (
     Name,
     Network,
     Number,
+    Package,
     Port,
     Switch,
     Text,
@@ -35,6 +36,7 @@ from labroom.fields import (
     one_of,
     shown,
 )
+from labroom.labs import titles
 from labroom.resources import ROOT
 from labroom.yaml_file import Mistake, Place
 
@@ -52,6 +54,12 @@ _HOST_NAME = 64  # characters of a host's whole name: HOST_NAME_MAX of gethostna
 def _free(name: str) -> str:
     if name in _RESERVED:
         raise ValueError(f"{name} is {_RESERVED[name]}: choose another name")
+    return name
+
+
+def _lab(name: str) -> str:
+    if name not in titles():
+        raise ValueError(f"there is no lab {name!r}{did_you_mean(name, titles())}")
     return name
 
 
@@ -176,6 +184,9 @@ class Room(_Strict):
     networks: Networks
     internet: Switch = True
     machine_ports: tuple[Port, ...] = ()
+    packages: tuple[Package, ...] = ()
+    labs: tuple[Annotated[Text, AfterValidator(_lab)], ...] | None = None  # all
+    sudo: Switch = True
     guests: dict[Annotated[Name, AfterValidator(_free)], Guest]
     limits: Limits = Limits()
     forwarded_ports: tuple[ForwardedPort, ...] = ()

@@ -13,7 +13,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.processes import age
-from labroom.providers import probe, record
+from labroom.providers import guest_files, probe, record
 from labroom.providers.nspawn import bounds, fetched, guest, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
@@ -106,7 +106,11 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
-        guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
+        if room.image.provisioned:
+            files = {described.name: guest_files.of(room, described.name) for described in missing}
+            guest.start(name, missing, files)
+        else:
+            guest.start(name, missing, {}, fetched.folder(layers["guest"][-1]))
     guest.wait_for_ssh(room, room.guests)
     return done
 

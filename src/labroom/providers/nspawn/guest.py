@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -28,6 +28,7 @@ from labroom import commands, keys, state
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, run, start_time
 from labroom.providers import guest_network
+from labroom.providers.guest_files import GuestFile
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bounds, cgroups, fetched, launcher, links
 from labroom.providers.nspawn.cgroups import Cgroup
@@ -113,12 +114,18 @@ def runs(room_name: str, guest: str) -> int | None:
     return pid if pid and start_time(pid) == record.get("start_time") else None
 
 
-def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None) -> None:
+def start(
+    room_name: str,
+    wanted: Sequence[NspawnGuest],
+    files: Mapping[str, Sequence[GuestFile]],
+    apt: Path | None = None,
+) -> None:
     """Start guests, in place of those that died; they answer SSH a second or so later.
 
     Args:
         room_name: the room whose links and keys they get.
         wanted: what to start.
+        files: what each has besides, by its name.
         apt: what is lent to their apt (`fetched`).
 
     Raises:
@@ -133,7 +140,7 @@ def start(room_name: str, wanted: Sequence[NspawnGuest], apt: Path | None = None
             remove(room_name, guest.name)
         users = _choose_users(room_name, [guest.name for guest in wanted])
         for guest in wanted:  # one boots while the next is made ready
-            plan = json.dumps(_plan(room_name, guest, users[guest.name], apt))
+            plan = json.dumps(_plan(room_name, guest, users[guest.name], files.get(guest.name, ()), apt))
             with contextlib.suppress(BrokenPipeError):  # it was killed, and will say nothing
                 print(plan, file=launching.stdin, flush=True)
         started = json.loads(launching.communicate()[0] or "{}")
@@ -165,11 +172,13 @@ def _choose_users(room_name: str, names: Sequence[str]) -> dict[str, int]:
     return chosen
 
 
-def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> dict[str, object]:
+def _plan(
+    room_name: str, wanted: NspawnGuest, users: int, files: Sequence[GuestFile], apt: Path | None
+) -> dict[str, object]:
     """All that the launcher has to know of a guest, whose own files and control group are there afterwards."""
     home = folder(room_name, wanted.name)
     own = home / "own"
-    _furnish(room_name, wanted, own, apt)
+    _furnish(room_name, wanted, own, files, apt)
     group = Cgroup(room_name, wanted.name)
     group.create(wanted.processes, wanted.memory_mib)
     command = [
@@ -236,7 +245,7 @@ def _far_end(guest: str) -> str:
     return f"far-{guest}"[:15]
 
 
-def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -> None:
+def _furnish(room_name: str, wanted: NspawnGuest, own: Path, files: Sequence[GuestFile], apt: Path | None) -> None:
     """Write what tells this guest from others of the same image: a layer of its own, which it can't change."""
     layers = [Path(layer) for layer in wanted.layers]
     own.mkdir()
@@ -284,6 +293,8 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
+            for file in files:
+                write(file.path, file.text, *((0o600, int(uid)) if file.students else ()))
     if apt:
         for place in fetched.PLACES.values():
             parents(place)

@@ -193,7 +193,7 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
         log = image_tools.log(names[part])
         with progress.phase(f"{part} layer by playbooks/{part}.yml", log):
             described = guest.describe(builder, "builder", below)
-            guest.start(builder.name, [replace(described, disk_mib=None)], apt)  # its disk becomes the layer
+            guest.start(builder.name, [replace(described, disk_mib=None)], {}, apt)  # its disk becomes the layer
             _run_playbook(room, builder, part, log)
             partial = image_tools.partial(names[part])
             partial.mkdir()

@@ -34,6 +34,9 @@ _NOT_OF_AN_IMAGE = f"""
     var/lib/systemd/random-seed
     var/log/**/*.log
     var/log/journal/*
+    var/log/btmp
+    var/log/lastlog
+    var/log/wtmp
 """
 
 
