@@ -5,6 +5,7 @@ LabroomError
 ├── RoomFileError    2  room.yml
 ├── MachineError     3  the machine lacks something or refuses it
 └── RoomFault        3  a guest or the room's network is at fault, never the lab that met it
+    └── NotHere         its room file leaves out what a check needs, which is skipped
 AssertionError
 └── CheckFailed      1  a lab did not do what it should; no error of labroom's, so `labroom check` goes on
     └── WaitFailed  what was waited for did not come: looked at twice (labroom.checks.plugin)
@@ -45,6 +46,10 @@ class MachineError(LabroomError):
 
 class RoomFault(LabroomError):
     """A guest or the room's network is at fault; the lab that met it is not judged."""
+
+
+class NotHere(RoomFault):
+    """A guest is without what a check needs, since the room file leaves it out: the check is skipped."""
 
 
 class CheckFailed(AssertionError):

@@ -23,8 +23,9 @@ _GUESTS = {
     "outside": {"gateway": 2, "outside": 10},
 }
 _ADDRESS = r"(?<![\d.])(?:192\.168\.74|203\.0\.113)\.\d{1,3}(?:/\d\d)?(?!\d)"
+_HEX = r"\bc0 ?a8 4a ?[0-9a-f]{2}\b"
 _REVERSE = r"(?<![\d.])\d{1,3}\.74\.168\.192(?=\.in-addr\.arpa)"
-_WRITTEN = re.compile(rf"{_ADDRESS}|{_REVERSE}|\blab\.test\b")
+_WRITTEN = re.compile(rf"{_ADDRESS}|{_REVERSE}|{_HEX}|\blab\.test\b")
 _COMMAND = re.compile(r"(?<=`)labroom (?=[a-z])|(?<=^    \$ )labroom (?=[a-z])", re.MULTILINE)
 
 
@@ -46,16 +47,27 @@ def _here(word: str, room: Room) -> str:
         return room.domain
     if "/" in word:
         return next((str(getattr(room.networks, link)) for link, net in _NETWORKS.items() if str(net) == word), word)
-    reverse = word.endswith(".74.168.192")
-    address = IPv4Address(".".join(reversed(word.split("."))) if reverse else word)
+    if word.startswith("c0"):  # as xxd or tcpdump -X shows it
+        digits = iter(_own(IPv4Address(bytes.fromhex(word)), room).packed.hex())
+        return re.sub(r"\w", lambda _: next(digits), word)
+    if word.endswith(".74.168.192"):
+        return _backwards(str(_own(IPv4Address(_backwards(word)), room)))
+    return str(_own(IPv4Address(word), room))
+
+
+def _backwards(address: str) -> str:
+    return ".".join(reversed(address.split(".")))
+
+
+def _own(address: IPv4Address, room: Room) -> IPv4Address:
     for link, written in _NETWORKS.items():
         if address in written:
             number = int(address) - int(written.network_address)
             name = next((name for name, host in _GUESTS[link].items() if host == number), "")
-            own = getattr(room.guests[name], link) if name in room.guests else None
-            address = own or getattr(room.networks, link).network_address + number
-            break
-    return ".".join(reversed(str(address).split("."))) if reverse else str(address)
+            own: IPv4Address | None = getattr(room.guests[name], link) if name in room.guests else None
+            network: IPv4Network = getattr(room.networks, link)
+            return own or network.network_address + number
+    return address
 
 
 def rendered(room: Room) -> dict[Path, str]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from labroom import commands, keys, state
+from labroom import commands, keys, labs, state
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
@@ -414,6 +414,8 @@ def endpoints(room: Room) -> dict[str, Endpoint]:
             user=keys.STUDENT,
             identity_files=(keys.identity(room.name),),
             known_hosts=(keys.known_hosts(room.name),),
+            left_out=tuple(labs.left_out(room.labs)),
+            sudo=room.sudo,
         )
         for name, guest in room.guests.items()
     }

@@ -8,7 +8,7 @@ linked. What is left to remove is found by the room's name, never by what a file
 from dataclasses import replace
 from pathlib import Path
 
-from labroom import commands, keys, state
+from labroom import commands, keys, labs, state
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
@@ -190,6 +190,8 @@ def endpoints(room: Room) -> dict[str, Endpoint]:
             user=keys.STUDENT,
             identity_files=(keys.identity(room.name),),
             known_hosts=(keys.known_hosts(room.name),),
+            left_out=tuple(labs.left_out(room.labs)),
+            sudo=room.sudo,
             bind_address=str(room.networks.machine(described.link)),
         )
         for name, described in room.guests.items()
