@@ -30,6 +30,12 @@ options:
   packages:
     description: Lists of names of Debian packages, with an architecture or not.
     type: dict
+  labs:
+    description: Lists of names of labs.
+    type: dict
+  words:
+    description: Dictionaries of words, each with the one that takes its place.
+    type: dict
   number:
     description: A number from 1 to 65535.
     type: dict

@@ -242,7 +242,7 @@ def test_every_list_of_masked_units_is_one_of_units_that_no_guest_needs() -> Non
     assert len(every) == len(set(every)) > 40
     for who in ("container", "vm"):
         units = image_base.masked_units(who)
-        assert {"apt-daily.timer", "systemd-logind.service"} <= set(units) < set(every)
+        assert {"apt-daily.timer", "systemd-update-utmp.service"} <= set(units) < set(every)
 
 
 def test_a_room_with_two_gateways_is_refused() -> None:

@@ -151,8 +151,6 @@ def play(options: argparse.Namespace) -> int:
         return play.run(seats.one_seat(machines, options.limit, console), options.lab, REPORTS, console)
     room = rooms.running(room_file(options))
     if options.lab in labs.left_out(room.labs):
-        raise UsageError(
-            f"this room is without the lab {options.lab}", "its room file, the field labs"
-        )
+        raise UsageError(f"this room is without the lab {options.lab}", "its room file, the field labs")
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         return play.run(rooms.endpoints(room), options.lab, REPORTS, console)

@@ -129,6 +129,10 @@ def run_logged(argv: list[str], output_log: Path, stdin: str = "", **variables: 
             f"no network for the first image: {unreachable.group(0).strip()}",
             "the package mirror of this machine's apt must answer, once: try apt-get update",
         )
+    if unknown := re.search(r"No package matching '([^'\s]+)' is available", text):
+        raise MachineError(
+            f"the guests' release has no package {unknown[1]}", "take it out of the field packages of the room file"
+        )
     last = "".join(f"\n    {line}" for line in text.strip().splitlines()[-8:])
     raise MachineError(
         f"{tool} failed (exit status {done.returncode}); its output ends:{last}", f"the whole log: {output_log}"
