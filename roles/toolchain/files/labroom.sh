@@ -15,7 +15,7 @@ if [ -n "${BASH_VERSION-}" ] && ! command -v command_not_found_handle >/dev/null
             labroom) set -- "$1" "" "it is a command of the machine that holds this room" ;;
             *) set -- "$1" ;;
         esac
-        echo "$1: command not found${2:+: sudo apt-get install $2}${3:+: $3}" >&2
+        echo "$1: command not found${2:+: sudo apt-get update; sudo apt-get install $2}${3:+: $3}" >&2
         return 127
     }
 fi
