@@ -49,7 +49,8 @@ def pack(folder: Path, without: list[str], words: dict[str, str] | None = None) 
 def reworded(text: str, words: dict[str, str]) -> str:
     """Replace words, such as addresses, that are no parts of longer ones: a digit more makes another address."""
     alternatives = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return re.sub(rf"(?<!\w)(?<!\d\.)(?:{alternatives})(?!\w)", lambda word: words[word[0]], text)
+    whole = rf"(?<!\w)(?<!\d\.)(?:{alternatives})(?!\w)"  # Korean puts its particles right behind a word
+    return re.sub(whole, lambda word: words[word[0]], text, flags=re.ASCII)
 
 
 def _entries(

@@ -25,7 +25,7 @@ _GUESTS = {
 _ADDRESS = r"(?<![\d.])(?:192\.168\.74|203\.0\.113)\.\d{1,3}(?:/\d\d)?(?!\d)"
 _HEX = r"\bc0 ?a8 4a ?[0-9a-f]{2}\b"
 _REVERSE = r"(?<![\d.])\d{1,3}\.74\.168\.192(?=\.in-addr\.arpa)"
-_WRITTEN = re.compile(rf"{_ADDRESS}|{_REVERSE}|{_HEX}|\blab\.test\b")
+_WRITTEN = re.compile(rf"{_ADDRESS}|{_REVERSE}|{_HEX}|\blab\.test\b", re.ASCII)
 _COMMAND = re.compile(r"(?<=`)labroom (?=[a-z])|(?<=^    \$ )labroom (?=[a-z])", re.MULTILINE)
 
 
