@@ -263,7 +263,7 @@ def test_what_a_room_wants_of_the_roles_makes_another_image() -> None:
 def test_a_guest_knows_the_way_to_the_others_and_their_host_keys(own_state: Path) -> None:
     room = _room()
     keys.prepare(room)
-    files = {name: {file.path: file for file in guest_files.of(room, name)} for name in room.guests}
+    files = {name: {file.path: file for file in own} for name, own in guest_files.of(room, room.guests).items()}
     private = keys.inside(room.name).read_text()
     for name, own in files.items():
         assert [path for path, file in own.items() if file.students] == ["etc/ssh/inside_ed25519"]
@@ -284,7 +284,7 @@ def test_a_guest_knows_the_way_to_the_others_and_their_host_keys(own_state: Path
 def test_the_greeting_says_what_an_exam_leaves_out(own_state: Path) -> None:
     room = _room(labs=(), sudo=False, internet=False)
     keys.prepare(room)
-    greeting = next(file.text for file in guest_files.of(room, "alfa") if file.path == "etc/motd")
+    greeting = next(file.text for file in guest_files.of(room, ["alfa"])["alfa"] if file.path == "etc/motd")
     assert "/opt/labs" not in greeting
     assert "apt-get" not in greeting
     assert "no sudo" in greeting

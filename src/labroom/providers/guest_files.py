@@ -3,7 +3,7 @@
 All of it is root's, outside of homes: what a student keeps there stays as it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from labroom import handouts, keys
@@ -25,18 +25,23 @@ class GuestFile:
     students: bool = False
 
 
-def of(room: Room, name: str) -> list[GuestFile]:
-    """The files of the guest `name`, whose image has the roles; the host keys of all guests are known by now."""
+def of(room: Room, names: Iterable[str]) -> dict[str, list[GuestFile]]:
+    """The files of each of these guests, whose image has the roles; the host keys of all guests are known by now."""
     private = keys.inside(room.name)
-    changed = {f"opt/labs/{path}": text for path, text in handouts.rendered(room).items()}
-    return [
-        GuestFile("etc/motd", _greeting(room, name)),
+    alike = [
         GuestFile("etc/ssh/ssh_known_hosts", keys.known_hosts(room.name).read_text(encoding="utf-8")),
-        GuestFile("etc/ssh/ssh_config.d/labroom.conf", "".join(_ways(room, room.guests[name]))),
         GuestFile(f"etc/ssh/authorized_keys/{keys.STUDENT}", f"{keys.public(private)}\n"),
         GuestFile("etc/ssh/inside_ed25519", private.read_text(encoding="utf-8"), students=True),
-        *(GuestFile(path, text) for path, text in changed.items()),
+        *(GuestFile(f"opt/labs/{path}", text) for path, text in handouts.rendered(room).items()),
     ]
+    return {
+        name: [
+            GuestFile("etc/motd", _greeting(room, name)),
+            GuestFile("etc/ssh/ssh_config.d/labroom.conf", "".join(_ways(room, room.guests[name]))),
+            *alike,
+        ]
+        for name in names
+    }
 
 
 def _greeting(room: Room, name: str) -> str:

@@ -107,8 +107,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
         if room.image.provisioned:
-            files = {described.name: guest_files.of(room, described.name) for described in missing}
-            guest.start(name, missing, files)
+            guest.start(name, missing, guest_files.of(room, [described.name for described in missing]))
         else:
             guest.start(name, missing, {}, fetched.folder(layers["guest"][-1]))
     guest.wait_for_ssh(room, room.guests)
