@@ -3,21 +3,31 @@
 ARG BASE_IMAGE=ubuntu:24.04
 
 FROM ${BASE_IMAGE} AS base
+# An Ubuntu of a registry is without its manual, and dpkg would leave out that of each package.
+RUN if [ -e /etc/dpkg/dpkg.cfg.d/excludes ]; then rm /etc/dpkg/dpkg.cfg.d/excludes && apt-get update && \
+    dpkg-query --search '/usr/share/man/man*' | sed 's/: .*//; s/, /\n/g' | sort -u | \
+    DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --reinstall && \
+    if dpkg-divert --list /usr/bin/man | grep -q .; then \
+    rm -f /usr/bin/man && dpkg-divert --quiet --remove --rename /usr/bin/man; fi; fi
 # No package may start a service in a build; docker/start removes this. python3-venv is for docker/provision. Each container
 # gets a host key and a machine-id of its own when it starts.
 RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d && \
+    echo man-db man-db/auto-update boolean false | debconf-set-selections && \
     apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates dbus \
     iproute2 openssh-server python3 python3-apt python3-venv systemd systemd-sysv && \
     apt-get clean && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* /var/lib/dbus/machine-id && : >/etc/machine-id
-# What a container of a lab never needs, and what keeps students out until all of it has started; a journal in memory.
+# What a container of a lab never needs, or only when it is asked for (logind), and what keeps students out until all of it has
+# started; a journal in memory.
 COPY src/labroom/providers/masked_units.txt /tmp/
 RUN systemctl mask $(sed -n '/^#/d; s/ .*container.*//p' /tmp/masked_units.txt) && rm /tmp/masked_units.txt && \
     ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf && \
-    mkdir -p /etc/systemd/journald.conf.d && \
+    mkdir -p /etc/systemd/journald.conf.d /etc/systemd/system/multi-user.target.wants && \
+    ln -s /dev/null /etc/systemd/system/multi-user.target.wants/systemd-logind.service && \
+    echo LANG=C.UTF-8 >/etc/default/locale && \
     printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\n' >/etc/systemd/journald.conf.d/labroom.conf && \
     printf 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%%u\n' >/etc/ssh/sshd_config.d/room-keys.conf
 COPY docker/start /usr/local/sbin/start
-ENV container=docker
+ENV container=docker LANG=C.UTF-8
 LABEL labroom=""
 STOPSIGNAL SIGRTMIN+3
 ENTRYPOINT ["/usr/local/sbin/start"]
@@ -34,7 +44,9 @@ COPY playbooks/guest.yml playbooks/
 COPY plugins plugins
 COPY roles roles
 COPY labs labs
-RUN printf '[guests]\nlocalhost\n' >/tmp/guests && docker/provision guest.yml /tmp/guests
+# What the room wants of these roles, as JSON, beside their defaults.
+ARG VARIABLES={}
+RUN printf '[guests]\nlocalhost\n' >/tmp/guests && docker/provision guest.yml /tmp/guests --extra-vars "$VARIABLES"
 WORKDIR /
 
 FROM guest AS gateway

@@ -14,6 +14,8 @@ _OPTIONS = {
     "src": {"type": "path", "required": True},
     "dest": {"type": "str", "required": True},  # no path: ~ would be somebody's home where Ansible runs
     "without": {"type": "list", "elements": "str", "default": []},
+    "left_out": {"type": "list", "elements": "str", "default": []},
+    "words": {"type": "dict", "default": {}},
 }
 
 
@@ -25,10 +27,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_OPTIONS)
         source, dest, without = Path(arguments["src"]), arguments["dest"], arguments["without"]
+        left_out, words = [*without, *arguments["left_out"]], arguments["words"]
         if not dest.startswith("/"):
             raise AnsibleActionFail(f"dest: expected an absolute path, not {dest!r}")
         try:
-            wanted = folder.describe(source, without, as_placed=True)
+            wanted = folder.describe(source, left_out, as_placed=True, words=words)
         except OSError as error:
             raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
         if not wanted:
@@ -44,7 +47,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             before, after = ("".join(f"{line}\n" for line in lines) for lines in (found, wanted))
             result["diff"] = {"before_header": dest, "after_header": dest, "before": before, "after": after}
         if not self._task.check_mode:
-            archive = self._transfer_data(self._path_on_host(), folder.pack(source, without))
+            archive = self._transfer_data(self._path_on_host(), folder.pack(source, left_out, words))
             placed = self._on_host({"src": archive, "dest": dest, "without": without}, task_vars)
             if placed.get("failed"):
                 return placed

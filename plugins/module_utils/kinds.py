@@ -13,12 +13,14 @@ from typing import Any
 # useradd(8) of Debian; a dot is common in the names of people.
 _LOGIN = re.compile(r"[a-z_][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _SHELL = re.compile(r"(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+")
+_LOCALE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.@-]*)?")  # locale(1)
 # crypt(5): no blank, colon, semicolon, star, exclamation mark or backslash; passwd(1) puts ! before one that is locked.
 _HASH = re.compile(r"\*|!!?|!?\$[^\s:;*!\\]+\$[^\s:;*!\\]+")
 # sshd(8), AUTHORIZED_KEYS FILE FORMAT: options, type, key in base64, comment.
 _KEY = re.compile(r"(?:\S.* )?(ssh-\w+|ecdsa-sha2-\w+|sk-[\w-]+@openssh\.com) AAAA[A-Za-z0-9+/]+={0,3}( .*)?")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # RFC 1035, 2.3.4
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_LAB = re.compile(r"[a-z][a-z0-9_]*")
 # Debian's policy, 5.6.1, and an architecture as dpkg(1) has it.
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:(?!any$|native$|all$)[a-z0-9-]+)?")
 # Folders of the system, as far as nothing may take their place: what is below them, too, or so many levels (hier(7)).
@@ -42,6 +44,11 @@ def _is_folder(value: Any) -> bool:
     if not path.startswith("/") or set(steps) & {"", ".", ".."} or steps[0] in _SYSTEMS:
         return False
     return len(steps) >= _LEVELS.get(steps[0], 1) and (steps[0] != "usr" or bool(_USR.fullmatch(path)))
+
+
+def _are_words(value: Any) -> bool:
+    every = [*value, *value.values()] if isinstance(value, dict) else [None]
+    return all(isinstance(word, str) and word and word.isprintable() for word in every)
 
 
 def _is_number(value: Any, most: int = 65535) -> bool:
@@ -91,6 +98,7 @@ _WORDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: _matches(_LOGIN, 32)(value) and value != "root",
     ),
     "shell": ("an absolute path of letters, digits and . _ + -", _matches(_SHELL)),
+    "locale": ("a locale such as C.UTF-8, or nothing", _matches(_LOCALE)),
     "folder": (
         "the absolute path of a folder that is not the system's or somebody's home, without . and ..",
         _is_folder,
@@ -98,6 +106,8 @@ _WORDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "password_hash": ("a hash of crypt(5), such as mkpasswd prints, or *", _matches(_HASH, 4096)),
     "keys": ("public keys, each as in a file that ends in .pub", _is_key),
     "packages": ("names of Debian packages, without versions and patterns", _matches(_PACKAGE)),
+    "labs": ("names of labs", _matches(_LAB)),
+    "words": ("words, each with the one that takes its place", _are_words),
     "number": ("a number from 1 to 65535", _is_number),
     "domain": ("a domain such as lab.test", lambda value: _is_host_name(value) and len(value) <= 190),
     "addresses": ("IP addresses", _is_address),
@@ -108,7 +118,7 @@ _WORDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "aliases": ("names, each with the name of a host that it stands for", lambda _: True),
     "forwarded_ports": ("a list of {port, to, to_port, protocol}", lambda _: True),
 }
-_LISTS = ("keys", "packages", "addresses", "servers", "networks")
+_LISTS = ("keys", "packages", "labs", "addresses", "servers", "networks")
 _SECRET = "password_hash"  # noqa: S105 (a kind's name)
 #: What kinds of values there are.
 KINDS = tuple(_WORDS)

@@ -35,6 +35,15 @@ options:
     type: list
     elements: str
     default: []
+  left_out:
+    description: Names in O(src) that the host has not.
+    type: list
+    elements: str
+    default: []
+  words:
+    description: Words in the Markdown of O(src), each with the one that it has in its place on the host.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full

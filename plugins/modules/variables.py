@@ -15,6 +15,9 @@ options:
   shell:
     description: The absolute path of a program.
     type: dict
+  locale:
+    description: A locale, or nothing.
+    type: dict
   folder:
     description: The absolute path of a folder that may be replaced, so none of the system's and nobody's home.
     type: dict
@@ -26,6 +29,12 @@ options:
     type: dict
   packages:
     description: Lists of names of Debian packages, with an architecture or not.
+    type: dict
+  labs:
+    description: Lists of names of labs.
+    type: dict
+  words:
+    description: Dictionaries of words, each with the one that takes its place.
     type: dict
   number:
     description: A number from 1 to 65535.

@@ -24,6 +24,8 @@ class Endpoint:
             room is down, so that nothing meant for a guest can leave by the machine's default route. None: any.
         proxy_command: what leads to its sshd in place of a TCP connection (ProxyCommand in ssh_config(5)), run by sh.
         host_key_alias: the name under which known_hosts has its key, if not `ssh_host` and its port.
+        left_out: labs that the host has not, since its room file leaves them out.
+        sudo: whether a room file lets the student use it there.
         remedy: the command or the change that repairs it when it can't be reached.
     """
 
@@ -37,6 +39,8 @@ class Endpoint:
     bind_address: str | None = None
     proxy_command: str | None = None
     host_key_alias: str | None = None
+    left_out: tuple[str, ...] = ()
+    sudo: bool = True
     remedy: str = field(default_factory=lambda: commands.labroom("up"))
 
     def ssh_options(self) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ LabroomError
 ├── RoomFileError    2  room.yml
 ├── MachineError     3  the machine lacks something or refuses it
 └── RoomFault        3  a guest or the room's network is at fault, never the lab that met it
-    └── Lacking         it can't do what one check needs, which is skipped
+    └── Lacking         a host, or the room by its file, is without what a check needs, which is skipped
 AssertionError
 └── CheckFailed      1  a lab did not do what it should; no error of labroom's, so `labroom check` goes on
     └── WaitFailed  what was waited for did not come: looked at twice (labroom.checks.plugin)
@@ -49,7 +49,7 @@ class RoomFault(LabroomError):
 
 
 class Lacking(RoomFault):
-    """A host can't do what a check needs; where that is no fault, the check is skipped."""
+    """A host, or the room by its file, is without what a check needs; where that is no fault, the check is skipped."""
 
 
 class CheckFailed(AssertionError):

@@ -140,6 +140,12 @@ Name = Annotated[
     expects("a name: a letter, then letters, digits and hyphens, 32 in all, lower-case"),
 ]
 ShortName = Annotated[Text, Field(pattern=rf"^{SHORT_NAME.pattern}$"), expects(SHORT_NAME_IN_WORDS)]
+# Debian's policy, 5.6.1, and an architecture as dpkg(1) has it.
+Package = Annotated[
+    Text,
+    Field(pattern=r"^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$", max_length=255),
+    expects("the name of a Debian package, without a version"),
+]
 Domain = Annotated[
     Text,
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"),

@@ -4,14 +4,21 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from labroom import keys
+from labroom import handouts, keys, labs
 from labroom.endpoint import Endpoint
 from labroom.room import Room
 
 
-def guest_variables() -> dict[str, Any]:
+def guest_variables(room: Room) -> dict[str, Any]:
     """The variables of every guest's roles: what an image is provisioned with."""
-    return {"student_account_name": keys.STUDENT}
+    variables: dict[str, Any] = {"student_account_name": keys.STUDENT}
+    if not room.sudo:
+        variables["student_account_sudo"] = False
+    if room.packages:
+        variables["toolchain_more_packages"] = list(room.packages)
+    if room.labs is not None:
+        variables["lab_programs_left_out"] = labs.left_out(room.labs)
+    return variables
 
 
 def gateway_variables(room: Room, gateway: str, name_server: str) -> dict[str, Any]:
@@ -58,6 +65,7 @@ def inventory(
         name_server: as for `gateway_variables`.
         gateways: which of the hosts become what which gateway of the room is; by default these themselves.
     """
+    is_image = gateways is not None  # on which other rooms lie, too
     if gateways is None:
         gateways = {name: name for name in room.gateways}
     own = {host: gateway_variables(room, gateway, name_server) for host, gateway in gateways.items()}
@@ -67,10 +75,12 @@ def inventory(
     identities = {identity for at in endpoints.values() for identity in at.identity_files if identity.is_file()}
     if identities:
         login["student_account_authorized_keys"] = [keys.public(identity) for identity in sorted(identities)]
+    if not is_image and (here := handouts.words(room)):
+        login["lab_programs_words"] = here
     return {
         "guests": {
             "hosts": {name: _connection(at) for name, at in endpoints.items()},
-            "vars": guest_variables() | login,
+            "vars": guest_variables(room) | login,
         },
         "gateways": {
             "hosts": {

@@ -1,4 +1,4 @@
-"""A room's keys: one key pair to log in with, a host key a guest, and the files that make ssh know and check them."""
+"""A room's keys: a pair to log in with, one for inside the room, a host key a guest; and what makes ssh know them."""
 
 import base64
 import os
@@ -23,6 +23,11 @@ def folder(room_name: str) -> Path:
 def identity(room_name: str) -> Path:
     """The private key that opens every guest of the room."""
     return folder(room_name) / "id_ed25519"
+
+
+def inside(room_name: str) -> Path:
+    """The private key that students have in each guest: it opens their account in the others, and nothing else."""
+    return folder(room_name) / "inside_ed25519"
 
 
 def known_hosts(room_name: str) -> Path:
@@ -54,7 +59,7 @@ def prepare(room: Room) -> None:
 
 
 def prepare_identity(room_name: str) -> None:
-    """Make the key pair to log in with, if it isn't there yet, in the room's folder of keys.
+    """Make the key pairs to log in with, if they aren't there yet, in the room's folder of keys.
 
     The folder is root's where root makes it, though the keys are of the person who called sudo: so nobody can put a
     link in the place of a file that root writes or gives away.
@@ -71,6 +76,7 @@ def prepare_identity(room_name: str) -> None:
     else:
         own.chmod(0o700)
     _make_pair(identity(room_name), f"labroom {room_name}")
+    _make_pair(inside(room_name), f"inside {room_name}")
 
 
 def _make_pair(private: Path, comment: str) -> None:
@@ -110,6 +116,9 @@ def write_known_hosts(
     for guest, description in room.guests.items():
         names = [guest, f"{guest}.{room.domain}"]
         names += [str(address) for address in description.addresses.values()]
+        other = [alias for alias, target in room.aliases.items() if target == guest]
+        other += [shared for shared, targets in room.names.items() if guest in targets]
+        names += [form for each in other for form in (each, f"{each}.{room.domain}")]
         for gateway in room.gateways:
             ports = [each.port for each in room.forwards(gateway) if each.guest == guest and each.target == 22]
             names += [f"[{room.far_address(gateway)}]:{port}" for port in ports]

@@ -1,6 +1,7 @@
 """The labs of the checkout: a folder each below labs/, with a handout that says what it is about."""
 
 import re
+from collections.abc import Collection
 
 from labroom.resources import LABS
 
@@ -12,6 +13,11 @@ def titles() -> dict[str, str]:
         with handout.open(encoding="utf-8") as lines:
             found[handout.parent.name] = next(lines).removeprefix(f"# {handout.parent.name}: ").strip()
     return found
+
+
+def left_out(labs: Collection[str] | None) -> list[str]:
+    """The labs that are not among these; None stands for all."""
+    return [] if labs is None else [name for name in titles() if name not in labs]
 
 
 def having(program: str, lab: str) -> str:

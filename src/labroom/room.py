@@ -31,9 +31,11 @@ from labroom.fields import (
     Name,
     Network,
     Number,
+    Package,
     Port,
     ShortName,
     Switch,
+    Text,
     closest,
     did_you_mean,
     expects,
@@ -41,6 +43,7 @@ from labroom.fields import (
     shown,
     whole,
 )
+from labroom.labs import titles
 from labroom.resources import ROOT
 from labroom.routes import Joint, Routes
 from labroom.yaml_file import Mistake, Place
@@ -64,6 +67,12 @@ _HOST_NAME = 64  # characters of a host's whole name: HOST_NAME_MAX of gethostna
 def _free(name: str) -> str:
     if name in _RESERVED:
         raise ValueError(f"{name} is {_RESERVED[name]}: choose another name")
+    return name
+
+
+def _lab(name: str) -> str:
+    if name not in titles():
+        raise ValueError(f"there is no lab {name!r}{did_you_mean(name, titles())}")
     return name
 
 
@@ -202,6 +211,9 @@ class Room(_Strict):
     networks: Networks
     internet: Switch = True
     machine_ports: tuple[Port, ...] = ()
+    packages: tuple[Package, ...] = ()
+    labs: tuple[Annotated[Text, AfterValidator(_lab)], ...] | None = None  # all
+    sudo: Switch = True
     guests: dict[Annotated[Name, AfterValidator(_free)], Guest]
     limits: Limits = Limits()
     forwarded_ports: tuple[ForwardedPort, ...] = ()

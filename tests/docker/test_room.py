@@ -45,6 +45,11 @@ def test_guests_are_what_the_roles_promise(room: Machine) -> None:
     room.run("sh", "-c", script, "sh", str(Path(sys.executable).parent))
 
 
+def test_students_find_what_they_expect(room: Machine) -> None:
+    script = "PATH=$1:$PATH; exec pytest tests/room/test_inside.py"
+    room.run("sh", "-c", script, "sh", str(Path(sys.executable).parent))
+
+
 def test_playbook_finds_nothing_to_change(room: Machine) -> None:
     playbook = str(Path(sys.executable).with_name("ansible-playbook"))
     said = room.run(playbook, "--inventory=room.yml", "playbooks/room.yml")

@@ -22,3 +22,7 @@ def test_student_logs_in_by_key_and_may_use_sudo(host: Host, variables: dict[str
 def test_student_has_the_password_that_was_asked_for(host: Host, variables: dict[str, Any]) -> None:
     password = host.check_output("getent shadow %s", variables["student_account_name"]).split(":")[1]
     assert password == variables["student_account_password_hash"]
+
+
+def test_student_may_read_the_journal(host: Host, variables: dict[str, Any]) -> None:
+    assert {"adm", "systemd-journal"} <= set(host.user(variables["student_account_name"]).groups)

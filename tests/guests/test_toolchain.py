@@ -31,7 +31,14 @@ int main(void) {
 
 
 def test_tools_are_installed(variables: dict[str, Any], installed: set[str]) -> None:
-    assert set(variables["toolchain_packages"]) - installed == set()
+    assert {*variables["toolchain_packages"], *variables["toolchain_more_packages"]} - installed == set()
+
+
+def test_there_is_a_manual_and_its_index(host: Host) -> None:
+    pages = {"ls": 1, "accept": 2, "printf": 3, "nanorc": 5, "tcp": 7, "tcpdump": 8}
+    missing = [page for page, section in pages.items() if host.run("man --where %s %s", str(section), page).rc]
+    assert missing == []
+    assert "accept a connection on a socket" in host.check_output("whatis --sections=2 accept")
 
 
 def test_compiles_and_runs_a_c_program(host: Host) -> None:

@@ -172,6 +172,18 @@ def test_verdicts_report_and_progress(folder: Path, endpoints: dict[str, Endpoin
     assert "2 labs: 0 passed, 1 failed, 1 not judged (room fault); 5 checks" in shown
 
 
+def test_what_takes_sudo_is_skipped_where_the_room_has_none(folder: Path, endpoints: dict[str, Endpoint]) -> None:
+    checks_of_root = 'def test_root(alfa):\n    alfa.run("sudo", "true")\n'
+    (folder / "test_greeting.py").write_text(checks_of_root + "def test_student(alfa):\n    alfa.run('true')\n")
+    without = {name: replace(at, sudo=False) for name, at in endpoints.items()}
+    result = checks.run(without, ["greeting"], folder / "results", folder=folder)
+    assert [(check.verdict, check.words) for check in result.labs[0].checks] == [
+        ("skipped", "the students of this room have no sudo"),
+        ("passed", ""),
+    ]
+    assert result.status == 0
+
+
 def test_what_the_room_does_not_have_is_skipped_by_name(folder: Path, endpoints: dict[str, Endpoint]) -> None:
     out = io.StringIO()
     alone = {"alfa": endpoints["alfa"]}

@@ -1,13 +1,14 @@
 """What is started where a check names a program: ours, a twin in C, or whatever a driver is told to start."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labroom.checks import programs
 from labroom.driver import CheckFailed, Driver, Host, Launch
-from labroom.errors import RoomFault
+from labroom.errors import Lacking, RoomFault
 from tests.unit.conftest import Sshd
 
 
@@ -34,6 +35,16 @@ def test_ours_are_in_the_folders_of_the_labs(alfa: Host) -> None:
     other = Launch(("../tcp_close/closing_client.py",), "/opt/labs/tcp_echo", "closing_client")
     assert alfa.launch("../tcp_close/closing_client") == other
     assert alfa.launch("select_server") == Launch(("./select_server.py",), "/opt/labs/select_server", "select_server")
+
+
+def test_a_lab_that_the_room_leaves_out_is_not_here(sshd: Sshd) -> None:
+    driver = Driver({"alfa": replace(sshd.endpoint, left_out=("tcp_close",))}, resolve=programs.ours)
+    driver.begin("tcp_echo")
+    assert driver.hosts["alfa"].launch("echo_server").name == "echo_server"
+    for name in ("closing_client", "../tcp_close/closing_client"):
+        with pytest.raises(Lacking, match="this room is without the lab tcp_close"):
+            driver.hosts["alfa"].launch(name)
+    driver.close()
 
 
 def test_a_program_as_words_for_another_command(alfa: Host, sshd: Sshd) -> None:

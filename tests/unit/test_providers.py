@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from labroom import keys, providers, state
+from labroom import inventory, keys, providers, state
 from labroom import room as room_file
 from labroom.errors import MachineError
 from labroom.machine import tool
-from labroom.providers import compose, docker, guest_network, nspawn, record
+from labroom.providers import compose, docker, guest_files, guest_network, nspawn, record
 from labroom.providers.nspawn import fetched, image_base, links
 from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.resources import ROOT
@@ -277,7 +277,52 @@ def test_every_list_of_masked_units_is_one_of_units_that_no_guest_needs() -> Non
     assert len(every) == len(set(every)) > 40
     for who in ("container", "vm"):
         units = image_base.masked_units(who)
-        assert {"apt-daily.timer", "systemd-logind.service"} <= set(units) < set(every)
+        assert {"apt-daily.timer", "systemd-update-utmp.service"} <= set(units) < set(every)
+
+
+def test_what_a_room_wants_of_the_roles_makes_another_image() -> None:
+    """The layer of nspawn by its digest, the container's by an argument of its build."""
+    plain, exam = _room(), _room(labs=("tcp_hello",), sudo=False, packages=("htop",))
+    wanted = inventory.guest_variables(exam)
+    assert wanted["student_account_sudo"] is False
+    assert wanted["toolchain_more_packages"] == ["htop"]
+    assert "tcp_echo" in wanted["lab_programs_left_out"]
+    assert "tcp_hello" not in wanted["lab_programs_left_out"]
+    assert inventory.guest_variables(plain) == {"student_account_name": "student"}
+    arguments = [compose.project(room)["services"]["alfa"]["build"]["args"] for room in (plain, exam)]
+    assert "VARIABLES" not in arguments[0]
+    assert json.loads(arguments[1]["VARIABLES"]).items() <= wanted.items()
+
+
+def test_a_guest_knows_the_way_to_the_others_and_their_host_keys(own_state: Path) -> None:
+    room = _room()
+    keys.prepare(room)
+    files = {name: {file.path: file for file in own} for name, own in guest_files.of(room, room.guests).items()}
+    private = keys.inside(room.name).read_text()
+    allowed = "".join(f"{keys.public(key)}\n" for key in (keys.identity(room.name), keys.inside(room.name)))
+    for name, own in files.items():
+        assert [path for path, file in own.items() if file.students] == ["etc/ssh/inside_ed25519"]
+        assert own["etc/ssh/inside_ed25519"].text == private != keys.identity(room.name).read_text()
+        assert own["etc/ssh/authorized_keys/student"].text == allowed
+        assert own["etc/motd"].text.startswith(f"This is {name} of the room lab: ")
+    ways = {name: own["etc/ssh/ssh_config.d/labroom.conf"].text for name, own in files.items()}
+    assert "Host bravo bravo.lab.test\n    HostName 192.168.74.130\n    Port 22\n" in ways["alfa"]
+    assert "Host bravo bravo.lab.test\n    HostName 203.0.113.2\n    Port 2203\n" in ways["outside"]  # forwarded
+    assert "Host outside outside.lab.test\n    HostName 203.0.113.10\n    Port 22\n" in ways["alfa"]
+    known = own_state / "known"
+    known.write_text(files["alfa"]["etc/ssh/ssh_known_hosts"].text)
+    for name in ("bravo", "bravo.lab.test", "192.168.74.130", "[203.0.113.2]:2203", "www", "echo.lab.test"):
+        asked = subprocess.run(["ssh-keygen", "-F", name, "-f", known], capture_output=True, check=False)
+        assert asked.returncode == 0, name
+
+
+def test_the_greeting_says_what_an_exam_leaves_out(own_state: Path) -> None:
+    room = _room(labs=(), sudo=False, internet=False)
+    keys.prepare(room)
+    greeting = next(file.text for file in guest_files.of(room, ["alfa"])["alfa"] if file.path == "etc/motd")
+    assert "/opt/labs" not in greeting
+    assert "apt-get" not in greeting
+    assert "no sudo" in greeting
 
 
 def test_a_bare_guest_gets_what_a_builder_has_fetched(tmp_path: Path) -> None:

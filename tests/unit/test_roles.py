@@ -137,12 +137,16 @@ WRONG_AND_RIGHT: dict[str, tuple[list[Any], list[Any]]] = {
         ],
         ["/opt/labs/", "/srv/my labs", "/labs", "/home/kim/labs", "/opt/실습", "/usr/local/labs", "/opt/100% labs"],
     ),
+    "lab_programs_left_out": ([["../tcp_hello"], ["a b"], [""], [".venv"]], [["tcp_hello", "udp_chat"], []]),
+    "lab_programs_words": ([{"": "b"}, {"a": ""}, {"a\nb": "c"}, {"a": 1}], [{"192.168.74.1": "10.0.0.1"}, {}]),
     "labroom_command_destination": (["", "~", "/usr", "/root", "/proc/labroom"], ["/opt/labroom", "/root/labroom/"]),
     "labroom_command_packages": ([["gcc=4:12"], ["libc6*"], ["--purge"], [""]], [["gcc", "libc6:amd64"], []]),
     "toolchain_packages": (
         [["gcc/trixie"], ["Gcc"], ["a b"], ["gcc\n"], ["libc6:any"], ["gcc=1"], ["../x"], ["a"]],
         [["g++", "libstdc++-12-dev", "libc6:i386"]],
     ),
+    "toolchain_more_packages": ([["gcc=1"], [""]], [["htop"], []]),
+    "ssh_server_locale": (["C.UTF-8\nPort 23", "ko KR", "../C"], ["C.UTF-8", "ko_KR.UTF-8", ""]),
     "ssh_server_port": ([0, 65536, -1], [22, "2222", 65535]),
     "ssh_server_max_sessions": ([0, -5], [1, 64]),
     "student_account_name": (

@@ -18,8 +18,8 @@ PLACE = "/opt/labs"
 _LIST = """
     files() { find "$@" -print0 | LC_ALL=C sort -z; }
     list() {
-        files "$@" \\( -name '.*' -o -name __pycache__ \\) -prune -o -type f | xargs -0r sha256sum
-        files "$@" \\( -name '.*' -o -name __pycache__ \\) -prune -o -type f -perm -100 | tr '\\0' '\\n'
+        files "$@" \\( -name '.*' -o -name __pycache__ -o -name '*.md' \\) -prune -o -type f | xargs -0r sha256sum
+        files "$@" \\( -name '.*' -o -name __pycache__ -o -name '*.md' \\) -prune -o -type f -perm -100 | tr '\\0' '\\n'
     }
     is_right() { [ "$(list "$@" 2>/dev/null | sha256sum)" = "$wanted  -" ]; }
 """
@@ -46,6 +46,8 @@ _PLACE = f"""
 def bring(host: Host, labs: Path = LABS, place: str = PLACE) -> None:
     """See that the labs on a host are those of a folder here; what differs is replaced, what else is there stays.
 
+    Handouts may differ: they are for people, with the addresses of the host's room.
+
     Args:
         host: where.
         labs: the folder, of a folder for each lab.
@@ -54,7 +56,11 @@ def bring(host: Host, labs: Path = LABS, place: str = PLACE) -> None:
     Raises:
         RoomFault: they differ, and can't be replaced.
     """
+    left_out = {*host.endpoint.left_out}
     names = sorted(path.name for path in labs.iterdir() if path.is_dir() and _is_part(path))
+    names = [name for name in names if name not in left_out]
+    if not names:
+        return
     wanted = hashlib.sha256(_listing(labs, names)).hexdigest()
     look = host.start_command(["sh", "-c", _LOOK, "sh", place, wanted, *names], name="labs", quiet=True)
     if look.wait() == 0:
@@ -81,7 +87,8 @@ def _files(labs: Path, names: list[str]) -> Iterator[Path]:
     for name in names:
         for path in (labs / name).rglob("*"):
             below = path.relative_to(labs)
-            if path.is_file() and not path.is_symlink() and all(_is_part(Path(part)) for part in below.parts):
+            right = path.is_file() and not path.is_symlink() and path.suffix != ".md"
+            if right and all(_is_part(Path(part)) for part in below.parts):
                 found.append(below)
     yield from sorted(found, key=lambda path: str(path).encode())
 

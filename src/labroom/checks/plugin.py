@@ -114,7 +114,11 @@ def endpoints_of_room() -> dict[str, Endpoint]:
 def _endpoints(fields: Sequence[Mapping[str, Any]]) -> dict[str, Endpoint]:
     return {
         found["name"]: Endpoint(
-            **{**found, **{several: tuple(map(Path, found[several])) for several in ("identity_files", "known_hosts")}}
+            **{
+                **found,
+                **{several: tuple(map(Path, found[several])) for several in ("identity_files", "known_hosts")},
+                "left_out": tuple(found.get("left_out", ())),
+            }
         )
         for found in fields
     }

@@ -15,7 +15,7 @@ from labroom import labs
 from labroom.checks.bring import PLACE, bring
 from labroom.checks.submission import Submission
 from labroom.driver import CheckFailed, Host, Launch, Program
-from labroom.errors import RoomFault
+from labroom.errors import Lacking, RoomFault
 from labroom.resources import CHECKS
 
 #: The twins' sources, NAME.c, and lab.h, which they share.
@@ -49,10 +49,17 @@ def resolve(host: Host, name: str, submission: Submission | None = None) -> Laun
 
 
 def ours(host: Host, name: str) -> Launch:
-    """The lab's own program, or one of another lab that it is about, too; run in the folder of its lab."""
+    """The lab's own program, or one of another lab that it is about, too; run in the folder of its lab.
+
+    Raises:
+        Lacking: the room is without its lab.
+    """
+    lab = labs.having(name.rpartition("/")[2], host.driver.lab)
+    if lab in host.endpoint.left_out:
+        raise Lacking(f"this room is without the lab {lab}")
     if "/" in name:
         return Launch((f"{name}.py",), f"{PLACE}/{host.driver.lab}", name.rpartition("/")[2])
-    return Launch((f"./{name}.py",), f"{PLACE}/{labs.having(name, host.driver.lab)}", name)
+    return Launch((f"./{name}.py",), f"{PLACE}/{lab}", name)
 
 
 @functools.cache  # of a host object, so for one driver

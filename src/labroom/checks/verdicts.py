@@ -23,7 +23,7 @@ from labroom.checks import hints
 from labroom.checks.transcript import by_hand
 from labroom.driver import CheckFailed, Driver, Event
 from labroom.driver.words import grouped
-from labroom.errors import LabroomError, RoomFault, is_late
+from labroom.errors import LabroomError, Lacking, RoomFault, is_late
 
 #: `failed`: the lab did not do what it should. `fault`: the room was at fault, or the check broke; not judged.
 #: `skipped`: the room doesn't have what it takes, such as a host on the far side.
@@ -107,7 +107,7 @@ class Check:
             hint: of the claim.
         """
         self.words, own = hints.split(_in_words(error))
-        if isinstance(error, pytest.skip.Exception):
+        if isinstance(error, pytest.skip.Exception | Lacking):
             self.verdict = "skipped"
             return
         self.verdict = "failed" if isinstance(error, AssertionError | pytest.fail.Exception) else "fault"

@@ -130,14 +130,20 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
     from labroom.reports import lines
 
     console = Console(sys.stdout)
-    labs = run.chosen(names)
+    wanted = run.chosen(names)
     room = _with_parts(file)
     for name, bad in rooms.bad_links(room).items():
         if bad != GOOD:
             console.line(f"note: {name}'s link is bad ({bad}): {commands.labroom('link', name, '--clear', room=file)}")
+    left_out = labs.left_out(room.labs)
+    if not (chosen and chosen.own) and (missing := [lab for lab in wanted if lab in left_out]):
+        console.line(harmless(f"not in this room: {', '.join(missing)}"))
+        wanted = [lab for lab in wanted if lab not in left_out]
+    if not wanted:
+        return 0
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         again = commands.labroom("check", *words, room=file)
-        result = lines.run(rooms.endpoints(room), labs, REPORTS, console, command=again, chosen=chosen or ALL)
+        result = lines.run(rooms.endpoints(room), wanted, REPORTS, console, command=again, chosen=chosen or ALL)
         return result.status
 
 
@@ -168,5 +174,7 @@ def play(options: argparse.Namespace) -> int:
     if machines := inventory(options):
         return play.run(seats.one_seat(machines, options.limit, console), options.lab, REPORTS, console)
     room = _with_parts(room_file(options))
+    if options.lab in labs.left_out(room.labs):
+        raise UsageError(f"this room is without the lab {options.lab}", "its room file, the field labs")
     with rooms.locked_for_labs(room, ConsoleProgress(console, Console(sys.stderr))):
         return play.run(rooms.endpoints(room), options.lab, REPORTS, console)

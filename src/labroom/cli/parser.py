@@ -99,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     shown = verb("list", "labs:show", "show the labs")
     for each in (status, shown):
         each.add_argument("--json", action="store_true", help="for a program: docs/wire.md")
+    handout = verb("handout", "handout:show", "show a lab's handout, with the room's own addresses")
+    handout.add_argument("lab", metavar="LAB", help="which (labroom list)")
+    handout.add_argument("--lang", choices=("en", "ko"), default="en", help="in English (en) or Korean (ko)")
     ssh = verb("ssh", "login:ssh", "log in to a guest, or run a command there", machines)
     ssh.add_argument("guest", metavar="GUEST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")

@@ -34,7 +34,7 @@ from labroom.driver.values import (
 from labroom.driver.waiting import Shared
 from labroom.driver.words import grouped, shown
 from labroom.endpoint import Endpoint
-from labroom.errors import CheckFailed, RoomFault, fault_of
+from labroom.errors import CheckFailed, Lacking, RoomFault, fault_of
 
 # What a guest has no more of, by the errno that says so.
 _LACKS = {
@@ -457,7 +457,12 @@ class Host(PeerHost):
 
         With `quiet`, nothing of it is in the transcript. `confined`: as a user of its own who may do nothing else here,
         where the driver can be root (`Connection.is_root`). `limits`: by getrlimit(2), such as {"FSIZE": 1 << 20}.
+
+        Raises:
+            Lacking: it is a command of root's, by sudo, which the room is without.
         """
+        if argv[0] == "sudo" and not self.endpoint.sudo:
+            raise Lacking("the students of this room have no sudo")
         number = next(self.driver.numbers)
         name = name or argv[0].rpartition("/")[2]
         same = sum(1 for program in self.programs.values() if program.name.partition("#")[0] == name)

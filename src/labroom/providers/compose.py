@@ -3,11 +3,14 @@
 docs/docker.md says what a container may do, and why.
 """
 
+import json
 import zlib
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from labroom import keys
 from labroom import room as room_file
+from labroom.inventory import guest_variables
 from labroom.providers import guest_network
 from labroom.resources import ROOT
 from labroom.room import LINKS, Room
@@ -109,6 +112,9 @@ def target(room: Room, name: str) -> str:
 
 def _build_arguments(room: Room, name: str) -> dict[str, str]:
     arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
+    own = {key: value for key, value in guest_variables(room).items() if value != keys.STUDENT}
+    if target(room, name) != "base" and own:
+        arguments["VARIABLES"] = json.dumps(own)
     if target(room, name) == "gateway" and room != room_file.load(ROOT / "room.yml"):
         arguments["ROOM"] = room.model_dump_json(exclude_none=True).replace("$", "$$")
     return arguments

@@ -5,11 +5,13 @@ Works with Compose v2 (`docker compose`) and docker-compose 1.29, and an engine 
 """
 
 import contextlib
+import io
 import json
 import re
 import shutil
 import socket
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,13 +22,14 @@ from typing import Any
 
 import yaml
 
-from labroom import bad_link_inside, commands, keys, state
+from labroom import bad_link_inside, commands, keys, labs, state
 from labroom.bad_link import GOOD, BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, run
-from labroom.providers import compose, probe, record
+from labroom.providers import compose, guest_files, probe, record
+from labroom.providers.guest_files import GuestFile
 from labroom.providers.provider import Status
 from labroom.resources import ROOT
 from labroom.room import Room
@@ -81,7 +84,7 @@ def _docker(*arguments: str, stdin: str | None = None, timeout: float = 60) -> s
         raise _explained(str(error)) from error
 
 
-def _asked(container: dict[str, Any], *argv: str, stdin: str = "", timeout: float = 60) -> str:
+def _asked(container: dict[str, Any], *argv: str, stdin: str | bytes = "", timeout: float = 60) -> str:
     """What a command prints in a container, as far as it is short: whoever is root there may have replaced it.
 
     Returns:
@@ -97,7 +100,7 @@ def _asked(container: dict[str, Any], *argv: str, stdin: str = "", timeout: floa
         try:
             if asking.stdin and asking.stdout:
                 with contextlib.suppress(BrokenPipeError), asking.stdin:
-                    asking.stdin.write(stdin.encode())
+                    asking.stdin.write(stdin if isinstance(stdin, bytes) else stdin.encode())
                 said = asking.stdout.read(_ANSWER_BYTES + 1)
                 if len(said) > _ANSWER_BYTES:
                     asking.kill()
@@ -229,6 +232,8 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
         after = _containers(room.name)
         _wait_for_ssh(room, after)
         _exchange_keys(room, after)
+        if room.image.provisioned:
+            _furnish(room, after)
     wanted = {name: guest.bad_link for name, guest in room.guests.items() if guest.bad_link != GOOD}
     for name, link in wanted.items():
         make_link(room, name, link)
@@ -321,6 +326,35 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
         if forward.target == 22:
             ports[forward.guest].append(forward.port)
     keys.write_known_hosts(room, host_keys, ports)
+
+
+def _furnish(room: Room, containers: dict[str, dict[str, Any]]) -> None:
+    """Give each guest the files that tell it from others of its image."""
+    files = guest_files.of(room, containers)
+
+    def furnish(name: str) -> bool:
+        archive = _archive(files[name])
+        # Of the names of accounts, not of their numbers, which the container alone knows.
+        return bool(_asked(containers[name], "sh", "-c", "tar -xpf - -C / && echo done", stdin=archive))
+
+    with ThreadPoolExecutor() as pool:
+        done = dict(zip(containers, pool.map(furnish, containers), strict=True))
+    if failed := [name for name, right in done.items() if not right]:
+        raise RoomFault(f"container {failed[0]} does not take the room's files", "labroom down, then labroom up")
+
+
+def _archive(files: Iterable[GuestFile]) -> bytes:
+    """Files as a tar archive."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for file in files:
+            content = file.text.encode()
+            entry = tarfile.TarInfo(file.path)
+            entry.size, entry.mtime = len(content), int(time.time())
+            entry.mode = 0o600 if file.students else 0o644
+            entry.uname = entry.gname = keys.STUDENT if file.students else "root"
+            tar.addfile(entry, io.BytesIO(content))
+    return archive.getvalue()
 
 
 def down(room_name: str, *, at_once: bool = False) -> bool:
@@ -458,6 +492,8 @@ def endpoints(room: Room) -> dict[str, Endpoint]:
             user=keys.STUDENT,
             identity_files=(keys.identity(room.name),),
             known_hosts=(keys.known_hosts(room.name),),
+            left_out=tuple(labs.left_out(room.labs)),
+            sudo=room.sudo,
         )
         for name, guest in room.guests.items()
     }

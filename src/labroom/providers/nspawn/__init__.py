@@ -5,17 +5,17 @@ links in the room's network namespace: when those processes end, however they en
 linked. What is left to remove is found by the room's name, never by what a file remembers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from labroom import commands, keys, state
+from labroom import commands, keys, labs, state
 from labroom.bad_link import GOOD, BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import age
-from labroom.providers import probe, record
+from labroom.providers import guest_files, probe, record
 from labroom.providers.nspawn import bad_links, bounds, fetched, guest, homes, image, links, requirements
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
@@ -142,18 +142,26 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
-        scripts = {
-            each.name: bad_links.script(room, each.name, bad)
-            for each in missing
-            if (bad := room.guests[each.name].bad_link) != GOOD
-        }
-        guest.start(name, missing, None if room.image.provisioned else fetched.folder(layers["guest"][-1]), scripts)
+        _start(room, missing, layers)
     guest.wait_for_ssh(room, room.guests)
     now = bad_links_of(room)
     for each, described in room.guests.items():
         if described.bad_link not in (GOOD, now[each]):
             make_link(room, each, described.bad_link)
     return done
+
+
+def _start(room: Room, wanted: Sequence[guest.NspawnGuest], layers: image.Layers) -> None:
+    """Start guests, each with what the room has for it."""
+    names = [described.name for described in wanted]
+    provisioned = room.image.provisioned
+    guest.start(
+        room.name,
+        wanted,
+        guest_files.of(room, names) if provisioned else {},
+        None if provisioned else fetched.folder(layers["guest"][-1]),
+        {name: bad_links.script(room, name, bad) for name in names if (bad := room.guests[name].bad_link) != GOOD},
+    )
 
 
 def record_of(room: Room, file: Path, layers: image.Layers) -> dict[str, object]:
@@ -209,11 +217,11 @@ def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], obj
     """Make guests of a room that is up anew (`Provider.renew`)."""
     _refuse_other_links(room, file)
     layers = _layers(room, file)
-    wanted = [guest.describe(room, name, layers[room.guests[name].part]) for name in names]
+    wanted = [guest.describe(room, name, layers[image.kind(room, name)]) for name in names]
     for described in wanted:
         guest.remove(room.name, described.name)
     change()
-    guest.start(room.name, wanted, None if room.image.provisioned else fetched.folder(layers["guest"][-1]))
+    _start(room, wanted, layers)
     guest.wait_for_ssh(room, [described.name for described in wanted])
 
 
@@ -299,6 +307,8 @@ def endpoints(room: Room) -> dict[str, Endpoint]:
             user=keys.STUDENT,
             identity_files=(keys.identity(room.name),),
             known_hosts=(keys.known_hosts(room.name),),
+            left_out=tuple(labs.left_out(room.labs)),
+            sudo=room.sudo,
             bind_address=str(room.networks.machine(described.link)),
         )
         for name, described in room.guests.items()

@@ -27,6 +27,7 @@ from labroom import commands, keys, state
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, start_time
 from labroom.providers import guest_network, record
+from labroom.providers.guest_files import GuestFile
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bad_links, bounds, cgroups, disks, fetched, homes, links
 from labroom.providers.nspawn.cgroups import Cgroup
@@ -130,6 +131,7 @@ def runs(room_name: str, guest: str) -> int | None:
 def start(
     room_name: str,
     wanted: Sequence[NspawnGuest],
+    files: Mapping[str, Sequence[GuestFile]] = MappingProxyType({}),
     apt: Path | None = None,
     link_scripts: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
@@ -138,6 +140,7 @@ def start(
     Args:
         room_name: the room whose links and keys they get.
         wanted: what to start.
+        files: what each has besides, by its name.
         apt: what is lent to their apt (`fetched`).
         link_scripts: what makes the links of some bad (`bad_links`), by their names.
 
@@ -155,7 +158,7 @@ def start(
         for name, script in link_scripts.items():
             (folder(room_name, name) / bad_links.FILE).write_text(script, encoding="utf-8")
         for guest in wanted:  # one boots while the next is made ready
-            plan = json.dumps(_plan(room_name, guest, users[guest.name], apt))
+            plan = json.dumps(_plan(room_name, guest, users[guest.name], files.get(guest.name, ()), apt))
             with contextlib.suppress(BrokenPipeError):  # it was killed, and will say nothing
                 print(plan, file=launching.stdin, flush=True)
         started = json.loads(launching.communicate()[0] or "{}")
@@ -188,11 +191,13 @@ def _choose_users(room_name: str, names: Sequence[str]) -> dict[str, int]:
     return chosen
 
 
-def _plan(room_name: str, wanted: NspawnGuest, users: int, apt: Path | None) -> dict[str, object]:
+def _plan(
+    room_name: str, wanted: NspawnGuest, users: int, files: Sequence[GuestFile], apt: Path | None
+) -> dict[str, object]:
     """All that the launcher has to know of a guest, whose own files and control group are there afterwards."""
     home = folder(room_name, wanted.name)
     own = home / "own"
-    _furnish(room_name, wanted, own, apt)
+    _furnish(room_name, wanted, own, files, apt)
     group = Cgroup(room_name, wanted.name)
     group.create(wanted.processes, wanted.memory_mib)
     command = [
@@ -244,7 +249,7 @@ def _far_end(guest: str, own: str) -> str:
     return f"far-{hashlib.sha256(f'{guest} {own}'.encode()).hexdigest()[:11]}"
 
 
-def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -> None:
+def _furnish(room_name: str, wanted: NspawnGuest, own: Path, files: Sequence[GuestFile], apt: Path | None) -> None:
     """Write what tells this guest from others of the same image: a layer of its own, which it can't change."""
     layers = [Path(layer) for layer in wanted.layers]
     own.mkdir()
@@ -296,11 +301,8 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, apt: Path | None) -
         login, _, uid, _, _, home, _ = account.split(":")
         if login == keys.STUDENT:
             write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
-    # The room's key opens a guest whatever is in the home that is kept.
-    write(
-        "etc/ssh/sshd_config.d/room-keys.conf", "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%u\n"
-    )
-    write(f"etc/ssh/authorized_keys/{keys.STUDENT}", allowed)
+            for file in files:
+                write(file.path, file.text, *((0o600, int(uid)) if file.students else ()))
     if apt:
         for place in fetched.PLACES.values():
             parents(place)

@@ -68,7 +68,7 @@ def _names(room: Room, release: str) -> dict[str, str]:
     for_guest = modules | {ROLES / name for name in _roles("guest.yml")}
     for_gateway = {ROLES / name for name in _roles("gateway.yml")}
     guest_inputs = [*_files(*for_guest, LABS), (PLAYBOOKS / "guest.yml").read_text(encoding="utf-8")]
-    on_guests = f"guest-{release}-{_digest(base, inventory.guest_variables(), guest_inputs)}"
+    on_guests = f"guest-{release}-{_digest(base, inventory.guest_variables(room), guest_inputs)}"
     gateway_inputs = [*_files(*for_guest, *for_gateway), (PLAYBOOKS / "gateway.yml").read_text(encoding="utf-8")]
     names = {"base": base, "guest": on_guests}
     for name in room.gateways:
@@ -207,7 +207,7 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
         with progress.phase(f"{each} layer by playbooks/{part}.yml"[:60], log):
             described = guest.describe(builder, "builder", below)
             described = replace(described, disk_mib=None, home_mib=0)  # its disk becomes the layer
-            guest.start(builder.name, [described], apt)
+            guest.start(builder.name, [described], apt=apt)
             _run_playbook(room, builder, gateway, log)
             partial = image_tools.partial(names[each])
             partial.mkdir()

@@ -13,12 +13,19 @@ from labroom.providers.nspawn import guest, image_tools
 # What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
 _PACKAGES = "systemd systemd-sysv dbus iproute2 openssh-server python3 python3-apt ca-certificates"
 _UBUNTU = ("noble", "jammy")
+# Of /usr/share, what no image has; of the manual, the translations. dpkg goes by it in the guests, too.
+_LEFT_OUT = ("doc/*", "info/*", "locale/*", "man/*")
+_MANUAL = "man/man[1-8]/*"
+# The manual's index (`man -k`) is made once, by the role toolchain, and not again with each package.
+_NO_INDEX = 'echo man-db man-db/auto-update boolean false | chroot "$1" debconf-set-selections'
 # Has the command that follows see the folder $1 as /mnt: apt and dpkg can't read every path.
 _AS_MNT = ("sh", "-c", 'mount --bind "$1" /mnt && shift && exec "$@"', "sh")
 _UNITS = Path(__file__).parents[1] / "masked_units.txt"
 _MASKED_FILES = (
     "etc/tmpfiles.d/systemd-nologin.conf",  # with user sessions: students may log in as soon as sshd answers
-    "etc/systemd/system/multi-user.target.wants/dbus.service",  # its socket starts it when it is asked for
+    # These start when they are asked for: D-Bus by its socket, logind by D-Bus, as by poweroff(8) and loginctl(1).
+    "etc/systemd/system/multi-user.target.wants/dbus.service",
+    "etc/systemd/system/multi-user.target.wants/systemd-logind.service",
 )
 _GENERATORS = "usr/lib/systemd/system-generators"  # they look for hardware, partitions and init scripts at each start
 _NEEDED_GENERATORS = ("sshd-socket-generator",)  # Ubuntu's, which tells ssh.socket what sshd_config says
@@ -32,11 +39,14 @@ Before=network.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=ip -batch /etc/labroom/network
+# Who may ping without privileges (icmp(7)): every group of the guest.
+ExecStart=sh -c "echo 0 65534 >/proc/sys/net/ipv4/ping_group_range; exec ip -batch /etc/labroom/network"
 
 [Install]
 WantedBy=sysinit.target
 """,
+    # For sessions that don't come by SSH, such as that of `sudo su -`.
+    "etc/default/locale": "LANG=C.UTF-8\n",
     # A volatile journal of at most 4 MB: it lies in memory, and goes with the guest.
     "etc/systemd/journald.conf.d/labroom.conf": """\
 [Journal]
@@ -65,7 +75,7 @@ def masked_units(who: str) -> list[str]:
 
 
 def bootstrap(release: str, target: Path, packages: Sequence[str], *options: str) -> tuple[list[str], str]:
-    """How a Debian or Ubuntu is made by mmdebstrap(1) of this machine's own sources, without manuals and the like.
+    """How a Debian or Ubuntu is made by mmdebstrap(1) of this machine's own sources; of documents, it has the manual.
 
     Args:
         release: its code name.
@@ -81,7 +91,8 @@ def bootstrap(release: str, target: Path, packages: Sequence[str], *options: str
     command = [*processes.PRIVATE_MOUNTS, "mmdebstrap", "--mode=root", "--variant=minbase"]
     command.append(f"--include={','.join(packages)}")
     command += [f"--aptopt={option}" for option in machine.apt_proxies()]
-    command += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")]
+    command += [f"--dpkgopt=path-exclude=/usr/share/{pattern}" for pattern in _LEFT_OUT]
+    command += [f"--dpkgopt=path-include=/usr/share/{_MANUAL}", f"--essential-hook={_NO_INDEX}"]
     if release in _UBUNTU and not sources:
         command.append("--components=main,universe")
     return [*command, *options, release, str(target), *(["-"] if sources else [])], sources

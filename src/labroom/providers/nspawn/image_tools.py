@@ -34,6 +34,9 @@ _NOT_OF_AN_IMAGE = f"""
     var/lib/systemd/random-seed
     var/log/**/*.log
     var/log/journal/*
+    var/log/btmp
+    var/log/lastlog
+    var/log/wtmp
 """
 
 
@@ -125,6 +128,10 @@ def run_logged(argv: list[str], output_log: Path, stdin: str = "", **variables: 
         raise MachineError(
             f"no network for the first image: {unreachable.group(0).strip()}",
             "the package mirror of this machine's apt must answer, once: try apt-get update",
+        )
+    if unknown := re.search(r"No package matching '([^'\s]+)' is available", text):
+        raise MachineError(
+            f"the guests' release has no package {unknown[1]}", "take it out of the field packages of the room file"
         )
     last = "".join(f"\n    {line}" for line in text.strip().splitlines()[-8:])
     raise MachineError(
