@@ -118,6 +118,8 @@ def create(room: Room, progress: Progress) -> Layers:
         try:
             if not image_tools.tree(names["base"]).is_dir():
                 image_base.create(names["base"], release, progress)
+            if room.image.release == "auto":
+                image_base.remember_release(release)
             missing = [part for part in _wanted(room)[1:] if not image_tools.tree(names[part]).is_dir()]
             if missing:
                 _provision(room, names, missing, progress)
