@@ -13,8 +13,7 @@ import pathlib, subprocess
 from labroom import console
 from labroom.providers.nspawn import image_base
 release = image_base.decide_release("auto", console.Progress())
-options = ("--simulate", "--variant=essential")
-command, sources = image_base.bootstrap(release, pathlib.Path("/dev/null"), [], *options)
+command, sources = image_base.bootstrap(release, pathlib.Path("/dev/null"), image_base.PACKAGES, "--simulate")
 subprocess.run(command, input=sources, text=True, check=True)
 print(release, sources)
 """
