@@ -21,10 +21,12 @@ import yaml
 
 from labroom import machine, state
 from labroom.providers.nspawn import image_base
+from labroom.providers.nspawn.requirements import COMMANDS
 from labroom.resources import ROOT
+from tests import sandbox
 
-#: What making it takes in Debian.
-PACKAGES = ("dpkg", "gpg", "gpg-agent")
+#: What it takes in Debian to make it, and to make guests of it; `labroom up` then installs nothing.
+PACKAGES = (*sandbox.PACKAGES, *COMMANDS.values(), "distro-info-data", "dnsmasq-base", "dpkg", "gpg", "gpg-agent")
 #: Where the key is that apt is to trust: in Ubuntu, and below the folder of the archive.
 KEYRING = "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 #: A package that Ubuntu has in the component universe; it isn't in the image.
@@ -85,16 +87,17 @@ Description: a stand-in for the keys of Ubuntu's archive
 
 
 def archive() -> Path:
-    """The archive: a folder with `ubuntu`, which a web server hands out, and `KEYRING`. Made if it isn't there."""
+    """The archive: a folder with `ubuntu`, which a web server hands out, and `KEYRING`. Made if it isn't there.
+
+    Whoever calls holds a lock: what else lies beside it goes.
+    """
     kept = file()
-    with state.locked(kept.with_name("lock"), "makes a stand-in for Ubuntu's archive"):
-        if not kept.is_dir():
-            for older in kept.parent.glob("noble-*"):
-                shutil.rmtree(older)
-            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-                made = Path(folder, "made")
-                _make(made)
-                made.rename(kept)
+    if not kept.is_dir():
+        for older in kept.parent.glob("*/"):
+            shutil.rmtree(older)
+        partial = kept.with_name("partial")
+        _make(partial)
+        partial.rename(kept)
     return kept
 
 

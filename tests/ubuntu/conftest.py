@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from labroom.providers.nspawn.requirements import COMMANDS
-from tests import packages, sandbox
+import labroom.machine
+from labroom import state
+from tests import packages
 from tests.sandbox import Sandbox
 from tests.ubuntu import archive
 
-#: What it takes in Debian; with it, nothing is missing there that `labroom up` would install.
-PACKAGES = (*sandbox.PACKAGES, *archive.PACKAGES, "distro-info-data", "dnsmasq-base", *COMMANDS.values())
 _ADDRESS = "198.18.0.1"  # of the archive (RFC 2544: no network has it)
 # Without a gateway, whose roles have nothing of Ubuntu's in them: it would take a fifth of the time.
 _ROOM = """\
@@ -36,12 +35,12 @@ class Machine:
     Attributes:
         sandbox: where it is.
         folder: what lies there is seen by it: `apt` is its /etc/apt, `keyrings` its /usr/share/keyrings.
-        kept: where the archive is.
+        archive: the folder of the archive.
     """
 
     sandbox: Sandbox
     folder: Path
-    kept: Path
+    archive: Path
 
     @property
     def room(self) -> Path:
@@ -64,26 +63,36 @@ class Machine:
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Machine]:
     """The machine as Debian is: it has no key of Ubuntu's, and reaches no archive."""
-    packages.install(*PACKAGES)
-    kept = archive.archive()
-    with Sandbox(kept.with_name("sandbox")) as inside:
-        machine = Machine(inside, inside.folder, kept)
-        machine.room.write_text(_ROOM)
-        (machine.folder / "resolv.conf").write_text(f"nameserver {_ADDRESS}\n")
-        for name in ("apt.conf.d", "preferences.d", "sources.list.d"):
-            (machine.folder / "apt" / name).mkdir(parents=True)
-        shutil.copytree("/etc/apt/trusted.gpg.d", machine.folder / "apt/trusted.gpg.d")
-        shutil.copytree("/usr/share/keyrings", machine.folder / "keyrings", ignore=shutil.ignore_patterns("ubuntu-*"))
-        for here, place in {"apt": "/etc/apt", "keyrings": "/usr/share/keyrings"}.items():
-            inside.run("mount", "--bind", str(machine.folder / here), place)
-        inside.run("ip", "link", "set", "tap0", "down")  # what is fetched comes from the stand-in or not at all
-        yield machine
+    if labroom.machine.os_release()["ID"] != "debian":
+        pytest.skip("the stand-in for Ubuntu's archive is made of Debian's packages")
+    packages.install(*archive.PACKAGES)
+    folder = archive.file().parent
+    with state.locked(folder / "lock", "tests guests of Ubuntu"):
+        kept = archive.archive()
+        with Sandbox(folder / "ubuntu-machine") as inside:
+            machine = Machine(inside, inside.folder, kept)
+            _prepare(machine)
+            yield machine
+
+
+def _prepare(machine: Machine) -> None:
+    """Give the machine an apt of its own, and cut it off: what it fetches comes from the stand-in or not at all."""
+    folder = machine.folder
+    machine.room.write_text(_ROOM)
+    (folder / "resolv.conf").write_text(f"nameserver {_ADDRESS}\n")
+    for name in ("apt.conf.d", "preferences.d", "sources.list.d"):
+        (folder / "apt" / name).mkdir(parents=True)
+    shutil.copytree("/etc/apt/trusted.gpg.d", folder / "apt/trusted.gpg.d")
+    shutil.copytree("/usr/share/keyrings", folder / "keyrings", ignore=shutil.ignore_patterns("ubuntu-*"))
+    for here, place in {"apt": "/etc/apt", "keyrings": "/usr/share/keyrings"}.items():
+        machine.sandbox.run("mount", "--bind", str(folder / here), place)
+    machine.sandbox.run("ip", "link", "set", "tap0", "down")
 
 
 @pytest.fixture(scope="module")
 def keyed(bare: Machine) -> Machine:
     """The machine with Ubuntu's key; still it reaches no archive."""
-    shutil.copy(bare.kept / archive.KEYRING, bare.folder / "keyrings")
+    shutil.copy(bare.archive / archive.KEYRING, bare.folder / "keyrings")
     return bare
 
 
@@ -92,7 +101,7 @@ def machine(keyed: Machine) -> Machine:
     """The machine with Ubuntu's key, which reaches the archive: every name leads there."""
     inside = keyed.sandbox
     inside.run("ip", "address", "add", f"{_ADDRESS}/32", "dev", "lo")
-    served = ("--bind", _ADDRESS, "--directory", str(keyed.kept))
+    served = ("--bind", _ADDRESS, "--directory", str(keyed.archive))
     server = inside.start(sys.executable, "-m", "http.server", *served, "80", log="archive.log")
     options = ("--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--user=root", "--pid-file=")
     names = (f"--listen-address={_ADDRESS}", f"--address=/#/{_ADDRESS}")
@@ -103,7 +112,8 @@ def machine(keyed: Machine) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def room(machine: Machine) -> Machine:
+def room(machine: Machine) -> Iterator[Machine]:
     """The machine with its room up; `up.log` says what `labroom up` said."""
     (machine.folder / "up.log").write_text(machine.labroom("up"))
-    return machine
+    yield machine
+    machine.labroom("down")
