@@ -28,6 +28,7 @@ from xml.etree import ElementTree
 
 from tests import packages
 from tests.docker import engine
+from tests.ubuntu import archive
 from tests.vagrant import box, libvirt
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +108,13 @@ def suites() -> list[Suite]:
             by_default=False,
         ),
         Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),
+        Suite(
+            "ubuntu",
+            (_pytest("ubuntu", "tests/ubuntu"),),
+            after=("unit",),
+            packages=archive.PACKAGES,
+            kept=archive.file,
+        ),
         Suite(
             "molecule",
             tuple((_tool("molecule"), "test", "--scenario-name", name) for name in scenarios),

@@ -4,8 +4,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from labroom import commands, state
@@ -88,33 +89,40 @@ def apt_proxies() -> list[str]:
 def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:
     """The sources (sources.list(5)) of `release` in this machine's apt configuration, of its distribution alone.
 
-    Only what a guest can reach as well: not a list of mirrors in a file (apt-transport-mirror(1)), as GitHub's runners
-    have. Empty where there is none, as on a machine of another release: then mmdebstrap knows the mirror.
+    Only what a guest can use as well: not a list of mirrors in a file (apt-transport-mirror(1)), as GitHub's runners
+    have, and not what somebody else signs, as Docker or a PPA does, whose key no guest has. Empty where there is none,
+    as on a machine of another release: then mmdebstrap knows the mirror.
     """
     suites = {release, f"{release}-updates", f"{release}-security"}
-    found = []
-    for file in sorted([etc / "sources.list", *etc.glob("sources.list.d/*")]):
-        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        if file.suffix == ".list":
-            for line in text.splitlines():
-                words = re.sub(r"\[[^]]*\]", "", line).split()
-                if len(words) > 3 and words[0] == "deb" and words[2] in suites and words[1].startswith("http"):
-                    found.append(line)
-        elif file.suffix == ".sources":
-            for stanza in re.split(r"\n\s*\n", text):
-                fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
-                own = set(fields.get("Suites", "").split()) & suites
-                if not own or fields.get("Enabled") == "no":
-                    continue
-                keyring = fields.get("Signed-By", "")
-                options = f"[signed-by={keyring}] " if keyring.startswith("/") else ""
-                found += [
-                    f"deb {options}{uri} {suite} {fields['Components']}"
-                    for uri in fields["URIs"].split()
-                    if uri.startswith("http")
-                    for suite in sorted(own)
-                ]
-    return "".join(f"{line}\n" for line in found)
+    return "".join(
+        f"deb {options}{uri} {suite} {components}\n"
+        for file in sorted([etc / "sources.list", *etc.glob("sources.list.d/*")])
+        for options, uri, suite, components in _sources(file)
+        if suite in suites and uri.startswith("http") and _of_distribution(options)
+    )
+
+
+def _sources(file: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Options in brackets, URI, suite and components of each source of packages in a file of apt's."""
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    if file.suffix == ".list":
+        yield from re.findall(r"^deb[ \t]+(\[[^]\n]*\][ \t]+|)(\S+)[ \t]+(\S+)[ \t]+(\S.*)$", text, re.MULTILINE)
+    elif file.suffix == ".sources":
+        for stanza in re.split(r"\n\s*\n", text):
+            found = re.findall(r"^([\w-]+):(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)  # deb822(5)
+            fields = {"Components": "", "Enabled": "", "Signed-By": "", "Suites": "", "Types": "", "URIs": ""}
+            fields |= {name: " ".join(value.split()) for name, value in found}
+            key = fields["Signed-By"].replace(" ", ",")
+            if fields["Enabled"] != "no" and "deb" in fields["Types"].split():
+                for uri, suite in product(fields["URIs"].split(), fields["Suites"].split()):
+                    yield f"[signed-by={key}] " if key else "", uri, suite, fields["Components"]
+
+
+def _of_distribution(options: str) -> bool:
+    """Whether a source with these options is signed by a key of the distribution's own keyrings, or says nothing."""
+    keyrings = re.findall(r'signed-by="?([^]" ]+)', options)
+    names = [Path(keyring).name for keyring in ",".join(keyrings).split(",") if keyring]
+    return all(name.startswith(("debian-archive-", "ubuntu-archive-")) for name in names)
 
 
 @dataclass(frozen=True)

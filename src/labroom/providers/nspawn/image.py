@@ -122,6 +122,8 @@ def create(room: Room, progress: Progress) -> Layers:
         try:
             if not image_tools.tree(names["base"]).is_dir():
                 image_base.create(names["base"], release, progress)
+            if room.image.release == "auto":
+                image_base.remember_release(release)
             missing = [each for each, layers in _layers(room, names).items() if not layers[0].is_dir()]
             if missing:
                 _provision(room, names, missing, progress)

@@ -2,22 +2,27 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from labroom import machine, processes, state
+from labroom import commands, machine, processes, state
 from labroom.console import Progress
 from labroom.errors import MachineError
 from labroom.providers.nspawn import guest, image_tools
 
-# What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
-_PACKAGES = "systemd systemd-sysv dbus iproute2 openssh-server python3 python3-apt ca-certificates"
+#: What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "iproute2"),
+    *("openssh-server", "python3", "python3-apt", "ca-certificates"),
+)
 _UBUNTU = ("noble", "jammy")
 # Of /usr/share, what no image has; of the manual, the translations. dpkg goes by it in the guests, too.
 _LEFT_OUT = ("doc/*", "info/*", "locale/*", "man/*")
 _MANUAL = "man/man[1-8]/*"
 # The manual's index (`man -k`) is made once, by the role toolchain, and not again with each package.
 _NO_INDEX = 'echo man-db man-db/auto-update boolean false | chroot "$1" debconf-set-selections'
+_KEYS = {"ubuntu": "ubuntu-keyring", "debian": "debian-archive-keyring"}  # the packages of their archives' keys
 # Has the command that follows see the folder $1 as /mnt: apt and dpkg can't read every path.
 _AS_MNT = ("sh", "-c", 'mount --bind "$1" /mnt && shift && exec "$@"', "sh")
 _UNITS = Path(__file__).parents[1] / "masked_units.txt"
@@ -102,21 +107,18 @@ def chosen_release(wanted: str) -> str | None:
     """The release of an image; None where `wanted` is "auto", which has not been decided on this machine yet."""
     if wanted != "auto":
         return wanted
-    decided: str | None = state.read_json(state.images() / "auto.json").get("release")
+    decided: str | None = state.read_json(_decision()).get("release")
     return decided
 
 
 def decide_release(wanted: str, progress: Progress) -> str:
-    """The release of an image; "auto" is decided now, for good: Ubuntu 24.04 if it can be had, else this machine's."""
+    """The release of an image; "auto" becomes Ubuntu 24.04 if it can be had, else this machine's own release."""
     if release := chosen_release(wanted):
         return release
     own = machine.os_release()
     release, reason = own.get("VERSION_CODENAME", ""), ""
     if release != "noble":
-        keyring = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
-        if not keyring.exists():
-            machine.try_install("ubuntu-keyring", "distro-info-data")  # the latter tells mmdebstrap what noble is
-        if not keyring.exists():
+        if not _keys_are_known("noble"):
             reason = "Ubuntu's keyring can't be had here"
         elif not _archive_answers("noble"):
             reason = "Ubuntu's archive can't be reached from here"
@@ -124,8 +126,32 @@ def decide_release(wanted: str, progress: Progress) -> str:
             release = "noble"
     if reason:
         progress.note(f"{reason}: the guests are {own.get('PRETTY_NAME', release)}, as this machine is")
-    state.write_json(state.images() / "auto.json", {"release": release})
     return release
+
+
+def remember_release(release: str) -> None:
+    """What "auto" means on this machine, for good: its base is made."""
+    state.write_json(_decision(), {"release": release})
+
+
+def _decision() -> Path:
+    return state.images() / "auto.json"
+
+
+def _keys_are_known(release: str) -> bool:
+    """Whether mmdebstrap can check the packages of a release; those of another family by packages of this machine's."""
+    family = _family(release)
+    if machine.os_release().get("ID") == family or machine.apt_sources(release):
+        return True
+    keyring = Path(f"/usr/share/keyrings/{family}-archive-keyring.gpg")
+    if not (keyring.exists() and shutil.which("gpg")):
+        # mmdebstrap knows by distro-info-data whose release it is, and by gpg that apt must be told of the keys.
+        machine.try_install(_KEYS[family], "distro-info-data", "gpg")
+    return keyring.exists() and shutil.which("gpg") is not None
+
+
+def _family(release: str) -> str:
+    return "ubuntu" if release in _UBUNTU else "debian"
 
 
 def _archive_answers(release: str) -> bool:
@@ -140,13 +166,20 @@ def create(layer: str, release: str, progress: Progress) -> None:
     """Make the base, as the layer of this name.
 
     Raises:
-        MachineError: mmdebstrap failed.
+        MachineError: the keys of the release can't be had, or mmdebstrap failed.
     """
+    if not _keys_are_known(release):
+        package = _KEYS[_family(release)]
+        raise MachineError(
+            f"this machine lacks the keys of {release}: the packages {package} and gpg",
+            f"{commands.as_root(f'apt-get install {package} gpg distro-info-data')}, "
+            "or choose another image.release in room.yml",
+        )
     tree = image_tools.partial(layer) / "tree"
     tree.parent.mkdir()
     log = image_tools.log(layer)
     seen = Path("/mnt", tree.name)
-    command, sources = bootstrap(release, seen, _PACKAGES.split(), "--aptopt=APT::Install-Recommends false")
+    command, sources = bootstrap(release, seen, PACKAGES, "--aptopt=APT::Install-Recommends false")
     with progress.phase(f"base of the guests' image ({release})", log):
         image_tools.run_logged([*processes.PRIVATE_MOUNTS, *_AS_MNT, str(tree.parent), *command], log, stdin=sources)
     with progress.phase("made to boot as a guest"):
