@@ -23,12 +23,11 @@ from labroom.errors import RoomFault
 from labroom.processes import environment, run
 from labroom.providers.nspawn import disks, launcher
 
-# Files as they are: holes, times to the last digit, owners by number. Sockets are left out. The same home
-# gives the same archive.
+# Files as they are: holes, times to the last digit, owners by number. Sockets are left out.
 _PACK = (
-    *("tar", "--create", "--format=posix", "--sparse", "--acls", "--xattrs", "--numeric-owner"),
-    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
-    *("--sort=name", "--one-file-system", "--blocking-factor=1", "--warning=no-file-ignored"),
+    *("tar", "--create", "--format=posix", "--sparse", "--acls", "--xattrs", "--numeric-owner", "--sort=name"),
+    *("--pax-option=delete=atime,delete=ctime", "--one-file-system", "--blocking-factor=1"),
+    "--warning=no-file-ignored",
 )
 _UNPACK = ("tar", "--extract", "--acls", "--xattrs", "--numeric-owner", "--same-permissions", "--same-owner")
 _CHANGED = 1  # tar's exit status where a file changed while it was read
@@ -207,7 +206,10 @@ def unpack(room_name: str, guest: str, archive: Iterable[bytes], size: tuple[int
         if not whole:
             partial.unlink(missing_ok=True)
     if not whole:
-        raise RoomFault(f"the home of {guest} can't be restored: {said}")
+        raise RoomFault(
+            f"the home of {guest} can't be restored: {said}",
+            "limits.home_mib and limits.files in the room file say how much and how many files it may have",
+        )
 
 
 def put(room_name: str, guests: Iterable[str]) -> None:
