@@ -167,9 +167,10 @@ def refusal(where: str, said: str) -> tuple[str, str]:
         said: on the standard error of the script.
     """
     lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it failed, and said nothing"]
-    lacking = lines[-1].removeprefix("lacks ")
-    if lacking not in _NEEDED_BY:
-        return f"{where} refused: {lines[-1][:200]}", ""
+    lacking = lines.pop().removeprefix("lacks ") if lines[-1].startswith("lacks ") else ""
+    # What was said before tells why, unless it is just that the kernel doesn't know of it.
+    if lacking not in _NEEDED_BY or (lines and not re.search("unknown|not supported|No such file", lines[-1], re.I)):
+        return f"{where} refused: {lines[-1][:200] if lines else lacking}", ""
     if lacking == "nftables":
         return f"{where} has no nftables, which {_NEEDED_BY[lacking]}", "there: apt-get install nftables"
     remedy = f"there: modprobe {lacking}; on Ubuntu it may be in linux-modules-extra-$(uname -r)"
@@ -287,19 +288,20 @@ class Place:
         """The commands for loss."""
         if not (link.loss or link.down):
             return []
-        lost = "" if link.down else f"numgen random mod {_LOSS_PARTS} < {parts(link.loss or '0%')} "
+        share = _LOSS_PARTS if link.down or not link.loss else parts(link.loss)
+        lost = f"numgen random mod {_LOSS_PARTS} < {share} " if share < _LOSS_PARTS else ""
+        tables = "{ command -v nft >/dev/null || lacks nftables; } && nft"
         if self.bridged:
             incoming = self._chain("prerouting", "daddr", "iifname $interface", f"{lost}drop")
             outgoing = self._chain("postrouting", "saddr", "oifname $interface", f"{lost}drop")
-            return [f'{{ nft "table bridge $device {{ {incoming} {outgoing} }}" || lacks nftables; }}']
+            return [f'{tables} "table bridge $device {{ {incoming} {outgoing} }}"']
         # Who sends is not to notice: what he sends gets lost in a device that is never up, and not by a refusal.
         incoming = self._chain("prerouting", "saddr", "iifname $interface", f"{lost}drop")
         hook = "egress device $interface"
         outgoing = self._chain(hook, "daddr", "meta protocol { ip, ip6 }", f"{lost}fwd to $nowhere")
         return [
             '{ ip link add "$nowhere" type ifb || lacks ifb; }',
-            f'{{ nft "table inet $device {{ {incoming} }}; table netdev $device {{ {outgoing} }}" ||'
-            " lacks nftables; }",
+            f'{tables} "table inet $device {{ {incoming} }}; table netdev $device {{ {outgoing} }}"',
         ]
 
     def _chain(self, hook: str, end: str, what: str, verdict: str) -> str:

@@ -14,6 +14,7 @@ from tests.vagrant.libvirt import Vagrant
 NAMES = ("server", "alfa")
 LABS = ("descriptors", "tcp_hello")  # of one machine and of both
 WORDS = "refused"  # some checks of each; the room runs them all, and here each takes ten times as long
+LONG_WAY = ("--delay", "100ms", "--jitter", "10ms")
 SLOWNESS = "10"  # under emulation all takes longer: what deadlines are multiplied by
 
 
@@ -59,6 +60,26 @@ def test_run_the_labs(up: Vagrant) -> None:
         env={"LABROOM_PATIENCE": SLOWNESS},
     )
     assert f"{len(LABS)} labs: {len(LABS)} passed;" in said
+
+
+def test_a_long_way_between_them(up: Vagrant) -> None:
+    """Their kernel has netem, which that of the machine that runs these tests may lack."""
+    machines = ("--provider", "ssh", "-i", str(up.inventory))
+    for words in ("overtake", "round trip"):  # the checks that need it
+        said = up.run_other(
+            *("./labroom", "check", *machines, "-k", words, "bad_links"),
+            timeout=900,
+            env={"LABROOM_PATIENCE": SLOWNESS},
+        )
+        assert "1 lab: 1 passed;" in said
+        assert "skipped" not in said
+    assert "delay 100ms, jitter 10ms" in up.run_other("./labroom", "link", *machines, "alfa", *LONG_WAY)
+    server = up.run("ssh", "alfa", "-c", "getent ahostsv4 server").split()[0]
+    connect = f"import socket, time; t = time.monotonic(); socket.create_connection(('{server}', 22))"
+    took = f'python3 -c "{connect}; print(time.monotonic() - t)"'
+    assert float(up.run_other("./labroom", "exec", *machines, "alfa", "--", took).removeprefix("alfa: ")) > 0.18
+    assert "alfa         good" in up.run_other("./labroom", "link", *machines, "alfa", "--clear")
+    assert "bad" not in up.run("ssh", "alfa", "-c", "ip link; sudo nft list tables")
 
 
 def test_destroy_leaves_nothing(up: Vagrant) -> None:
