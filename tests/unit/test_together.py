@@ -66,8 +66,9 @@ def test_what_a_guest_says_is_bounded_and_harmless(sshd: Sshd) -> None:
 
 
 RUN = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell has set for what it runs in the background
 from labroom.cli import together
 from labroom.console import Console
 from labroom.endpoint import Endpoint
