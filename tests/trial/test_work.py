@@ -136,14 +136,13 @@ def test_reset_makes_guests_new_and_no_others(place: Trial) -> None:
 
 def test_a_home_goes_when_a_person_says_so(place: Trial) -> None:
     made = _work(place)
-    for verb in (("reset", "--home"), ("reset", "--home", "one"), ("down", "--purge")):
+    for words, *verb in (("n", "reset", "--home", "one"), ("", "down", "--purge")):
         error = place.run(*verb, status=2)
         assert "the work in the homes of one would be lost, and there is nobody to ask" in error
         assert f"labroom --room {place.file} backup FILE; or say --yes" in error
-        for words in ("n", "", "nonsense"):
-            status, shown = _answer(place, words, *verb)
-            assert status == 130, shown
-            assert "Go on? [y/N]" in shown
+        status, shown = _answer(place, words, *verb)
+        assert status == 130, shown
+        assert "Go on? [y/N]" in shown
     assert place.run("reset", "two", "--home") == "new: two\ntheir homes, too\n", "no work, no question"
     assert _work(place) == made
 
@@ -236,14 +235,11 @@ def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> Non
     home = homes.file(Trial.name, "one")
     cut = tmp_path / "cut"
     subprocess.run(["cp", "--sparse=always", home, cut], check=True)  # as it is at one moment, with a journal to replay
-    # The machine is another one then: nothing runs, and records name processes of a boot that is over.
-    records = {file: file.read_bytes() for file in (state.rooms() / Trial.name).rglob("*.json")}
+    # What ends with the machine; records go on naming processes that were.
     for part in cgroups.parts(Trial.name):
         cgroups.Cgroup(Trial.name, part).remove()
     shutil.copy(cut, home)
     shutil.copy(cut, home.with_suffix(".partial"))
-    for file, text in records.items():
-        file.write_bytes(text.replace(b"-", b"+"))  # another boot's number
     assert place.run("up")
     assert place.run("ssh", "one", "cat synced; rm synced unsynced") == "synced\n"
     assert _work(place) == made
