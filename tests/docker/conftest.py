@@ -41,6 +41,7 @@ class Machine:
         """Remove what a test that failed has left."""
         self.run("sh", "-c", "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force")
         self.run("docker", "network", "prune", "--force")
+        self.run("sh", "-c", "docker volume ls --quiet | xargs --no-run-if-empty docker volume rm --force")
 
     def left(self) -> list[str]:
         """The containers, and the networks that are not Docker's own."""

@@ -52,6 +52,9 @@ def engine(folder: Path) -> Iterator[Engine]:
             inside.run("docker", "rm", "--force", *left)
         for kind in ("network", "image"):
             inside.run("docker", kind, "prune", "--force")
+        homes = inside.run("docker", "volume", "ls", "--quiet").stdout.split()
+        if homes:
+            inside.run("docker", "volume", "rm", *homes)
         if inside.run("docker", "image", "inspect", base, check=False).returncode != 0:
             inside.run("docker", "import", str(tree), base)
         yield Engine(inside, base)

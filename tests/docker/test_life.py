@@ -87,7 +87,14 @@ def test_room_of_ones_own_without_internet(fresh: Machine, tmp_path: Path) -> No
     for guest, machine_address in (("pc", "192.168.75.1"), ("gateway", "203.0.113.30")):
         fresh.run("docker", "exec", f"exam_{guest}_1", "ip", "route", "replace", "default", "via", machine_address)
         assert "timed out" in fresh.run("docker", "exec", f"exam_{guest}_1", "python3", "-c", ASK), guest
-    labroom("down")
+    labroom("ssh", "pc", "echo mine >work")
+    assert labroom("reset", "pc").endswith("new: pc\n")
+    assert labroom("ssh", "pc", "cat work") == "mine\n"
+    assert "homes are kept: gateway pc" in labroom("down")
+    assert "there is nobody to ask" in fresh.labroom("--room", str(file), "down", "--purge", status=2)
+    assert fresh.run("docker", "volume", "ls", "--quiet").split() == ["exam_home-gateway", "exam_home-pc"]
+    labroom("reset", "--home", "--yes")
+    assert not fresh.run("docker", "volume", "ls", "--quiet")
 
 
 def test_bare_room_is_provisioned_by_the_playbook(fresh: Machine, tmp_path: Path) -> None:

@@ -41,14 +41,16 @@ _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _BOOT_TIMEOUT = 180  # s, from a container's start to its sshd's answer
 
-# The key on standard input may log in as root and, where there is one, as the student $1; prints the host key. What is
-# in a home is the student's, whom the key has to let in whatever that is (the Dockerfile): as root, nothing is written.
+# The key on standard input may log in as root and, where there is one, as the student $1, whatever is in a home that is
+# kept (the Dockerfile); prints the host key. What is in a home may be anything: only its owner writes there.
 _EXCHANGE_KEYS = """
 set -eu
 key=$(cat)
 mkdir -p /etc/ssh/authorized_keys
 for account in root "$1"; do
     printf '%s\\n' "$key" >"/etc/ssh/authorized_keys/$account"
+    printf '%s\\n' "$key" | su -s /bin/sh "$account" -c 'umask 077; cd && mkdir -p .ssh && cd .ssh &&
+        { [ -e authorized_keys ] || cat >authorized_keys; }' >/dev/null || :
 done
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
