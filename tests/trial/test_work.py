@@ -241,7 +241,7 @@ def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> Non
     shutil.copy(cut, home)
     shutil.copy(cut, home.with_suffix(".partial"))
     assert place.run("up")
-    assert place.run("ssh", "one", "cat synced; rm synced unsynced") == "synced\n"
+    assert place.run("ssh", "one", "cat synced; rm -f synced unsynced") == "synced\n"
     assert _work(place) == made
     place.run("down")
     subprocess.run(["debugfs", "-w", "-R", "set_super_value state 3", home], check=True, capture_output=True)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labroom import state
-from labroom.errors import RoomFault
+from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment, run
 from labroom.providers.nspawn import disks, launcher
 
@@ -32,7 +32,6 @@ _PACK = (
 _UNPACK = ("tar", "--extract", "--acls", "--xattrs", "--numeric-owner", "--same-permissions", "--same-owner")
 _CHANGED = 1  # tar's exit status where a file changed while it was read
 _IS_WORK = ("-path", "*/.cache", "-prune", "-o", "-not", "-type", "d", "-print", "-quit")  # of find(1)
-_MOUNTED = "mounted"  # where the home of a guest that doesn't run is mounted, in nobody else's mounts
 
 _SUPERBLOCK = 1024  # where it is, byte (ext4(5), "On-disk layout"); what follows is in it
 _INODES, _FREE_INODES, _INCOMPATIBLE = 0x0, 0x10, 0x60
@@ -58,17 +57,17 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
         wanted: for each guest, none of which runs: MiB, and number of files.
 
     Raises:
-        MachineError: a home can't be made larger.
-        OSError: the disk is full, say.
+        MachineError: a home can't be made, or be made larger: the disk is full, say.
     """
     for guest, (mib, files) in wanted.items():
         home = file(room_name, guest)
-        with contextlib.suppress(FileNotFoundError):
-            if home.stat().st_size < mib << 20:
-                _enlarge(home, mib)
-            continue
-        _prepare_folder(room_name)
-        _put(disks.empty(mib, files, lasting=True), home)
+        if not home.exists():
+            _prepare_folder(room_name)
+            partial = _copy(disks.empty(mib, files, lasting=True), home)
+            disks.sync(partial)
+            partial.replace(home)
+        elif home.stat().st_size < mib << 20:
+            _enlarge(home, mib)
     if wanted:
         disks.sync(folder(room_name))
 
@@ -90,16 +89,10 @@ def _copy(source: Path, home: Path) -> Path:
     partial.unlink(missing_ok=True)
     try:
         launcher.copy_disk(str(source), str(partial))
-    except OSError:
+    except OSError as error:
         partial.unlink(missing_ok=True)
-        raise
+        raise MachineError(f"{home} can't be made: {error.strerror}", "free some space there") from error
     return partial
-
-
-def _put(source: Path, home: Path) -> None:
-    partial = _copy(source, home)
-    disks.sync(partial)
-    partial.replace(home)
 
 
 def _enlarge(home: Path, mib: int) -> None:
@@ -108,9 +101,8 @@ def _enlarge(home: Path, mib: int) -> None:
         launcher.lock(held.fileno(), str(home))
         partial = _copy(home, home)
         try:
-            subprocess.run(
-                ["e2fsck", "-f", "-p", str(partial)], capture_output=True, env=environment(), check=False, timeout=600
-            )  # resize2fs(8) insists on it, and says itself what is wrong
+            with contextlib.suppress(MachineError):  # resize2fs(8) insists on it, and says itself what is wrong
+                run("e2fsck", "-f", "-p", str(partial), timeout=600)
             os.truncate(partial, mib << 20)
             run("resize2fs", str(partial), timeout=600)
             disks.sync(partial)
@@ -224,9 +216,8 @@ def remove_leftovers(room_name: str) -> None:
     own = folder(room_name)
     for partial in own.glob("*.partial"):
         partial.unlink()
-    for empty in (own / _MOUNTED, own):
-        with contextlib.suppress(OSError):
-            empty.rmdir()
+    with contextlib.suppress(OSError):  # there are homes
+        own.rmdir()
 
 
 def _place(room_name: str, guest: str) -> Path:
@@ -255,7 +246,8 @@ def _work(
         take: is called with what the command prints.
         give: what it is told; nobody takes what it prints then.
     """
-    place = _place(room_name, guest) if supervisor else folder(room_name) / _MOUNTED
+    # Of a guest that doesn't run, over the folder of all homes, in nobody else's mounts.
+    place = _place(room_name, guest) if supervisor else folder(room_name)
     what = {
         "name": guest,
         "home": str(home or file(room_name, guest)),
