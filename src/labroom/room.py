@@ -85,7 +85,7 @@ LINKS: tuple[Link, ...] = ("private", "outside")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 class Image(_Strict):

@@ -2,14 +2,16 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from labroom import commands, homes, machine, new_room, room, rooms
+from labroom.bad_link import GOOD, BadLink
 from labroom.cli import labs
 from labroom.cli.parser import room_file
 from labroom.cli.work import agree_to_lose
 from labroom.console import Console, ConsoleProgress, harmless
-from labroom.errors import MachineError
+from labroom.errors import MachineError, RoomFault
 from labroom.providers import nspawn
 from labroom.reports import data
 from labroom.reports import graph as pictures
@@ -62,12 +64,15 @@ def status(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     file = room_file(options)
     shown = room.load(file)
+    up = rooms.exists(shown)
+    bad: dict[str, BadLink] = {}
+    with suppress(RoomFault):  # a guest that doesn't answer
+        bad = rooms.bad_links(shown) if up else {}
     if options.json:
-        found = rooms.status(shown) if rooms.exists(shown) else None
-        bad = {name: link.said() for name, link in rooms.bad_links(shown).items()} if found else {}
-        console.data(data.status(shown, str(file), found, rooms.made_by(shown), bad))
+        links = {name: link.said() for name, link in bad.items()}
+        console.data(data.status(shown, str(file), rooms.status(shown) if up else None, rooms.made_by(shown), links))
         return 0
-    if not rooms.exists(shown):
+    if not up:
         console.line(f"room {shown.name} is not up: {rooms.bring_up(shown, file)}")
         return 0
     console.line(f"room {shown.name}, domain {shown.domain}, internet {'on' if shown.internet else 'off'}")
@@ -83,6 +88,8 @@ def status(options: argparse.Namespace) -> int:
         console.line(line)
         for address in more:
             console.line(f"{'':<12} {address}")
+        if bad.get(guest.name, GOOD) != GOOD:
+            console.line(f"{'':<12} its link: {bad[guest.name]}")
     for name in shown.gateways:
         if ports := shown.forwards(name):
             by = "the gateway" if len(shown.gateways) == 1 else name
