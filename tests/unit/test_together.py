@@ -94,6 +94,10 @@ def test_what_a_command_leaves_in_the_background_stays(sshd: Sshd, tmp_path: Pat
     file = tmp_path / "pid"
     run(sshd, f"sleep 30 >/dev/null 2>&1 & echo $! >{shlex.quote(str(file))}", ["alfa"])
     pid = int(file.read_text())
+    watchers = ["pgrep", "-f", r"^sh -c\s+cat <&3"]
+    wait_for(
+        lambda: subprocess.run(watchers, stdout=subprocess.DEVNULL).returncode == 1, "those that end commands to end"
+    )
     os.kill(pid, 0)  # it is there
     os.kill(pid, signal.SIGKILL)
 
