@@ -5,7 +5,7 @@ ARG BASE_IMAGE=ubuntu:24.04
 FROM ${BASE_IMAGE} AS base
 # An Ubuntu of a registry is without its manual, and dpkg would leave out that of each package.
 RUN if [ -e /etc/dpkg/dpkg.cfg.d/excludes ]; then rm /etc/dpkg/dpkg.cfg.d/excludes && apt-get update && \
-    dpkg-query --search '/usr/share/man/man*' | sed 's/: .*//; s/, /\n/g' | sort -u | \
+    dpkg-query --search /usr/share/man | sed 's/: .*//; s/, /\n/g' | \
     DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --reinstall && \
     if dpkg-divert --list /usr/bin/man | grep -q .; then \
     rm -f /usr/bin/man && dpkg-divert --quiet --remove --rename /usr/bin/man; fi; fi

@@ -77,4 +77,4 @@ def test_a_student_pings_traces_and_reads_the_journal() -> None:
 def test_a_command_that_is_missing_names_its_package() -> None:
     said = typed("alfa", "crontab -l", status=127)
     assert said == "crontab: command not found: sudo apt-get update; sudo apt-get install cron\n"
-    assert "machine that holds this room" in typed("alfa", "labroom list", status=127)
+    assert "from guest to guest: ssh GUEST" in typed("alfa", "labroom list", status=127)

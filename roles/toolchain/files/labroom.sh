@@ -12,7 +12,7 @@ if [ -n "${BASH_VERSION-}" ] && ! command -v command_not_found_handle >/dev/null
             perf) set -- "$1" linux-perf ;;
             pip | pip3) set -- "$1" python3-pip ;;
             at | clang | cmake | ftp | hping3 | htop | iperf3 | ltrace | nmap | screen | socat | telnet | tshark | wget | zsh) set -- "$1" "$1" ;;
-            labroom) set -- "$1" "" "it is a command of the machine that holds this room" ;;
+            labroom) set -- "$1" "" "a command of the machine that holds this room; from guest to guest: ssh GUEST" ;;
             *) set -- "$1" ;;
         esac
         echo "$1: command not found${2:+: sudo apt-get update; sudo apt-get install $2}${3:+: $3}" >&2
