@@ -11,7 +11,9 @@ if [ -n "${BASH_VERSION-}" ] && ! command -v command_not_found_handle >/dev/null
             hping) set -- "$1" hping3 ;;
             perf) set -- "$1" linux-perf ;;
             pip | pip3) set -- "$1" python3-pip ;;
-            at | clang | cmake | ftp | hping3 | htop | iperf3 | ltrace | nmap | screen | socat | telnet | tshark | wget | zsh) set -- "$1" "$1" ;;
+            lsmod | modprobe) set -- "$1" kmod ;;
+            at | bc | clang | cmake | ftp | hping3 | htop | info | iperf3 | ltrace | nmap | rsync | screen | socat | telnet | tshark | wget | zsh)
+                set -- "$1" "$1" ;;
             labroom) set -- "$1" "" "a command of the machine that holds this room; from guest to guest: ssh GUEST" ;;
             *) set -- "$1" ;;
         esac
