@@ -97,7 +97,7 @@ def bootstrap(release: str, target: Path, packages: Sequence[str], *options: str
     command.append(f"--include={','.join(packages)}")
     command += [f"--aptopt={option}" for option in machine.apt_proxies()]
     command += [f"--dpkgopt=path-exclude=/usr/share/{pattern}" for pattern in _LEFT_OUT]
-    command += [f"--dpkgopt=path-include=/usr/share/{_MANUAL}", f"--essential-hook={_NO_INDEX}"]
+    command += [f"--dpkgopt=path-include=/usr/share/{_MANUAL}", f"--customize-hook={_NO_INDEX}"]
     if release in _UBUNTU and not sources:
         command.append("--components=main,universe")
     return [*command, *options, release, str(target), *(["-"] if sources else [])], sources
