@@ -1,9 +1,9 @@
 """A stand-in for Ubuntu's archive: packages of this machine's Debian, under the name of Ubuntu 24.04 (noble).
 
-CI can't reach Ubuntu's own. What labroom meets at Ubuntu's archive is as it is there: suites, components, the way from
-the key in its keyring to each package, compression by zstd; a guest that calls itself Ubuntu 24.04; and an sshd for
-which systemd listens. What is in the packages is Debian's: that Ubuntu's own versions do their work, this can't show.
-The archive is kept between runs.
+CI can't reach Ubuntu's own. What labroom meets there is as it is at Ubuntu's: names of suites and components, the way
+from the key in its keyring to each package, packages compressed by zstd (those that are changed), guests that call
+themselves Ubuntu 24.04, an sshd for which systemd listens. What is in the packages is Debian's. It can't show that
+Ubuntu's own versions do their work, nor that mmdebstrap unpacks them: /bin and /lib are links of their base-files.
 """
 
 import gzip
