@@ -88,6 +88,7 @@ def test_status_as_data_of_a_room_that_is_not_up(tmp_path: Path) -> None:
     assert gateway["addresses"] == {"private": "192.168.74.2", "outside": "203.0.113.2"}
     assert (gateway["up"], gateway["seconds"], gateway["link"]) == (False, None, {})
     assert found["forwarded_ports"][0] == {
+        "gateway": "gateway",
         "address": "203.0.113.2",
         "port": 18080,
         "guest": "server",

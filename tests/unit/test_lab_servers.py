@@ -37,7 +37,7 @@ ITERATIVE = ["iterative_server"]  # one client after another
 ECHO = CONCURRENT + ITERATIVE
 IN_TURN = ["staged_server", "small_writes_server"]  # so, too, but they don't echo
 ONE_CLIENT = ["hello_server", "echo_server", "file_server"]
-OTHERS = ["closing_server", "udp_echo_server", "chat_server"]
+OTHERS = ["closing_server", "message_server", "udp_echo_server", "numbered_server", "chat_server"]
 OWN_REASONS = ["end of file, no message", "type send TEXT, recv or close", "there are 10 members"]
 
 SOON = 5.0  # seconds for what follows at once
@@ -504,6 +504,27 @@ def test_closing_server_makes_the_calls_that_are_typed(client: Client, calls: li
         assert client.leaves is not Act.FINISH or (status, output.splitlines()[-1]) == (0, b"close = 0")
 
 
+@pytest.mark.parametrize("server", ["message_server"], indirect=True)
+@few
+@given(pieces=st.lists(st.binary(min_size=1, max_size=20000), max_size=10))
+def test_message_server_counts_what_comes_whoever_left_before(server: Server, pieces: list[bytes]) -> None:
+    with server.unharmed() as port:
+        with server.program.stopped():
+            for leave in (reset, socket.socket.close, reset):
+                client = connect(port)
+                client.sendall(b"hello\n")
+                leave(client)
+        with connect(port) as client:
+            for piece in pieces:
+                client.sendall(piece)
+            client.shutdown(socket.SHUT_WR)
+            said = re.fullmatch(rb"(\d+) bytes in (\d+) pieces?\n", receive(client, 100))
+        assert said
+        size, came = map(int, said.groups())
+        assert size == sum(map(len, pieces))
+        assert bool(size) <= came <= size
+
+
 # Datagrams
 
 
@@ -600,6 +621,34 @@ def test_a_datagram_longer_than_the_buffer_is_cut(size: int, message: bytes) -> 
         for datagram in (message, b"", b"hello"):
             client.socket.send(datagram)
             client.expected.append(datagram[:size])
+
+
+NUMBERS = 9
+no_numbers = st.sampled_from([b"", b"0", b"-1", b"end", b"end 0", b"1 2", b"\xff", bytes(LONGEST)])
+numbered = st.integers(1, NUMBERS) | no_numbers
+
+
+@pytest.mark.parametrize("server", ["numbered_server"], indirect=True)
+@many
+@given(script=st.lists(st.tuples(st.integers(0, 2), numbered), max_size=30))
+def test_numbered_server_counts_each_client_apart(server: Server, script: list[tuple[int, int | bytes]]) -> None:
+    """And takes no notice of what is no number."""
+    with server.unharmed() as port, speakers(3, server.program, port) as clients:
+        for who, client in enumerate(clients):
+            sent = [number for speaker, number in script if speaker == who]
+            for number in sent:
+                client.socket.send(b"%d" % number if isinstance(number, int) else number)
+            seen: list[int] = []
+            twice = overtaken = 0
+            for number in (number for number in sent if isinstance(number, int)):
+                twice += number in seen
+                overtaken += number not in seen and number < max(seen, default=0)
+                seen.append(number)
+            came = len(set(seen))
+            client.socket.send(b"end %d" % NUMBERS)
+            report = f"{came} of {NUMBERS} came, {NUMBERS - came} lost, {overtaken} overtaken, {twice} twice"
+            client.expected.append(report.encode())
+            client.hear()
 
 
 MEMBERS = 10
