@@ -297,7 +297,8 @@ def test_what_a_room_wants_of_the_roles_makes_another_image() -> None:
 def test_a_guest_knows_the_way_to_the_others_and_their_host_keys(own_state: Path) -> None:
     room = _room()
     keys.prepare(room)
-    files = {name: {file.path: file for file in own} for name, own in guest_files.of(room, room.guests).items()}
+    shared = guest_files.shared(room)
+    files = {name: {file.path: file for file in (*guest_files.of(room, name), *shared)} for name in room.guests}
     private = keys.inside(room.name).read_text()
     allowed = "".join(f"{keys.public(key)}\n" for key in (keys.identity(room.name), keys.inside(room.name)))
     for name, own in files.items():
@@ -319,7 +320,7 @@ def test_a_guest_knows_the_way_to_the_others_and_their_host_keys(own_state: Path
 def test_the_greeting_says_what_an_exam_leaves_out(own_state: Path) -> None:
     room = _room(labs=(), sudo=False, internet=False)
     keys.prepare(room)
-    greeting = next(file.text for file in guest_files.of(room, ["alfa"])["alfa"] if file.path == "etc/motd")
+    greeting = next(file.text for file in guest_files.of(room, "alfa") if file.path == "etc/motd")
     assert "/opt/labs" not in greeting
     assert "apt-get" not in greeting
     assert "no sudo" in greeting

@@ -332,10 +332,10 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
 
 def _furnish(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     """Give each guest the files that tell it from others of its image."""
-    files = guest_files.of(room, containers)
+    shared = guest_files.shared(room)
 
     def furnish(name: str) -> bool:
-        archive = _archive(files[name])
+        archive = _archive([*guest_files.of(room, name), *shared])
         # Of the names of accounts, not of their numbers, which the container alone knows.
         return bool(_asked(containers[name], "sh", "-c", "tar -xpf - -C / && echo done", stdin=archive))
 

@@ -3,7 +3,7 @@
 All of it is root's, outside of homes: what a student keeps there stays as it is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -27,24 +27,24 @@ class GuestFile:
     students: bool = False
 
 
-def of(room: Room, names: Iterable[str]) -> dict[str, list[GuestFile]]:
-    """The files of each of these guests, whose image has the roles; the host keys of all guests are known by now."""
+def shared(room: Room) -> list[GuestFile]:
+    """The files that all guests have whose image has the roles; the host keys of all guests are known by now."""
     private = keys.inside(room.name)
     own = (keys.identity(room.name), private)  # which open it whatever is in the home that is kept
-    alike = [
+    return [
         GuestFile("etc/ssh/ssh_known_hosts", keys.known_hosts(room.name).read_text(encoding="utf-8")),
         GuestFile(f"etc/ssh/authorized_keys/{keys.STUDENT}", "".join(f"{keys.public(key)}\n" for key in own)),
         GuestFile("etc/ssh/inside_ed25519", private.read_text(encoding="utf-8"), students=True),
         *(GuestFile(f"opt/labs/{path}", text) for path, text in handouts.rendered(room).items()),
     ]
-    return {
-        name: [
-            GuestFile("etc/motd", _greeting(room, name)),
-            GuestFile("etc/ssh/ssh_config.d/labroom.conf", "".join(_ways(room, name))),
-            *alike,
-        ]
-        for name in names
-    }
+
+
+def of(room: Room, name: str) -> list[GuestFile]:
+    """The files that one of these guests has besides."""
+    return [
+        GuestFile("etc/motd", _greeting(room, name)),
+        GuestFile("etc/ssh/ssh_config.d/labroom.conf", "".join(_ways(room, name))),
+    ]
 
 
 def _greeting(room: Room, name: str) -> str:

@@ -158,7 +158,8 @@ def _start(room: Room, wanted: Sequence[guest.NspawnGuest], layers: image.Layers
     guest.start(
         room.name,
         wanted,
-        guest_files.of(room, names) if provisioned else {},
+        {name: guest_files.of(room, name) for name in names} if provisioned else {},
+        guest_files.shared(room) if provisioned else (),
         None if provisioned else fetched.folder(layers["guest"][-1]),
         {name: bad_links.script(room, name, bad) for name in names if (bad := room.guests[name].bad_link) != GOOD},
     )

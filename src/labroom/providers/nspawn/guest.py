@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -132,6 +132,7 @@ def start(
     room_name: str,
     wanted: Sequence[NspawnGuest],
     files: Mapping[str, Sequence[GuestFile]] = MappingProxyType({}),
+    shared: Sequence[GuestFile] = (),
     apt: Path | None = None,
     link_scripts: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
@@ -141,6 +142,7 @@ def start(
         room_name: the room whose links and keys they get.
         wanted: what to start.
         files: what each has besides, by its name.
+        shared: what all of them have besides.
         apt: what is lent to their apt (`fetched`).
         link_scripts: what makes the links of some bad (`bad_links`), by their names.
 
@@ -157,8 +159,11 @@ def start(
         users = _choose_users(room_name, [guest.name for guest in wanted])
         for name, script in link_scripts.items():
             (folder(room_name, name) / bad_links.FILE).write_text(script, encoding="utf-8")
+        beneath = [str(_shared_layer(room_name, shared, wanted[0].layers))] if shared else []
         for guest in wanted:  # one boots while the next is made ready
-            plan = json.dumps(_plan(room_name, guest, users[guest.name], files.get(guest.name, ()), apt))
+            layers = [*beneath, *guest.layers]
+            own = _furnish(room_name, guest, layers, files.get(guest.name, ()), apt)
+            plan = json.dumps(_plan(room_name, guest, users[guest.name], [str(own), *layers]))
             with contextlib.suppress(BrokenPipeError):  # it was killed, and will say nothing
                 print(plan, file=launching.stdin, flush=True)
         started = json.loads(launching.communicate()[0] or "{}")
@@ -191,13 +196,9 @@ def _choose_users(room_name: str, names: Sequence[str]) -> dict[str, int]:
     return chosen
 
 
-def _plan(
-    room_name: str, wanted: NspawnGuest, users: int, files: Sequence[GuestFile], apt: Path | None
-) -> dict[str, object]:
-    """All that the launcher has to know of a guest, whose own files and control group are there afterwards."""
+def _plan(room_name: str, wanted: NspawnGuest, users: int, layers: Sequence[str]) -> dict[str, object]:
+    """All that the launcher has to know of a guest, whose control group is there afterwards."""
     home = folder(room_name, wanted.name)
-    own = home / "own"
-    _furnish(room_name, wanted, own, files, apt)
     group = Cgroup(room_name, wanted.name)
     group.create(wanted.processes, wanted.memory_mib)
     command = [
@@ -227,7 +228,7 @@ def _plan(
         "network": str(links.namespace(room_name)),
         "disk": str(disks.empty(wanted.disk_mib, wanted.files)) if wanted.disk_mib else None,
         "home": str(homes.file(room_name, wanted.name)) if wanted.home_mib else None,
-        "layers": [str(own), *wanted.layers],
+        "layers": layers,
         "stored": UID_BASE,
         "wanted": users if wanted.disk_mib else UID_BASE,
         "count": UID_COUNT,
@@ -249,30 +250,78 @@ def _far_end(guest: str, own: str) -> str:
     return f"far-{hashlib.sha256(f'{guest} {own}'.encode()).hexdigest()[:11]}"
 
 
-def _furnish(room_name: str, wanted: NspawnGuest, own: Path, files: Sequence[GuestFile], apt: Path | None) -> None:
-    """Write what tells this guest from others of the same image: a layer of its own, which it can't change."""
-    layers = [Path(layer) for layer in wanted.layers]
-    own.mkdir()
-    own.chmod(0o755)
-    os.chown(own, UID_BASE, UID_BASE)
+class _Layer:
+    """A new layer, whose folders have the owners and modes that they have below.
 
-    def parents(path: Path) -> None:
-        if not path.parts or (own / path).exists():
+    Args:
+        folder: where it becomes.
+        below: the layers that it will lie on, topmost first.
+    """
+
+    def __init__(self, folder: Path, below: Sequence[str]) -> None:
+        self.folder = folder
+        self._below = [Path(layer) for layer in below]
+        folder.mkdir()
+        self._own(folder, 0o755)
+
+    def folders(self, path: Path) -> None:
+        """Have a folder in it, and those that it is in."""
+        if not path.parts or (self.folder / path).exists():
             return
-        parents(path.parent)
-        below = next((layer / path for layer in layers if (layer / path).is_dir()), None)
-        (own / path).mkdir()
-        status = below.stat() if below else None
-        (own / path).chmod(status.st_mode & 0o7777 if status else 0o755)
-        os.chown(own / path, *((status.st_uid, status.st_gid) if status else (UID_BASE, UID_BASE)))
+        self.folders(path.parent)
+        (self.folder / path).mkdir()
+        below = next((status for layer in self._below if (status := _folder(layer / path))), None)
+        owner = (below.st_uid - UID_BASE, below.st_gid - UID_BASE) if below else (0, 0)
+        self._own(self.folder / path, below.st_mode & 0o7777 if below else 0o755, *owner)
 
-    def write(path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
-        parents(Path(path).parent)
-        file = own / path
+    def write(self, path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
+        """Write a file: its path in the guest, what is in it, its mode, and the user and group whose it is."""
+        self.folders(Path(path).parent)
+        file = self.folder / path
         file.write_text(text, encoding="utf-8")
-        file.chmod(mode)
-        os.chown(file, UID_BASE + owner, UID_BASE + owner)
+        self._own(file, mode, owner, owner)
 
+    def write_files(self, files: Iterable[GuestFile]) -> None:
+        """Write what the room has for its guests, where there is a student."""
+        for login, uid, _ in self.accounts():
+            for file in files if login == keys.STUDENT else ():
+                self.write(file.path, file.text, *((0o600, uid) if file.students else ()))
+
+    def accounts(self) -> Iterator[tuple[str, int, str]]:
+        """Yield the accounts of the layers below: login, number, home folder."""
+        file = next(file for layer in self._below if (file := layer / "etc/passwd").exists())
+        for account in file.read_text(encoding="utf-8").splitlines():
+            login, _, uid, _, _, home, _ = account.split(":")
+            yield login, int(uid), home
+
+    def _own(self, path: Path, mode: int, user: int = 0, group: int = 0) -> None:
+        path.chmod(mode)
+        os.chown(path, UID_BASE + user, UID_BASE + group)
+
+
+def _folder(path: Path) -> os.stat_result | None:
+    return path.stat() if path.is_dir() else None
+
+
+def _shared_layer(room_name: str, files: Sequence[GuestFile], below: Sequence[str]) -> Path:
+    """The layer with what all guests of a room have besides, by a name that tells it from others; made once."""
+    digest = hashlib.sha256(f"{files} {below[-1]}".encode()).hexdigest()[:12]
+    shared = state.rooms() / room_name / "shared" / digest
+    if not shared.is_dir():
+        state.remove_tree(partial := shared.with_suffix(".partial"))  # of an `up` that was killed
+        state.prepare(shared.parent)
+        shared.parent.chmod(0o700)
+        _Layer(partial, below).write_files(files)
+        partial.rename(shared)
+    return shared
+
+
+def _furnish(
+    room_name: str, wanted: NspawnGuest, below: Sequence[str], files: Sequence[GuestFile], apt: Path | None
+) -> Path:
+    """Write what tells this guest from others of the same image: a layer of its own, which it can't change."""
+    own = folder(room_name, wanted.name) / "own"
+    layer = _Layer(own, below)
     interfaces = "link set lo up\n"
     for interface, address in wanted.addresses.items():
         interfaces += f"addr add {address} dev {interface}\nlink set {interface} up\n"
@@ -281,32 +330,29 @@ def _furnish(room_name: str, wanted: NspawnGuest, own: Path, files: Sequence[Gue
     for network, router in wanted.network.routes.items():
         interfaces += f"route add {network} via {router}\n"
     if wanted.forwards:
-        write("etc/systemd/system/labroom-network.service.d/router.conf", _ROUTER)
-    write("etc/labroom/network", interfaces)
-    write("etc/hostname", f"{wanted.name}\n")
-    write("etc/hosts", wanted.network.hosts)
-    write("etc/resolv.conf", wanted.network.resolv_conf)
-    write("etc/machine-id", hashlib.sha256(f"{room_name} {wanted.name}".encode()).hexdigest()[:32] + "\n", 0o444)
+        layer.write("etc/systemd/system/labroom-network.service.d/router.conf", _ROUTER)
+    layer.write("etc/labroom/network", interfaces)
+    layer.write("etc/hostname", f"{wanted.name}\n")
+    layer.write("etc/hosts", wanted.network.hosts)
+    layer.write("etc/resolv.conf", wanted.network.resolv_conf)
+    machine_id = hashlib.sha256(f"{room_name} {wanted.name}".encode()).hexdigest()[:32]
+    layer.write("etc/machine-id", f"{machine_id}\n", 0o444)
     host_key = keys.host_key(room_name, wanted.name)
-    write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(encoding="utf-8"), 0o600)
-    write("etc/ssh/ssh_host_ed25519_key.pub", keys.public(host_key) + "\n")
+    layer.write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(encoding="utf-8"), 0o600)
+    layer.write("etc/ssh/ssh_host_ed25519_key.pub", keys.public(host_key) + "\n")
     allowed = keys.public(keys.identity(room_name)) + "\n"
-    (own / "root").mkdir(mode=0o700)
-    os.chown(own / "root", UID_BASE, UID_BASE)
-    (own / "root/.ssh").mkdir(mode=0o700)
-    os.chown(own / "root/.ssh", UID_BASE, UID_BASE)
-    write("root/.ssh/authorized_keys", allowed, 0o600)
-    accounts = next(layer / "etc/passwd" for layer in layers if (layer / "etc/passwd").exists())
-    for account in accounts.read_text(encoding="utf-8").splitlines():
-        login, _, uid, _, _, home, _ = account.split(":")
-        if login == keys.STUDENT:
-            write(f"{home.lstrip('/')}/.ssh/authorized_keys", allowed, 0o600, int(uid))
-            for file in files:
-                write(file.path, file.text, *((0o600, int(uid)) if file.students else ()))
+    for login, uid, home in layer.accounts():
+        if login in ("root", keys.STUDENT):
+            ssh = f"{home.lstrip('/')}/.ssh"
+            layer.folders(Path(ssh))
+            layer.write(f"{ssh}/authorized_keys", allowed, 0o600, uid)
+            (own / ssh).chmod(0o700)
+    layer.write_files(files)
     if apt:
         for place in fetched.PLACES.values():
-            parents(place)
+            layer.folders(place)
         fetched.lend(apt, own, UID_BASE)
+    return own
 
 
 def wait_for_ssh(room: Room, guests: Iterable[str], timeout: float = _BOOT_TIMEOUT) -> None:
@@ -416,6 +462,7 @@ def remove_all(room_name: str) -> None:
         remove(room_name, part)
     links.remove(room_name)
     cgroups.remove_room(room_name)
-    state.remove_tree(home / "guests")
+    for part in ("guests", "shared"):
+        state.remove_tree(home / part)
     for leftover in (*home.glob("*.json"), *home.glob("*.log")):
         leftover.unlink()
