@@ -1,9 +1,12 @@
 """Rooms of several routers and gateways: which way each guest sends, whom it asks, and what can't be drawn."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labroom import inventory, keys
 from labroom import room as room_file
@@ -13,6 +16,7 @@ from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.providers.nspawn import image
 from labroom.resources import ROOT
 from labroom.room import Room
+from labroom.routes import OUTSIDE, Joint, Routes
 
 # left - r1 - middle - r2 - far - r3 - outside; a guest in each network.
 CHAIN = """\
@@ -281,3 +285,28 @@ def test_the_rooms_of_the_documentation_are_rooms(tmp_path: Path) -> None:
     assert _way(chain, "alfa") == ("192.168.85.2", {})
     assert _asks(chain, "alfa") == ["192.168.87.3"]
     assert homes.far_address("box") in homes.networks.private
+
+
+LINKS = ("private", "a", "b", "c", OUTSIDE)
+JOINT = st.builds(Joint, st.lists(st.sampled_from(LINKS), min_size=2, unique=True).map(tuple), st.booleans())
+
+
+@given(st.dictionaries(st.sampled_from("123456"), JOINT))
+def test_who_sends_arrives_and_never_through_a_gateway_from_its_far_side(joints: dict[str, Joint]) -> None:
+    """Whatever is drawn."""
+    routes = Routes(joints)
+    if any(routes.mistakes()):
+        return
+    for link, to in product(LINKS, LINKS):
+        crossed: list[str] = []
+        name: str | None = None
+        links: tuple[str, ...] = (link,)
+        while to not in links and (hop := routes.hop(name, links, to)):
+            assert hop.name not in crossed
+            assert hop.link in links
+            assert hop.link != routes.far_sides.get(hop.name)
+            name, links = hop.name, joints[hop.name].links
+            crossed.append(hop.name)
+        assert to in links or not crossed
+        if to in links and not any(joints[name].nat for name in crossed):
+            assert link == to or routes.hop(None, (to,), link)  # the answer comes back
