@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labroom import inventory, keys
@@ -291,6 +291,7 @@ LINKS = ("private", "a", "b", "c", OUTSIDE)
 JOINT = st.builds(Joint, st.lists(st.sampled_from(LINKS), min_size=2, unique=True).map(tuple), st.booleans())
 
 
+@settings(max_examples=500)
 @given(st.dictionaries(st.sampled_from("123456"), JOINT))
 def test_who_sends_arrives_and_never_through_a_gateway_from_its_far_side(joints: dict[str, Joint]) -> None:
     """Whatever is drawn."""
