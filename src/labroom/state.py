@@ -62,10 +62,17 @@ def write_json(file: Path, data: dict[str, Any]) -> None:
     """Write `data` so that a reader sees the old file or the new one, never half of one.
 
     After a power cut it may be empty, which reads as none: what it is about has ended then, too.
+
+    Raises:
+        MachineError: it can't be written: the disk is full, say.
     """
     partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    partial.replace(file)
+    try:
+        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise MachineError(f"can't write {file}: {error.strerror}", f"free some space at {root()}") from error
 
 
 def remove_tree(path: Path) -> None:
@@ -111,10 +118,9 @@ def locked(
             holder = handle.read().strip() or "another labroom"
             tell(f"waiting for {holder}")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.seek(0)
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()}, which {what}")
-        handle.flush()
+        with contextlib.suppress(OSError):  # on a full disk those who wait don't know for whom
+            handle.truncate(0)
+            os.pwrite(handle.fileno(), f"process {os.getpid()}, which {what}".encode(), 0)
         yield True
         handle.truncate(0)
 

@@ -11,6 +11,7 @@ A home appears whole or not at all: it is made under another name first. Whoever
 import contextlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import threading
@@ -32,6 +33,8 @@ _PACK = (
 _UNPACK = ("tar", "--extract", "--acls", "--xattrs", "--numeric-owner", "--same-permissions", "--same-owner")
 _CHANGED = 1  # tar's exit status where a file changed while it was read
 _IS_WORK = ("-path", "*/.cache", "-prune", "-o", "-not", "-type", "d", "-print", "-quit")  # of find(1)
+
+_RESERVE = 64 << 20  # byte
 
 _SUPERBLOCK = 1024  # where it is, byte (ext4(5), "On-disk layout"); what follows is in it
 _INODES, _FREE_INODES, _INCOMPATIBLE = 0x0, 0x10, 0x60
@@ -57,7 +60,8 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
         wanted: for each guest, none of which runs: MiB, and number of files.
 
     Raises:
-        MachineError: a home can't be made, or be made larger: the disk is full, say.
+        MachineError: a home can't be made, or be made larger; or the disk is full, and nothing is to be mounted that
+            can't be written to: a file system has lost what it writes where there is no space.
     """
     for guest, (mib, files) in wanted.items():
         home = file(room_name, guest)
@@ -70,6 +74,12 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
             _enlarge(home, mib)
     if wanted:
         disks.sync(folder(room_name))
+        free = shutil.disk_usage(folder(room_name)).free
+        if free < _RESERVE:
+            raise MachineError(
+                f"the disk is full: {folder(room_name)} has {free >> 20} MiB left for what students write",
+                f"free some space there, {_RESERVE >> 20} MiB at least",
+            )
 
 
 def _prepare_folder(room_name: str) -> None:

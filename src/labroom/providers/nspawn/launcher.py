@@ -39,14 +39,14 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME = 0x2, 0x4, 0x8, 0x400
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
-_LOOP_CONFIGURE, _LOOP_CTL_GET_FREE = 0x4C0A, 0x4C82  # linux/loop.h
+# loop(4)
+_LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
 _LO_FLAGS_AUTOCLEAR = 4
 
+_DISK_OPTIONS = "discard,noinit_itable"
 #: How what is said of a guest begins whose home can't be mounted.
 HOME_FAULT = "its home: "
-
 _EXT4_STATE, _EXT4_ERRORS = 1024 + 0x3A, 2  # where a superblock says that errors were met (ext4(5), on-disk layout)
-_HOME_OPTIONS = "discard,noinit_itable,errors=remount-ro"
 _IN_USE_SECONDS = 60  # so long a home is waited for that somebody still has
 
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
@@ -93,15 +93,6 @@ def _checked(result: int, what: str) -> int:
 def _write(file: str, text: str) -> None:
     with open(file, "w", encoding="ascii") as opened:
         opened.write(text)
-
-
-def _run(*argv: str, fine: tuple[int, ...] = (0,)) -> None:
-    import subprocess  # hardly ever needed, and half of what this program takes to start
-
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode not in fine:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-        raise OSError(f"{argv[0]}: {said[-1] if said else f'status {done.returncode}'}")
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -170,28 +161,40 @@ def _mount_root(layers: list[str], users: int | None, first: int) -> None:
 
 
 def _attach(file: str) -> tuple[str, int]:
-    """Attach a file to a loop device (loop(4)) that goes with its last use; its path, and a descriptor of it.
+    """Attach a file to a loop device, which goes when it is open and mounted nowhere any more.
 
-    The device keeps the descriptor of the file by which that is locked (flock(2)), and so the lock, until it goes: no
-    file system is ever mounted twice, whoever had it before and however that ended.
+    The device keeps the descriptor by which the file is locked (flock(2)), and so the lock, until it goes: no file
+    system is ever mounted twice, whoever had it before and however that ended.
+
+    Returns:
+        its path, and a descriptor of it.
     """
     backing = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     lock(backing, file)
+    # struct loop_config: the file, then 0, of struct loop_info64 the flags alone, then what is reserved.
+    configuration = struct.pack("=II52xI176x64x", backing, 0, _LO_FLAGS_AUTOCLEAR)
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     while True:
         path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
         device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:  # struct loop_config: the descriptor, and flags
-            fcntl.ioctl(device, _LOOP_CONFIGURE, struct.pack("=II52xI240x", backing, 0, _LO_FLAGS_AUTOCLEAR))
+        try:
+            fcntl.ioctl(device, _LOOP_CONFIGURE, configuration)
         except OSError as error:
             os.close(device)
-            if error.errno != errno.EBUSY:  # somebody else was faster
+            if error.errno != errno.EBUSY:  # which means that another was quicker
                 raise
         else:
             break
     os.close(control)
     os.close(backing)
     return path, device
+
+
+def _mount_disk(file: str, place: str) -> None:
+    """Mount a file with an ext4 file system."""
+    path, device = _attach(file)
+    _mount(path, place, "ext4", _MS_NOATIME, _DISK_OPTIONS)
+    os.close(device)
 
 
 def lock(descriptor: int, file: str) -> None:
@@ -208,10 +211,14 @@ def lock(descriptor: int, file: str) -> None:
             return
 
 
-def _mount_disk(file: str, place: str) -> None:
-    """Mount the file system of a guest's own disk."""
-    path, _ = _attach(file)
-    _mount(path, place, "ext4", _MS_NOATIME, "discard,noinit_itable")
+def _mend(device: str) -> None:
+    """Look a file system through (e2fsck(8)), and mend what can be mended without losing anything."""
+    import subprocess  # takes as long as all other modules, and is hardly ever needed
+
+    done = subprocess.run(("e2fsck", "-p", device), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode not in (0, 1):  # 1: mended
+        said = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
+        raise OSError(f"e2fsck: {said[0] if said else f'exit status {done.returncode}'}")
 
 
 def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int = 0) -> None:
@@ -227,16 +234,16 @@ def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int =
     Raises:
         OSError: it is beyond repair without losing something, or the machine refuses it.
     """
-    device_path, device = _attach(file)
+    path, device = _attach(file)
     os.makedirs(place, exist_ok=True)
-    mend = ("e2fsck", "-p", device_path)
+    wanted = path, place, "ext4", flags | _MS_NOATIME, f"{_DISK_OPTIONS},errors=remount-ro"
     if os.pread(device, 1, _EXT4_STATE)[0] & _EXT4_ERRORS:
-        _run(*mend, fine=(0, 1))
+        _mend(path)
     try:
-        _mount(device_path, place, "ext4", flags | _MS_NOATIME, _HOME_OPTIONS)
+        _mount(*wanted)
     except OSError:
-        _run(*mend, fine=(0, 1))
-        _mount(device_path, place, "ext4", flags | _MS_NOATIME, _HOME_OPTIONS)
+        _mend(path)
+        _mount(*wanted)
     os.close(device)
     os.makedirs(f"{place}/.work/work", exist_ok=True)  # overlayfs's own
     files = f"{place}/{name}"
