@@ -85,11 +85,12 @@ def _answer(place: Trial, words: str, *arguments: str) -> tuple[int, str]:
     return asking.returncode, shown
 
 
-def test_work_outlives_its_guest_and_its_room(place: Trial) -> None:
+def test_work_outlives_its_guest_and_its_room(place: Trial, tmp_path: Path) -> None:
     made = _work(place)
     assert "secret" in made
     assert ".profile" not in made
     os.kill(_pid("one"), signal.SIGKILL)
+    place.run("backup", str(tmp_path / "work.tgz"))  # of a guest that goes on without its supervisor
     assert "one replaced" in place.run("up")
     assert _work(place) == made
     place.run("ssh", "one", "sudo systemctl reboot --force", status=None)

@@ -239,8 +239,12 @@ def homes_worked_in(room_name: str) -> list[str]:
 
 
 def _home_keeper(room_name: str, name: str) -> int | None:
-    """The supervisor of a guest that has its home mounted."""
-    return guest.runs(room_name, name) if guest.known(room_name, name).get("home") else None
+    """The process that has a guest's home mounted: its supervisor, or one that outlived that."""
+    supervisor = guest.runs(room_name, name)
+    if supervisor and homes.has_mounted(supervisor, room_name, name):
+        return supervisor
+    others = Cgroup(room_name, name).processes()
+    return next((pid for pid in others if homes.has_mounted(pid, room_name, name)), None)
 
 
 def remove_homes(room_name: str, names: Iterable[str]) -> None:

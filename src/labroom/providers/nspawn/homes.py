@@ -126,6 +126,15 @@ def kept(room_name: str) -> list[str]:
     return sorted(home.stem for home in folder(room_name).glob("*.ext4"))
 
 
+def has_mounted(pid: int, room_name: str, guest: str) -> bool:
+    """Whether a process has a guest's home mounted; it is one of this machine's, since a guest may have any name."""
+    try:
+        ours = Path(f"/proc/{pid}/ns/user").samefile("/proc/self/ns/user")
+        return ours and Path(f"/proc/{pid}/root{_place(room_name, guest)}/.work").is_dir()
+    except OSError:  # it has ended, or there is none
+        return False
+
+
 def is_worked_in(room_name: str, guest: str, supervisor: int | None) -> bool:
     """Whether a home has a file that the image has not, but for what programs keep in `.cache`.
 
