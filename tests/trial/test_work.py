@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     _clear()
     place = Trial(tmp_path_factory.mktemp("work") / "trial.yml")
     place.file.write_text(ROOM + LIMITS, encoding="utf-8")
-    place.run("up")
+    place.up()
     place.run("ssh", "one", MAKES)
     yield place
     _clear()
@@ -62,7 +62,7 @@ def _pid(name: str) -> int:
 
 
 def _work(place: Trial) -> str:
-    place.run("up")
+    place.up()
     said = place.run("ssh", "one", TELLS)
     assert "work/main.c" in said
     return said
@@ -120,7 +120,7 @@ def test_a_new_image_shows_through(place: Trial, tmp_path: Path) -> None:
         "of the image",
         "0",
     ]
-    place.run("down")
+    place.down()
     assert _work(place) == made
 
 
@@ -154,7 +154,7 @@ def test_archives_hold_homes_as_they_are(place: Trial, tmp_path: Path) -> None:
     assert f"{up}: the homes of one two" in place.run("backup", str(up))
     with tarfile.open(up) as archive:
         assert archive.getmember("one/student/secret").linkname == "/etc/shadow", "the link, and not where it leads"
-    place.run("down")
+    place.down()
     place.run("backup", str(down))
     assert _members(up) == _members(down)
     assert up.stat().st_size < 1 << 20, "a file of 1 TB that is a hole is one there"
@@ -205,12 +205,12 @@ def test_who_is_killed_leaves_no_half_archive_and_no_half_home(place: Trial, tmp
         assert whole.read_bytes() == before
         assert _work(place) == made
     assert [file.name for file in tmp_path.iterdir()] == ["whole.tgz"]
-    place.run("down")
+    place.down()
     assert sorted(file.name for file in homes.folder(Trial.name).iterdir()) == ["one.ext4", "two.ext4"]
 
 
 def test_files_are_copied_from_a_guest_and_to_all(place: Trial, tmp_path: Path) -> None:
-    place.run("up")
+    place.up()
     folder = tmp_path / "한글 폴더"
     folder.mkdir()
     names = ["a b", "-n", "$x", "'", "[1]", "*", "a:b"]
@@ -244,10 +244,10 @@ def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> Non
     assert place.run("up")
     assert place.run("ssh", "one", "cat synced; rm -f synced unsynced") == "synced\n"
     assert _work(place) == made
-    place.run("down")
+    place.down()
     subprocess.run(["debugfs", "-w", "-R", "set_super_value state 3", home], check=True, capture_output=True)
     assert _work(place) == made, "errors were met, and are mended"
-    place.run("down")
+    place.down()
     whole = tmp_path / "whole"
     shutil.copy(home, whole)
     with home.open("r+b") as broken:
@@ -261,7 +261,7 @@ def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> Non
 
 
 def test_a_full_disk_loses_no_home(place: Trial, tmp_path: Path) -> None:
-    place.run("down")
+    place.down()
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
@@ -281,7 +281,7 @@ def test_a_full_disk_loses_no_home(place: Trial, tmp_path: Path) -> None:
 def test_a_home_grows_with_its_limit(place: Trial) -> None:
     made = _work(place)
     place.file.write_text(ROOM + LIMITS.replace("home_mib: 100", "home_mib: 300"), encoding="utf-8")
-    place.run("up")
+    place.up()
     assert _work(place) == made
     assert int(place.run("ssh", "one", "df --output=size -m /home | tail -1")) > 250
     place.file.write_text(ROOM + LIMITS, encoding="utf-8")
@@ -289,7 +289,7 @@ def test_a_home_grows_with_its_limit(place: Trial) -> None:
 
 
 def test_guests_of_a_version_before_are_left_alone(place: Trial) -> None:
-    place.run("up")
+    place.up()
     one = _pid("one")
     file = guest.folder(Trial.name, "one") / "guest.json"
     known = state.read_json(file)
@@ -302,11 +302,11 @@ def test_guests_of_a_version_before_are_left_alone(place: Trial) -> None:
 
 
 def test_a_student_can_not_be_locked_out_by_the_home(place: Trial) -> None:
-    place.run("up")
+    place.up()
     place.run("ssh", "two", "sudo sh -c 'rm -rf /home/student; ln -s /etc /home/student; chmod 0 /home'")
     assert "all in order" in place.run("up")
-    place.run("down")
-    place.run("up")
+    place.down()
+    place.up()
     assert place.run("ssh", "two", "stat -c %a /home; whoami") == "755\nstudent\n"
     place.run("backup", str(place.file.with_name("links.tgz")), "two")
     with tarfile.open(place.file.with_name("links.tgz")) as archive:
@@ -316,7 +316,7 @@ def test_a_student_can_not_be_locked_out_by_the_home(place: Trial) -> None:
 
 def test_purge_removes_homes(place: Trial) -> None:
     """Asked of the room itself: `down --purge` would remove this machine's images, too."""
-    place.run("down")
+    place.down()
     assert record.read(Trial.name) == {}
     env = {"LABROOM_STATE_DIR": str(state.root() / "for-purge")}
     kept = state.root() / "for-purge/rooms/trial/homes"
