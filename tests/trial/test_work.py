@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from labroom import room, state
+from labroom.machine import tool
 from labroom.providers import nspawn, record
 from labroom.providers.nspawn import cgroups, guest, homes, image
 from labroom.resources import ROOT
@@ -76,8 +77,9 @@ def _members(file: Path) -> list[dict[str, object]]:
 def _answer(place: Trial, words: str, *arguments: str) -> tuple[int, str]:
     """Run `labroom` on a terminal, at which a person types one line; its exit status, and what it showed."""
     ours, theirs = pty.openpty()
-    argv = [str(ROOT / "labroom"), "--room", str(place.file), *arguments]
-    with subprocess.Popen(argv, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as asking:
+    argv = [tool("python"), "-m", "labroom", "--room", str(place.file), *arguments]
+    out = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=theirs, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as asking:
         os.close(theirs)
         os.write(ours, f"{words}\n".encode())
         shown = asking.communicate(timeout=60)[0]
