@@ -50,7 +50,7 @@ mkdir -p /etc/ssh/authorized_keys
 for account in root "$1"; do
     printf '%s\\n' "$key" >"/etc/ssh/authorized_keys/$account"
     printf '%s\\n' "$key" | su -s /bin/sh "$account" -c 'umask 077; cd && mkdir -p .ssh && cd .ssh &&
-        { [ -e authorized_keys ] || cat >authorized_keys; }' >/dev/null || :
+        { [ -s authorized_keys ] || cat >authorized_keys; }' >/dev/null || :
 done
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
