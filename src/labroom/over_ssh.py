@@ -34,9 +34,11 @@ _WATCHED = """
 exec 3<&0 </dev/null
 setsid sh -c '
     cat <&3; n=0
-    kill -0 $1 && { kill -TERM -- -$1 || kill -TERM $1; }
-    while kill -0 $1 && [ $n -lt 20 ]; do sleep .1; n=$((n + 1)); done
-    kill -0 $1 && { kill -KILL -- -$1 || kill -KILL $1; }
+    kill -0 $1 || exit
+    kill -0 -$1 && who=-$1 || who=$1
+    kill -TERM $who
+    while kill -0 $who && [ $n -lt 20 ]; do sleep .1; n=$((n + 1)); done
+    kill -KILL $who
 ' sh $$ >/dev/null 2>&1 &
 exec 3<&-
 exec "$@"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from labroom import over_ssh
 from labroom.cli import together
 from labroom.console import Console
 from labroom.tcpdump import NoCapture, whole
-from tests.helpers import labroom, wait_for
+from tests.helpers import labroom, state_of, wait_for
 from tests.unit.conftest import Sshd
 
 
@@ -66,12 +67,13 @@ def test_what_a_guest_says_is_bounded_and_harmless(sshd: Sshd) -> None:
 
 
 RUN = """
-import signal, sys
+import signal
+import sys
 from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell has set for what it runs in the background
 from labroom.cli import together
 from labroom.console import Console
 from labroom.endpoint import Endpoint
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as in the background of a shell
 key, known_hosts = map(Path, sys.argv[3:5])
 at = Endpoint("alfa", "127.0.0.1", "127.0.0.1", int(sys.argv[1]), sys.argv[2], (key,), (known_hosts,))
 together._run({"alfa": at}, sys.argv[5], Console(sys.stdout), Console(sys.stderr))
@@ -81,25 +83,40 @@ together._run({"alfa": at}, sys.argv[5], Console(sys.stdout), Console(sys.stderr
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_us_ends_the_command_there(sshd: Sshd, tmp_path: Path, number: signal.Signals) -> None:
     at = sshd.endpoint
-    script = "trap '' HUP INT; echo $$ >" + shlex.quote(str(tmp_path / "pid")) + "; while :; do sleep 0.05; done"
+    # It takes no notice of a hang-up, and has a child that takes none of anything.
+    script = f"trap '' HUP INT TERM; sleep 600 & trap - TERM; echo $$ $! >{shlex.quote(str(tmp_path / 'pids'))}; wait"
     words = [str(at.ssh_port), at.user, str(at.identity_files[0]), str(at.known_hosts[0]), script]
     with subprocess.Popen([sys.executable, "-c", RUN, *words], stderr=subprocess.DEVNULL) as running:
-        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the command to run")
-        running.send_signal(number)
-    pid = int((tmp_path / "pid").read_text())
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the command to end", seconds=10)
+        try:
+            wait_for(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text(), "the command to run")
+            running.send_signal(number)
+            running.wait(timeout=30)
+        finally:
+            running.kill()
+    for pid in map(int, (tmp_path / "pids").read_text().split()):
+        wait_for(partial(ended, pid), "the command and its child to end", seconds=10)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process has ended, be it that nobody has waited for it."""
+    try:
+        return state_of(pid) in "ZX"
+    except OSError:
+        return True
 
 
 def test_what_a_command_leaves_in_the_background_stays(sshd: Sshd, tmp_path: Path) -> None:
-    file = tmp_path / "pid"
-    run(sshd, f"sleep 30 >/dev/null 2>&1 & echo $! >{shlex.quote(str(file))}", ["alfa"])
-    pid = int(file.read_text())
-    watchers = ["pgrep", "-f", r"^sh -c\s+cat <&3"]
-    wait_for(
-        lambda: subprocess.run(watchers, stdout=subprocess.DEVNULL).returncode == 1, "those that end commands to end"
-    )
-    os.kill(pid, 0)  # it is there
-    os.kill(pid, signal.SIGKILL)
+    file = tmp_path / "pids"
+    run(sshd, f"sleep 30 >/dev/null 2>&1 & echo $! $$ >{shlex.quote(str(file))}", ["alfa"])
+    left, command = map(int, file.read_text().split())
+
+    def over() -> bool:
+        """Whether what would have ended the command has ended itself."""
+        return subprocess.run(["pgrep", "-f", f" sh {command}$"], stdout=subprocess.DEVNULL).returncode == 1
+
+    wait_for(over, "what ends commands to end", seconds=20)
+    assert not ended(left), "it was ended with the command"
+    os.kill(left, signal.SIGKILL)
 
 
 def test_it_starts_nothing_for_root_without_sudo(sshd: Sshd) -> None:
