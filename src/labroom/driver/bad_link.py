@@ -11,10 +11,10 @@ from typing import Protocol, Self
 
 from labroom.bad_link import GOOD, BadLink, Place, refusal
 from labroom.driver.waiting import Shared
-from labroom.errors import Lacking
+from labroom.errors import CheckFailed, Lacking
 
 # $1: the script that makes it bad; $2: the one that makes it good.
-_HOLD = '''if sh -c "$1"; then echo bad; cat >/dev/null; else echo refused; fi; sh -c "$2"'''
+_HOLD = '''if sh -c "$1"; then echo bad; cat >/dev/null; fi; sh -c "$2"'''
 
 
 class _Program(Protocol):
@@ -66,10 +66,10 @@ class BadPort:
         service = ["sudo", "-n", "systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
         self._program = self._host.start_command([*service, "sh", "-c", *hold], name="link", quiet=True)
         self._host.driver.record(self._host.name, "link", "note", f"for port {self._port}: {self._link}")
-        self._program.expect("^(bad|refused)$", timeout=self._host.driver.patience + 5)
-        if "refused" in self._program.stdout:
-            self._program.wait()
-            raise Lacking(*refusal(self._host.name, self._program.stderr))
+        try:
+            self._program.expect("^bad$", timeout=self._host.driver.patience + 5)
+        except CheckFailed:
+            raise Lacking(*refusal(self._host.name, self._program.stderr)) from None
         return self
 
     def __exit__(
