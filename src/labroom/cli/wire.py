@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from labroom import bad_link_inside, machine, over_ssh, room, rooms, tcpdump
+from labroom import bad_link_inside, commands, machine, over_ssh, room, rooms, tcpdump
 from labroom.bad_link import GOOD, BadLink
 from labroom.cli import hosts
 from labroom.cli.parser import inventory, room_file
@@ -95,7 +95,9 @@ def link(options: argparse.Namespace) -> int:
     else:
         file = room_file(options)
         if asked and rooms.needs_root(room.load(file)):
-            machine.require_root("link", f"sudo {shlex.join(['./labroom', *sys.argv[1:]])}")
+            switches = [f"--{name}" for name in ("all", "down", "up", "clear") if getattr(options, name)]
+            words = [*options.guests, *switches, *(word for name in fields for word in (f"--{name}", fields[name]))]
+            machine.require_root("link", commands.labroom("link", *words, room=file, root=True))
         running = rooms.running(file)
         now = {name: rooms.bad_links(running)[name] for name in hosts.named(running.guests, options.guests)}
     if asked:
