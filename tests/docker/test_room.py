@@ -40,6 +40,15 @@ def test_labs_pass(room: Machine) -> None:
     assert re.search(rf"^{len(LABS)} labs: {len(LABS)} passed; \d+ checks in", said, re.MULTILINE)  # none skipped
 
 
+def test_links_are_made_bad_from_inside(room: Machine) -> None:
+    assert "1 lab: 1 passed;" in room.labroom("check", "bad_links")
+    ask = ("exec", "alfa", "--", "/opt/labs/bad_links/numbered_client.py 192.168.74.128 9090 1")  # which nobody serves
+    assert "alfa         loss 100%" in room.labroom("link", "alfa", "--loss", "100%")
+    assert "no answer to 20 questions" in room.labroom(*ask, status=1)
+    assert "alfa         good" in room.labroom("link", "alfa", "--clear")
+    assert "Connection refused" in room.labroom(*ask, status=1)
+
+
 def test_guests_are_what_the_roles_promise(room: Machine) -> None:
     script = "PATH=$1:$PATH; exec pytest tests/guests --ansible-inventory=room.yml"
     room.run("sh", "-c", script, "sh", str(Path(sys.executable).parent))
