@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -204,7 +205,7 @@ class Place:
     @classmethod
     def own_interface(cls, address: str, spared: str, port: int = 0) -> Place:
         """A host's own interface, by its IPv4 address."""
-        shown = f"ip -o -4 address show to {address} | sed 's/^[0-9]*: *\\([^ ]*\\).*/\\1/;q'"
+        shown = f"ip -o -4 address show to {shlex.quote(address)} | sed 's/^[0-9]*: *\\([^ ]*\\).*/\\1/;q'"
         return cls("own" if not port else "port", shown, spared, port=port)
 
     @property
@@ -230,8 +231,11 @@ class Place:
                 f'interface=$({self.interface}) && [ -n "$interface" ] || exit {NO_INTERFACE}',
                 'lacks() { echo "lacks $1" >&2; return 1; }',
                 "good() {",
-                '    tc qdisc del dev "$interface" root handle 1: htb',
-                '    tc qdisc del dev "$interface" ingress',
+                # What is ours alone: the queue by its number, 0xbad, and what leads to our device.
+                '    tc qdisc del dev "$interface" root handle bad: htb',
+                '    if tc filter show dev "$interface" ingress | grep -q "$device"; then',
+                '        tc qdisc del dev "$interface" ingress',
+                "    fi",
                 '    ip link del "$device"',
                 '    ip link del "$nowhere"',
                 *(f"    nft delete table {family} $device" for family in self._families),
@@ -251,32 +255,34 @@ class Place:
         if link.down or not (link.delay or link.rate):
             return []
         steps = ['{ ip link add "$device" type ifb || lacks ifb; }', 'ip link set "$device" up']
-        for device, side in (("$interface", "src"), ("$device", "dst")):  # towards whom it leads, and away
+        # What leaves by the interface, and what has come in by it: a bridge's port sends what the spared one has sent.
+        sides = ("src", "dst") if self.bridged else ("dst", "src")
+        for device, side in zip(("$interface", "$device"), sides, strict=True):
             tc = f'dev "{device}"'
             # The class in which what is to be delayed waits; what is in none goes at once (tc-htb(8)).
             steps += [
-                f"{{ tc qdisc add {tc} root handle 1: htb default {0 if self.port else 2} || lacks sch_htb; }}",
-                f"tc class add {tc} parent 1: classid 1:2 htb rate 100gbit quantum 60000",
+                f"{{ tc qdisc add {tc} root handle bad: htb default {0 if self.port else 2} || lacks sch_htb; }}",
+                f"tc class add {tc} parent bad: classid bad:2 htb rate 100gbit quantum 60000",
             ]
-            above = "1:2"
+            above = "bad:2"
             if link.rate:
                 burst = max(2 * _PACKET, bits(link.rate) // 8 // 100)
                 steps.append(
-                    f"{{ tc qdisc add {tc} parent {above} handle 2: tbf rate {bits(link.rate)}bit burst {burst} "
+                    f"{{ tc qdisc add {tc} parent {above} handle bad2: tbf rate {bits(link.rate)}bit burst {burst} "
                     f"latency {_QUEUE_MS}ms || lacks sch_tbf; }}"
                 )
-                above = "2:1"
+                above = "bad2:1"
             if link.delay:
                 jitter = f" {microseconds(link.jitter)}us" if link.jitter else ""
                 steps.append(
-                    f"{{ tc qdisc add {tc} parent {above} handle 3: netem limit 10000 delay "
+                    f"{{ tc qdisc add {tc} parent {above} handle bad3: netem limit 10000 delay "
                     f"{microseconds(link.delay)}us{jitter} || lacks sch_netem; }}"
                 )
-            u32 = f"tc filter add {tc} parent 1: protocol ip u32"
+            u32 = f"tc filter add {tc} parent bad: protocol ip u32"
             if self.spared:
-                steps.append(f"{u32} match ip {side} {self.spared} flowid 1:0")
+                steps.append(f"{u32} match ip {side} {self.spared} flowid bad:0")
             if self.port:
-                steps += [f"{u32} match ip {end} {self.port} 0xffff flowid 1:2" for end in ("sport", "dport")]
+                steps += [f"{u32} match ip {end} {self.port} 0xffff flowid bad:2" for end in ("sport", "dport")]
         return [
             *steps,
             'tc qdisc add dev "$interface" ingress',

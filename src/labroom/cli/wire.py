@@ -85,9 +85,8 @@ def link(options: argparse.Namespace) -> int:
         raise UsageError("--down or --up, not both")
     if asked and bool(options.guests) == options.all:
         raise UsageError("name the guests, or all of them by --all")
-    _changed(
-        GOOD, **({"delay": "60s"} | fields)
-    )  # before anybody is asked; a jitter may be about a delay that is there
+    # Before anybody is asked; a jitter may be that of a delay which is there.
+    _changed(GOOD, **({"delay": "60s"} | fields))
     machines, console = inventory(options), Console(sys.stdout)
     if machines:
         at = hosts.chosen(options, options.guests)
