@@ -65,6 +65,7 @@ def test_run_the_labs(up: Vagrant) -> None:
 def test_a_long_way_between_them(up: Vagrant) -> None:
     """Their kernel has netem, which that of the machine that runs these tests may lack."""
     machines = ("--provider", "ssh", "-i", str(up.inventory))
+    up.run_other("ansible", "all", "-i", str(up.inventory), "-m", "ansible.builtin.ping")  # which notes their host keys
     for words in ("overtake", "round trip"):  # the checks that need it
         said = up.run_other(
             *("./labroom", "check", *machines, "-k", words, "bad_links"),
