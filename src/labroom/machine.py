@@ -106,7 +106,7 @@ def _sources(file: Path) -> Iterator[tuple[str, str, str, str]]:
     """Options in brackets, URI, suite and components of each source of packages in a file of apt's."""
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     if file.suffix == ".list":
-        yield from re.findall(r"^deb[ \t]+(\[[^]\n]*\][ \t]+|)(\S+)[ \t]+(\S+)[ \t]+(\S.*)$", text, re.MULTILINE)
+        yield from re.findall(r"^[ \t]*deb[ \t]+(\[[^]\n]*\][ \t]+|)(\S+)[ \t]+(\S+)[ \t]+(\S.*)$", text, re.MULTILINE)
     elif file.suffix == ".sources":
         for stanza in re.split(r"\n\s*\n", text):
             found = re.findall(r"^([\w-]+):(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)  # deb822(5)

@@ -1,9 +1,9 @@
-"""A stand-in for Ubuntu's archive: packages of this machine's Debian, under the name of Ubuntu 24.04 (noble).
+"""A stand-in for Ubuntu's archive: packages of Debian 13 (trixie) under the name of Ubuntu 24.04 (noble).
 
 CI can't reach Ubuntu's own. What labroom meets there is as it is at Ubuntu's: names of suites and components, the way
 from the key in its keyring to each package, packages compressed by zstd (those that are changed), guests that call
-themselves Ubuntu 24.04, an sshd for which systemd listens. What is in the packages is Debian's. It can't show that
-Ubuntu's own versions do their work, nor that mmdebstrap unpacks them: /bin and /lib are links of their base-files.
+themselves Ubuntu 24.04, an sshd for which systemd listens. What is in the packages is Debian's: that Ubuntu's own
+versions do their work, this can't show. The archive is kept between runs.
 """
 
 import gzip
@@ -32,6 +32,7 @@ KEYRING = "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 #: A package that Ubuntu has in the component universe; it isn't in the image.
 IN_UNIVERSE = "traceroute"
 
+_RELEASE = "trixie"  # a year younger than noble, and like it where bookworm isn't: /bin and /lib are base-files' links
 _COMPONENTS = ("main", "restricted", "universe", "multiverse")
 _SUITES = ("noble", "noble-updates", "noble-security")  # the latter two are empty
 #: What a machine with Ubuntu 24.04 says it is (os-release(5)).
@@ -103,9 +104,14 @@ def archive() -> Path:
 
 def file() -> Path:
     """Where it is kept; the name has a digest of all that goes into it."""
-    release = machine.os_release()["VERSION_CODENAME"]
-    inputs = [Path(__file__).read_text(encoding="utf-8"), machine.apt_sources(release), *_wanted()]
+    inputs = [Path(__file__).read_text(encoding="utf-8"), _sources(), *_wanted()]
     return state.root() / "ubuntu" / f"noble-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]}"
+
+
+def _sources() -> str:
+    """Where the packages come from: this machine's own mirrors."""
+    own = machine.os_release()["VERSION_CODENAME"]
+    return machine.apt_sources(own).replace(own, _RELEASE)
 
 
 def _wanted() -> list[str]:
@@ -171,7 +177,7 @@ def _fetch(apt: Path) -> list[str]:
     """Fetch all packages by this machine's own sources, into `apt`; returns what these say of each (deb822(5))."""
     for name in ("state/lists/partial", "cache/archives/partial"):
         (apt / name).mkdir(parents=True)
-    (apt / "sources.list").write_text(machine.apt_sources(machine.os_release()["VERSION_CODENAME"]))
+    (apt / "sources.list").write_text(_sources())
     settings = {
         "Dir::Etc::sourcelist": apt / "sources.list",
         "Dir::Etc::sourceparts": "/dev/null",

@@ -7,7 +7,7 @@ import sys
 from tests.ubuntu import archive
 from tests.ubuntu.conftest import Machine
 
-# How a base is made of a machine's own sources, in short: all is fetched but nothing unpacked.
+# How a base is begun: lists are fetched and checked, and packages chosen of them.
 _SIMULATE = """
 import pathlib, subprocess
 from labroom import console
