@@ -1,4 +1,4 @@
-"""The verbs that create a room, take it down and look at it: up, down, status, doctor."""
+"""The verbs that create a room, take it down and look at it: new, up, down, status, doctor."""
 
 import argparse
 import sys

@@ -206,7 +206,7 @@ def _provision(room: Room, names: dict[str, str], missing: list[str], progress: 
         log = image_tools.log(names[each])
         gateway = next((name for name in room.gateways if kind(room, name) == each), None)
         part = "gateway" if gateway else "guest"
-        with progress.phase(f"{each} layer by playbooks/{part}.yml"[:60], log):
+        with progress.phase(f"{each} layer by playbooks/{part}.yml"[:50], log):
             described = guest.describe(builder, "builder", below)
             described = replace(described, disk_mib=None, home_mib=0)  # its disk becomes the layer
             guest.start(builder.name, [described], apt=apt)
