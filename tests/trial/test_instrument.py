@@ -3,6 +3,8 @@
 import json
 import random
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -12,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from labroom.driver.packets import packets_in
+from labroom.machine import tool
 from labroom.providers import nspawn
 from labroom.providers.nspawn import links
+from labroom.resources import ROOT
 from labroom.tcpdump import whole
 from tests.helpers import wait_for
 from tests.trial.room import ROOM, Trial, traces
@@ -213,3 +217,35 @@ def test_a_file_that_can_not_be_written(room: Trial, tmp_path: Path) -> None:
     said = room.run("capture", "one", "--seconds", "5", "-w", "/dev/full", status=3)
     assert "labroom: /dev/full: No space left on device" in said
     assert "No such file" in room.run("capture", "one", "-w", str(tmp_path / "no/file"), status=3)
+
+
+# -- shell ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+def test_a_pane_for_each_guest_and_the_same_ones_the_next_time(
+    room: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))  # a server of its own
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("TMUX", raising=False)
+    command = shlex.join([tool("python"), "-m", "labroom", "--room", str(room.file), "shell"])
+
+    def tmux(*words: str) -> str:
+        return subprocess.run(["tmux", *words], capture_output=True, text=True, check=False).stdout
+
+    def opened() -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(["script", "-qec", command, "/dev/null"], stdin=subprocess.PIPE, stdout=quiet, cwd=ROOT)
+
+    with opened() as first:
+        wait_for(lambda: tmux("list-clients"), "somebody at the session")
+        panes = ("list-panes", "-t", f"=labroom-{Trial.name}:", "-F", "#{@guest} #{pane_dead}")
+        assert tmux(*panes).splitlines() == ["one 0", "two 0"]
+        shown = ("capture-pane", "-p", "-t", f"=labroom-{Trial.name}:.1")
+        wait_for(lambda: "student@two" in tmux(*shown), "a prompt in the second pane")
+        with opened() as second:
+            wait_for(lambda: len(tmux("list-clients").splitlines()) == 2, "somebody else at the session")
+            assert len(tmux("list-sessions").splitlines()) == 1
+            tmux("kill-server")
+            assert (first.wait(20), second.wait(20)) == (0, 0)
