@@ -247,5 +247,7 @@ def test_a_pane_for_each_guest_and_the_same_ones_the_next_time(
         with opened() as second:
             wait_for(lambda: len(tmux("list-clients").splitlines()) == 2, "somebody else at the session")
             assert len(tmux("list-sessions").splitlines()) == 1
-            tmux("kill-server")
+            tmux("detach-client", "-s", f"=labroom-{Trial.name}")
             assert (first.wait(20), second.wait(20)) == (0, 0)
+    assert tmux(*panes).splitlines() == ["one 0", "two 0"]
+    tmux("kill-server")
