@@ -299,6 +299,7 @@ def test_guests_of_a_version_before_are_left_alone(place: Trial) -> None:
     said = place.run("up")
     assert "note: a labroom that keeps no homes has started one\n" in said
     assert f"save it:         ./labroom --room {place.file} copy one: .\n" in said
+    assert "no homes has started one: what is in them would be lost" in place.run("reset", "one", status=3)
     assert _pid("one") == one
     state.write_json(file, known)
 

@@ -217,6 +217,13 @@ def purge() -> None:
 def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], object]) -> None:
     """Make guests of a room that is up anew (`Provider.renew`)."""
     _refuse_other_links(room, file)
+    names = list(names)
+    if homeless := [name for name in names if _is_homeless(room, name)]:
+        again = (commands.labroom(verb, room=file) for verb in ("down", "up"))
+        raise MachineError(
+            f"a labroom that keeps no homes has started {' '.join(homeless)}: what is in them would be lost",
+            f"{commands.labroom('copy', f'{homeless[0]}:', '.', room=file)}, then {' && '.join(again)}",
+        )
     layers = _layers(room, file)
     wanted = [guest.describe(room, name, layers[image.kind(room, name)]) for name in names]
     for described in wanted:
