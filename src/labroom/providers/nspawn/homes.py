@@ -63,6 +63,7 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
         MachineError: a home can't be made, or be made larger; or the disk is full, and nothing is to be mounted that
             can't be written to: a file system has lost what it writes where there is no space.
     """
+    new = False
     for guest, (mib, files) in wanted.items():
         home = file(room_name, guest)
         if not home.exists():
@@ -70,10 +71,13 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
             partial = _copy(disks.empty(mib, files, lasting=True), home)
             disks.sync(partial)
             partial.replace(home)
+            new = True
         elif home.stat().st_size < mib << 20:
             _enlarge(home, mib)
-    if wanted:
+            new = True
+    if new:
         disks.sync(folder(room_name))
+    if wanted:
         free = shutil.disk_usage(folder(room_name)).free
         if free < _RESERVE:
             raise MachineError(
