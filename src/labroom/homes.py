@@ -87,7 +87,7 @@ def reset(file: Path, guests: Sequence[str], *, homes: bool = False, progress: P
         raise UsageError(f"there is no guest {unknown[0]!r}", f"the guests: {', '.join(room.guests)}")
     if not homes and not rooms.exists(room):
         raise RoomFault(f"room {room.name} is not up: its guests are new when it is", rooms.bring_up(room, file))
-    wanted = list(guests) or list(room.guests)
+    wanted = list(dict.fromkeys(guests or room.guests))
     with rooms.locked(room.name, f"resets room {room.name}", progress):
         renewed = [name for name in wanted if name in room.guests] if rooms.exists(room) else []
 
@@ -125,7 +125,7 @@ def backup(file: Path, target: Path, guests: Sequence[str] = (), *, progress: Pr
             raise RoomFault(f"room {room.name} has no homes yet", rooms.bring_up(room, file))
         if unknown := [name for name in guests if name not in kept]:
             raise UsageError(f"{unknown[0]} has no home in room {room.name}", f"there are those of {', '.join(kept)}")
-        wanted, changing = list(guests) or kept, []
+        wanted, changing = list(dict.fromkeys(guests or kept)), []
         with _appearing(target) as out:
             for name in wanted:
                 with progress.phase(name):
@@ -164,7 +164,9 @@ def _appearing(target: Path) -> Iterator[io.BufferedRandom]:
     try:
         descriptor = os.open(target.absolute().parent, os.O_TMPFILE | os.O_RDWR, 0o600)
     except OSError as error:
-        raise MachineError(f"can't write to {target.absolute().parent}: {os.strerror(error.errno or 0)}") from error
+        raise MachineError(
+            f"can't write to {target.absolute().parent}: {os.strerror(error.errno or 0)}", "name a file on a local disk"
+        ) from error
     with os.fdopen(descriptor, "w+b") as out:
         yield out
         out.flush()
@@ -270,6 +272,8 @@ def _look_through(source: Path, room: Room) -> dict[str, _Home]:
                 last, end = begins[guest], tar.offset
                 if end - last > most:
                     raise UsageError(f"{source}: the home of {guest} is larger than limits.home_mib")
+            if not begins:
+                _refuse("there is nothing in it")
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise UsageError(f"{source}: {why}") from error

@@ -204,6 +204,7 @@ def own(file: Path, verb: str, *words: str) -> Room:
         RoomFileError: the file is missing, unreadable or invalid.
         MachineError: this isn't root, or the room is that of another file.
     """
+    file = file.absolute()
     room = room_file.load(file)
     made_by = providers.of(room.name)
     if made_by.NEEDS_ROOT:

@@ -104,11 +104,17 @@ def test_a_guest_that_the_room_does_not_have_is_named(file: Path, own: Room) -> 
     assert error.value.remedy.endswith(f"restore {archive} one")
 
 
-@pytest.mark.parametrize("spoil", ["cut", "no gzip", "no tar", "nothing"])
+@pytest.mark.parametrize("spoil", ["cut", "no gzip", "no tar", "nothing", "no home"])
 def test_what_is_no_archive_is_said(file: Path, own: Room, spoil: str) -> None:
     archive = _archive(file, HOME)
     whole = archive.read_bytes()
-    spoilt = {"cut": whole[:-20], "no gzip": b"x" * 1000, "no tar": gzip.compress(b"x" * 1000), "nothing": b""}
+    spoilt = {
+        "cut": whole[:-20],
+        "no gzip": b"x" * 1000,
+        "no tar": gzip.compress(b"x" * 1000),
+        "nothing": b"",
+        "no home": gzip.compress(bytes(10240)),
+    }
     archive.write_bytes(spoilt[spoil])
     with pytest.raises(UsageError, match=r"work.tar.gz"):
         homes.in_archive(archive, own, file)

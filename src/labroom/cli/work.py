@@ -44,7 +44,7 @@ def reset(options: argparse.Namespace) -> int:
     file = room_file(options)
     if options.home:
         room = rooms.own(file, "reset", "--home", *options.guests)
-        agree_to_lose(homes.worked_in(room.name, options.guests or None), options)
+        agree_to_lose(homes.worked_in(room.name, options.guests or room.guests), options)
     progress = ConsoleProgress(console, Console(sys.stderr))
     done = homes.reset(file, options.guests, homes=options.home, progress=progress)
     if done:
