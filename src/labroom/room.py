@@ -1,4 +1,7 @@
-"""The model of room.yml: the one description of a room, read and validated."""
+"""The model of room.yml: the one description of a room, read and validated.
+
+It is one module, longer than others: the model, what of it contradicts what, and how mistakes are told know each other.
+"""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
