@@ -30,7 +30,7 @@ PACKAGES = (*sandbox.PACKAGES, *COMMANDS.values(), "distro-info-data", "dnsmasq-
 #: Where the key is that apt is to trust: in Ubuntu, and below the folder of the archive.
 KEYRING = "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 #: A package that Ubuntu has in the component universe; it isn't in the image.
-IN_UNIVERSE = "traceroute"
+IN_UNIVERSE = "sl"
 
 _RELEASE = "trixie"  # a year younger than noble, and like it where bookworm isn't: /bin and /lib are base-files' links
 _COMPONENTS = ("main", "restricted", "universe", "multiverse")
