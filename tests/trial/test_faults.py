@@ -179,6 +179,10 @@ def other_state() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=state.root()))  # on the same disk, so that the image can be linked
     subprocess.run(["cp", "--archive", "--link", str(state.images()), str(folder / "images")], check=True)
     yield folder
+    with pytest.MonkeyPatch.context() as environment:  # what a test that was interrupted has left
+        environment.setenv("LABROOM_STATE_DIR", str(folder))
+        for name, _ in record.every():
+            nspawn.down(name)
     state.remove_tree(folder)
 
 
