@@ -20,9 +20,9 @@ RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/
 # started; a journal in memory.
 COPY src/labroom/providers/masked_units.txt /tmp/
 RUN systemctl mask $(sed -n '/^#/d; s/ .*container.*//p' /tmp/masked_units.txt) && rm /tmp/masked_units.txt && \
-    ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf && \
+    ln -sf /dev/null /etc/tmpfiles.d/systemd-nologin.conf && \
     mkdir -p /etc/systemd/journald.conf.d /etc/systemd/system/multi-user.target.wants && \
-    ln -s /dev/null /etc/systemd/system/multi-user.target.wants/systemd-logind.service && \
+    ln -sf /dev/null /etc/systemd/system/multi-user.target.wants/systemd-logind.service && \
     echo LANG=C.UTF-8 >/etc/default/locale && \
     printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\n' >/etc/systemd/journald.conf.d/labroom.conf && \
     printf 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys/%%u\n' >/etc/ssh/sshd_config.d/room-keys.conf

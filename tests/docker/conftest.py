@@ -33,9 +33,9 @@ class Machine:
         assert done.returncode == status, f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def labroom(self, *arguments: str, status: int = 0, compose: int = 1) -> str:
+    def labroom(self, *arguments: str, status: int = 0, compose: int = 1, env: Mapping[str, str] | None = None) -> str:
         """Run `labroom`."""
-        return self.run(sys.executable, "-m", "labroom", *arguments, status=status, compose=compose)
+        return self.run(sys.executable, "-m", "labroom", *arguments, status=status, compose=compose, env=env)
 
     def clear_away(self) -> None:
         """Remove what a test that failed has left."""
