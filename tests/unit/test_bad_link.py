@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labroom import bad_link, room
+from labroom import bad_link, bad_link_inside, over_ssh, room
 from labroom.bad_link import GOOD, BadLink, Place
-from labroom.errors import RoomFileError
+from labroom.errors import RoomFault, RoomFileError
 from tests.helpers import labroom
+from tests.unit.conftest import Sshd
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,12 @@ def test_loss_for_one_port_is_not_noticed_by_who_sends(tmp_path: Path) -> None:
     assert 30 < came(tmp_path, script(99, half), 100) < 70
     assert came(tmp_path, script(98, half), 100) == 100
     assert came(tmp_path, f"{script(99, half)}\n{script(99, GOOD)}", 100) == 100
+
+
+@pytest.mark.parametrize("says", ["while :; do echo 9; done", "while :; do echo 9 >&2; done"])
+def test_who_answers_without_end_gives_no_answer(monkeypatch: pytest.MonkeyPatch, sshd: Sshd, says: str) -> None:
+    """As a host may on which somebody is root."""
+    start = over_ssh.start
+    monkeypatch.setattr(over_ssh, "start", lambda at, script, *arguments, root: start(at, says))
+    with pytest.raises(RoomFault, match="no answer"):
+        bad_link_inside.made(sshd.endpoint)

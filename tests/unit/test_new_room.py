@@ -92,7 +92,7 @@ def test_a_name_that_no_room_can_have_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is no name of a room: a letter"):
             new_room.write(name, tmp_path / "exam.yml")
     record.path("exam").parent.mkdir(parents=True)
-    record.write("exam", {"provider": "docker", "file": "/other.yml", "networks": ["10.1.0.0/24"]})
+    record.write("exam", {"provider": "docker", "file": "/other.yml", "networks": ["10.2.0.0/24"]})
     with pytest.raises(MachineError, match=r"a room named exam is up already, of /other\.yml") as refused:
         new_room.write("exam", tmp_path / "exam.yml")
     assert refused.value.remedy.endswith("--room /other.yml down, or another name")

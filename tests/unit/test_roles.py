@@ -206,7 +206,7 @@ WRONG_AND_RIGHT: dict[str, tuple[list[Any], list[Any]]] = {
     ),
     "nat_gateway_inside": (
         ["10.0.0.1", "10.0.0.1/24", "10.0.0.0/33", "fd00::/64", "10.0.0.0/24; flush ruleset", ["10.0.0.0/24", "x"]],
-        ["10.0.0.0/24", ["10.0.0.0/24", "10.0.1.0/24"]],
+        ["10.0.0.0/24", ["10.0.0.0/24", "10.0.2.0/24"]],
     ),
     "nat_gateway_outside_address": (["", "outside", "10.0.0.1/24", "fd00::1"], ["10.0.0.1"]),
     "nat_gateway_forwarded_ports": (
