@@ -3,7 +3,7 @@
 Loss and a cut are nftables' (nft(8)), which every kernel with nftables has; rate is that of a token bucket, tc-tbf(8);
 delay and jitter are netem's, tc-netem(8), which some kernels lack. Each holds in both directions, as a cable's: what
 comes in is led through a device of its own, an ifb, and what is on its way to or from the machine that asked for it is
-spared, so that a bad link can always be mended over SSH.
+spared, so that a bad link can always be repaired over SSH.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ _NEEDED_BY = {
 
 
 def refusal(where: str, said: str) -> tuple[str, str]:
-    """Why a link can't be made bad, in one line, and what mends it.
+    """Why a link can't be made bad, in one line, and what repairs it.
 
     Args:
         where: whose kernel and tools were asked.

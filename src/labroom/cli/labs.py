@@ -135,8 +135,8 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
     with suppress(RoomFault):  # which the checks will tell of
         for name, bad in rooms.bad_links(room).items():
             if bad != GOOD:
-                mend = commands.labroom("link", name, "--clear", room=file, root=rooms.needs_root(room))
-                console.line(f"note: {name}'s link is bad ({bad}): {mend}")
+                repair = commands.labroom("link", name, "--clear", room=file, root=rooms.needs_root(room))
+                console.line(f"note: {name}'s link is bad ({bad}): {repair}")
     left_out = labs.left_out(room.labs)
     if not (chosen and chosen.own) and (missing := [lab for lab in wanted if lab in left_out]):
         console.line(harmless(f"not in this room: {', '.join(missing)}"))

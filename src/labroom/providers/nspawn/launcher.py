@@ -211,12 +211,12 @@ def lock(descriptor: int, file: str) -> None:
             return
 
 
-def _mend(device: str) -> None:
-    """Look a file system through (e2fsck(8)), and mend what can be mended without losing anything."""
+def _repair(device: str) -> None:
+    """Look a file system through (e2fsck(8)), and repair what can be repaired without losing anything."""
     import subprocess  # takes as long as all other modules, and is hardly ever needed
 
     done = subprocess.run(("e2fsck", "-p", device), stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode not in (0, 1):  # 1: mended
+    if done.returncode not in (0, 1):  # 1: repaired
         said = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
         raise OSError(f"e2fsck: {said[0] if said else f'exit status {done.returncode}'}")
 
@@ -238,11 +238,11 @@ def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int =
     os.makedirs(place, exist_ok=True)
     wanted = path, place, "ext4", flags | _MS_NOATIME, f"{_DISK_OPTIONS},errors=remount-ro"
     if os.pread(device, 1, _EXT4_STATE)[0] & _EXT4_ERRORS:
-        _mend(path)
+        _repair(path)
     try:
         _mount(*wanted)
     except OSError:
-        _mend(path)
+        _repair(path)
         _mount(*wanted)
     os.close(device)
     os.makedirs(f"{place}/.work/work", exist_ok=True)  # overlayfs's own
