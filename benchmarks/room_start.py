@@ -31,7 +31,7 @@ from benchmarks.docker_engine import IMAGE, Engine, Usage, docker_engine
 
 from labroom import rooms, state
 from labroom.errors import LabroomError
-from labroom.providers.nspawn import guest, image
+from labroom.providers.nspawn import disks, image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import Room, load
@@ -377,7 +377,7 @@ def run(chosen: argparse.Namespace) -> int:
             layers = image.ready(wanted[0].room)
             assert layers  # noqa: S101 (it was just up)
             engine = stack.enter_context(docker_engine(state.root() / "benchmark-docker"))
-            engine.import_image(layers["guest"], guest.UID_BASE)
+            engine.import_image(layers["guest"], disks.UID_BASE)
             version = engine.version()
         found = measure(wanted, engine, chosen.rounds)
         no_more_interrupts()

@@ -5,18 +5,12 @@ What was done is remembered in a file of root's on the host, which ends with its
 
 from __future__ import annotations
 
-import os
-import selectors
-import time
-
 from labroom import over_ssh
 from labroom.bad_link import BadLink, Place, as_file, from_file, refusal
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault
 
 _FILE = "/run/labroom-link"
-_ANSWER_BYTES = 4096
-_SECONDS = 20
 # $1: the new file; $2: what ssh(1) has in SSH_CONNECTION, which begins with who is spared. What was begun
 # is done, whatever becomes of this side.
 _MAKE = f"""
@@ -37,7 +31,7 @@ def make(at: Endpoint, link: BadLink) -> None:
         RoomFault: it can't be reached, or refuses.
     """
     place = Place.own_interface(at.address, "$spared")
-    status, _, said = _run(at, _MAKE, as_file(link, place.script(link)), root=True)
+    status, _, said = over_ssh.answer(at, _MAKE, as_file(link, place.script(link)), root=True)
     if status != 0:
         if "sudo:" in said or status == over_ssh.UNREACHED:
             raise RoomFault(
@@ -52,32 +46,7 @@ def made(at: Endpoint) -> BadLink:
     Raises:
         RoomFault: it can't be reached.
     """
-    status, text, said = _run(at, f"head -n 1 {_FILE} 2>/dev/null; exit 0")
+    status, text, said = over_ssh.answer(at, f"head -n 1 {_FILE} 2>/dev/null; exit 0")
     if status != 0:
         raise RoomFault(f"{at.name}: {said.strip()[:200] or 'no answer'}", at.remedy)
     return from_file(text)
-
-
-def _run(at: Endpoint, script: str, *arguments: str, root: bool = False) -> tuple[int, str, str]:
-    """Run a script on a host to its end; its status, and what it said on its two streams.
-
-    Whoever is root there may have replaced what answers: one that goes on for ever, or is silent, counts as none.
-    """
-    process = over_ssh.start(at, script, *arguments, root=root)
-    deadline = time.monotonic() + _SECONDS
-    said = [b"", b""]
-    try:
-        with selectors.DefaultSelector() as selector:
-            for number, pipe in enumerate((process.stdout, process.stderr)):
-                selector.register(pipe, selectors.EVENT_READ, number)  # type: ignore[arg-type]  # both were asked for
-            while selector.get_map():
-                for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
-                    said[key.data] += (data := os.read(key.fd, _ANSWER_BYTES))
-                    if not data:
-                        selector.unregister(key.fileobj)
-                if time.monotonic() > deadline or max(map(len, said)) > _ANSWER_BYTES:
-                    return over_ssh.UNREACHED, "", f"no answer of {_ANSWER_BYTES} bytes at most within {_SECONDS} s"
-        output, errors = (text.decode(errors="replace") for text in said)
-        return process.wait(), output, errors
-    finally:
-        over_ssh.end([process])

@@ -4,13 +4,17 @@ OpenSSH's client starts in a few hundredths of a second, where paramiko takes ha
 of what is started here is a pipe that says nothing: when it ends, since who holds it has closed it, was interrupted or
 killed, the command on the host is ended, too: SIGTERM, and SIGKILL after two seconds. sshd(8) by itself lets it go on.
 
-A guest may answer anything: whoever reads what these commands print bounds it, and makes it harmless.
+A guest may answer anything: what is read of a command that is to say little is bounded (`answer`); whoever reads more
+bounds it, and all make it harmless before it is shown.
 """
 
 from __future__ import annotations
 
+import os
+import selectors
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
 
 from labroom.endpoint import Endpoint
@@ -27,6 +31,8 @@ QUICK = (
 
 #: What ssh(1) ends with where it can't log in.
 UNREACHED = 255
+
+_ANSWER_BYTES, _ANSWER_SECONDS = 4096, 20.0
 
 # For sh: becomes the command "$@", with nothing on its standard input; a process of another session ends it when ours
 # has ended. The group is the session's that sshd has made of it; after sudo(8) the command is alone.
@@ -73,6 +79,38 @@ def start(at: Endpoint, script: str, *arguments: str, root: bool = False) -> sub
     argv = [*command(at, *QUICK), f'exec {shlex.join(words)} "$SSH_CONNECTION"']
     pipe = subprocess.PIPE
     return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(), start_new_session=True)
+
+
+def answer(at: Endpoint, script: str, *arguments: str, root: bool = False) -> tuple[int, str, str]:
+    """Run a script that says little to its end; its status, and what it said on its two streams.
+
+    Whoever is root there may have replaced what answers: one that says more than 4 KiB, or nothing for 20 s, counts as
+    `UNREACHED`.
+
+    Args:
+        at: the host.
+        script: as for `start`, and so the rest.
+        arguments: its words.
+        root: whether sudo(8) runs it.
+    """
+    process = start(at, script, *arguments, root=root)
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    said = [b"", b""]
+    try:
+        with selectors.DefaultSelector() as selector:
+            for number, pipe in enumerate((process.stdout, process.stderr)):
+                selector.register(pipe, selectors.EVENT_READ, number)  # type: ignore[arg-type]  # both were asked for
+            while selector.get_map():
+                for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
+                    said[key.data] += (data := os.read(key.fd, _ANSWER_BYTES))
+                    if not data:
+                        selector.unregister(key.fileobj)
+                if time.monotonic() > deadline or max(map(len, said)) > _ANSWER_BYTES:
+                    return UNREACHED, "", "no answer, or one that does not end"
+        output, errors = (text.decode(errors="replace") for text in said)
+        return process.wait(), output, errors
+    finally:
+        end([process])
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]], seconds: float = 4.0) -> None:

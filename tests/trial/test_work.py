@@ -15,7 +15,7 @@ import pytest
 from labroom import room, state
 from labroom.machine import tool
 from labroom.providers import nspawn, record
-from labroom.providers.nspawn import cgroups, guest, homes, image
+from labroom.providers.nspawn import cgroups, disks, guest, homes, image
 from labroom.resources import ROOT
 from tests.helpers import wait_for
 from tests.trial.room import ROOM, Trial, traces
@@ -111,11 +111,11 @@ def test_a_new_image_shows_through(place: Trial, tmp_path: Path) -> None:
     new = tmp_path / "home/student"
     new.mkdir(parents=True)
     for path in (tmp_path, new.parent):
-        os.chown(path, guest.UID_BASE, guest.UID_BASE)
+        os.chown(path, disks.UID_BASE, disks.UID_BASE)
     for name in ("handout", "old", ".profile"):
         (new / name).write_text("of the image\n", encoding="utf-8")
-        os.chown(new / name, guest.UID_BASE + 1000, guest.UID_BASE + 1000)
-    os.chown(new, guest.UID_BASE + 1000, guest.UID_BASE + 1000)
+        os.chown(new / name, disks.UID_BASE + 1000, disks.UID_BASE + 1000)
+    os.chown(new, disks.UID_BASE + 1000, disks.UID_BASE + 1000)
     place.down()
     nspawn.bring_up(wanted, place.file, {"guest": [tmp_path, *layers["guest"]]})
     assert place.run("ssh", "one", "cat handout; wc -c <old; ls .profile", status=2).splitlines()[:2] == [

@@ -28,16 +28,8 @@ from labroom.resources import hand_over_reports, version
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
-_WORKING = (
-    "up",
-    "down",
-    "check",
-    "play",
-    "reset",
-    "backup",
-    "restore",
-    "copy",
-)  # the verbs that do more than show something
+# The functions of verbs that do more than show something: where nobody reads any more, they were interrupted.
+_WORKING = ("up", "down", "check", "play", "reset", "backup", "restore", "copy", "execute", "link", "new")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

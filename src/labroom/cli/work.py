@@ -14,9 +14,11 @@ from labroom.cli.parser import room_file
 from labroom.console import Console, ConsoleProgress, harmless
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFault, UsageError
+from labroom.processes import environment
 
 _ALL = "all"  # no guest can have this name
 _NO_CONNECTION = 255  # scp's exit status, as ssh's
+_SAID_BYTES = 4096  # of what it complains of
 
 
 def agree_to_lose(guests: Sequence[str], options: argparse.Namespace, instead: str = "") -> None:
@@ -137,9 +139,13 @@ def _copy(at: Endpoint, sources: list[str], target: str, *, loud: bool) -> None:
     options = [*at.ssh_options(), ("HostName", at.ssh_host), ("Port", str(at.ssh_port)), ("User", at.user)]
     argv = ["scp", "-F", "none", "-s", "-r", "-p", *([] if loud else ["-q"])]
     argv += [*(f"-o{name}={value}" for name, value in (*options, ("LogLevel", "ERROR"))), "--", *sources, target]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()) as copying:
+        assert copying.stderr  # noqa: S101 (it was asked for)
+        complaints = copying.stderr.read(_SAID_BYTES)
+        while copying.stderr.read(1 << 16):  # a guest may complain without end
+            pass
+    if copying.returncode != 0:
+        said = complaints.decode(errors="replace").strip().splitlines() or ["it says nothing"]
         raise RoomFault(
-            f"not all was copied: {harmless(said[0])}", at.remedy if done.returncode == _NO_CONNECTION else ""
+            f"not all was copied: {harmless(said[0])}", at.remedy if copying.returncode == _NO_CONNECTION else ""
         )

@@ -31,8 +31,7 @@ from labroom.providers.guest_files import GuestFile
 from labroom.providers.guest_network import GuestNetwork
 from labroom.providers.nspawn import bad_links, bounds, cgroups, disks, fetched, homes, links
 from labroom.providers.nspawn.cgroups import Cgroup
-from labroom.providers.nspawn.disks import UID_BASE as UID_BASE
-from labroom.providers.nspawn.disks import UID_COUNT as UID_COUNT
+from labroom.providers.nspawn.disks import UID_BASE, UID_COUNT
 from labroom.providers.nspawn.launcher import HOME_FAULT
 from labroom.room import Link, Room
 

@@ -23,7 +23,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError
 from labroom.providers import record
-from labroom.providers.nspawn import fetched, guest, image_base, image_tools, links
+from labroom.providers.nspawn import disks, fetched, guest, image_base, image_tools, links
 from labroom.resources import COLLECTIONS, LABS, PLAYBOOKS, ROLES, ROOT
 from labroom.room import Guest, Room
 
@@ -63,7 +63,7 @@ def _roles(playbook: str) -> list[str]:
 
 def _names(room: Room, release: str) -> dict[str, str]:
     """The name of each layer for this room, checkout and release."""
-    base = f"base-{release}-{_digest(release, image_base.recipe(), machine.apt_sources(release), guest.UID_BASE)}"
+    base = f"base-{release}-{_digest(release, image_base.recipe(), machine.apt_sources(release), disks.UID_BASE)}"
     modules = {ROOT / "plugins" / kind for kind in ("action", "modules", "module_utils")}
     for_guest = modules | {ROLES / name for name in _roles("guest.yml")}
     for_gateway = {ROLES / name for name in _roles("gateway.yml")}

@@ -9,7 +9,7 @@ from pathlib import Path
 from labroom import commands, machine, processes, state
 from labroom.console import Progress
 from labroom.errors import MachineError
-from labroom.providers.nspawn import guest, image_tools
+from labroom.providers.nspawn import disks, image_tools
 
 #: What it takes to boot, to answer SSH and to be provisioned by Ansible; the rest is the roles' to install.
 PACKAGES = (
@@ -213,7 +213,7 @@ def _shift_owners(tree: Path) -> None:
     for folder, folders, files in os.walk(tree):
         for path in (Path(folder), *(Path(folder, name) for name in (*folders, *files))):
             status = path.lstat()
-            if status.st_uid < guest.UID_COUNT:  # not yet: hard links come by twice
-                os.lchown(path, guest.UID_BASE + status.st_uid, guest.UID_BASE + status.st_gid)
+            if status.st_uid < disks.UID_COUNT:  # not yet: hard links come by twice
+                os.lchown(path, disks.UID_BASE + status.st_uid, disks.UID_BASE + status.st_gid)
                 if status.st_mode & 0o6000 and not path.is_symlink():  # which lchown clears
                     path.chmod(status.st_mode & 0o7777)
