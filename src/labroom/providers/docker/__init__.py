@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,11 +27,11 @@ from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
 from labroom.processes import environment
 from labroom.providers import compose, guest_files, probe, record
-from labroom.providers.docker import engine
+from labroom.providers.docker import engine, homes
 from labroom.providers.guest_files import GuestFile
 from labroom.providers.provider import Status
 from labroom.resources import ROOT
-from labroom.room import Room
+from labroom.room import Link, Room
 
 NEEDS_ROOT = False
 NAME_SERVER = compose.NAME_SERVER
@@ -129,11 +129,6 @@ def _ssh_port(container: dict[str, Any] | None) -> int:
 
 def prepare(room: Room, file: Path, progress: Progress) -> None:
     """Build the room's images where something in the checkout has changed (`Provider.prepare`)."""
-    if not compose.can_have(room):
-        raise MachineError(
-            "containers have the networks private and outside, and one gateway between them: this room has more",
-            commands.labroom("up", "--provider", "nspawn", room=file, root=True),
-        )
     project = compose.project(room)
     running = _containers(room.name)
     if running and record.read(room.name).get("project_networks", project["networks"]) != project["networks"]:
@@ -144,7 +139,7 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
     keys.prepare_identity(room.name)
     record.write(room.name, record_of(room, file))
     _project_file(room.name).write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
-    a_guest_of_each = {compose.target(room, name): name for name in room.guests}
+    a_guest_of_each = {service["image"]: name for name, service in project["services"].items()}
     with progress.phase("images by the Dockerfile", _log(room.name)):
         _run_compose(room.name, "build", *a_guest_of_each.values())
 
@@ -161,9 +156,9 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
         _exchange_keys(room, after)
         if room.image.provisioned:
             _furnish(room, after)
-    wanted = {name: guest.bad_link for name, guest in room.guests.items() if guest.bad_link != GOOD}
-    for name, link in wanted.items():
-        make_link(room, name, link)
+    for name, guest in room.guests.items():
+        if named := {link: bad for link, bad in guest.bad_links.items() if bad != GOOD}:
+            make_links(room, name, bad_link_inside.made(endpoints(room)[name], guest.addresses) | named)
     return _changes(before, after)
 
 
@@ -249,7 +244,7 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
         if not key:
             raise RoomFault(f"container {name} does not take the room's key", "labroom down, then labroom up")
     ports = {name: [_ssh_port(container)] for name, container in containers.items()}
-    for forward in room.forwarded_ports:
+    for forward in (each for forwards in compose.published(room).values() for each in forwards):
         if forward.target == 22:
             ports[forward.guest].append(forward.port)
     keys.write_known_hosts(room, host_keys, ports)
@@ -288,6 +283,7 @@ def down(room_name: str, *, at_once: bool = False) -> bool:
     """Take a room down whatever state it is in, keeping its keys (`Provider.down`); a container is always killed."""
     label = f"--filter=label={engine.PROJECT}={room_name}"
     there = False
+    homes.end_helpers(room_name)
     # Until none is left: a Compose that was interrupted may just have asked for one more.
     while containers := engine.docker("ps", "--all", "--quiet", label).split():
         there = True
@@ -321,44 +317,38 @@ def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], obj
 
 
 def homes_kept(room_name: str) -> list[str]:
-    """The guests whose homes are kept, each in a volume; none where no engine answers (`Provider.homes_kept`)."""
-    try:
-        volumes = engine.docker("volume", "ls", "--quiet", f"--filter=label={engine.PROJECT}={room_name}").split()
-    except MachineError:
-        return []
-    begin = _home_volume(room_name, "")
-    return sorted(name.removeprefix(begin) for name in volumes if name.startswith(begin))
+    """The guests whose homes are kept (`Provider.homes_kept`)."""
+    return homes.kept(room_name)
 
 
 def homes_worked_in(room_name: str) -> list[str]:
     """The same: only a container could tell what is in a volume (`Provider.homes_worked_in`)."""
-    return homes_kept(room_name)
-
-
-def _home_volume(room_name: str, name: str) -> str:
-    """What Compose calls the volume of a guest's home."""
-    return f"{room_name}_{compose.home(name)}"
+    return homes.kept(room_name)
 
 
 def remove_homes(room_name: str, names: Iterable[str]) -> None:
     """Remove the volumes of homes (`Provider.remove_homes`)."""
-    if gone := [_home_volume(room_name, name) for name in names]:
-        engine.docker("volume", "rm", *gone)
+    homes.remove(room_name, names)
 
 
 def pack_home(room_name: str, name: str, take: Callable[[bytes], object]) -> bool:
-    """Homes of containers have no archives yet (`Provider.pack_home`)."""
-    raise _no_archives(room_name)
+    """Give away a home as a tar archive (`Provider.pack_home`)."""
+    return homes.pack(room_name, name, take)
 
 
-def restore_homes(room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-    """Homes of containers have no archives yet (`Provider.restore_homes`)."""
-    raise _no_archives(room.name)
+def unpack_home(room: Room, name: str, archive: Iterable[bytes]) -> None:
+    """Make a home of an archive (`Provider.unpack_home`)."""
+    homes.unpack(room.name, name, archive)
 
 
-def _no_archives(room_name: str) -> MachineError:
-    remedy = f"docker run --rm -v {_home_volume(room_name, 'GUEST')}:/home:ro IMAGE tar -cz /home >GUEST.tar.gz"
-    return MachineError("backup and restore are for guests by nspawn: Docker keeps homes in volumes", remedy)
+def put_homes(room_name: str, names: Iterable[str]) -> None:
+    """Put homes that were unpacked in their places (`Provider.put_homes`)."""
+    homes.put(room_name, names)
+
+
+def remove_half_homes(room_name: str) -> None:
+    """Remove what was unpacked and not put in its place (`Provider.remove_half_homes`)."""
+    homes.remove_half(room_name)
 
 
 def exists(room_name: str) -> bool:
@@ -390,21 +380,25 @@ def _status(name: str, container: dict[str, Any] | None) -> Status:
     )
 
 
-def bad_links_of(room: Room) -> dict[str, BadLink]:
-    """How bad each guest's link is (`Provider.bad_links_of`); nothing is known of those that don't run."""
+def bad_links_of(room: Room) -> dict[str, dict[Link, BadLink]]:
+    """How bad each guest's links are (`Provider.bad_links_of`); nothing is known of those that don't run."""
     at = endpoints(room)
-    running = [name for name in room.guests if at[name].ssh_port]
+
+    def made(name: str) -> dict[Link, BadLink]:
+        links = room.guests[name].addresses
+        return bad_link_inside.made(at[name], links) if at[name].ssh_port else dict.fromkeys(links, GOOD)
+
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(running, pool.map(lambda name: bad_link_inside.made(at[name]), running), strict=True))
-    return {name: found.get(name, GOOD) for name in room.guests}
+        return dict(zip(room.guests, pool.map(made, room.guests), strict=True))
 
 
-def make_link(room: Room, name: str, link: BadLink) -> None:
-    """Make a guest's link as bad as that (`Provider.make_link`), from inside: links are the engine's."""
+def make_links(room: Room, name: str, wanted: Mapping[Link, BadLink]) -> None:
+    """Make a guest's links as bad as that (`Provider.make_links`), from inside: links are the engine's."""
     at = endpoints(room)[name]
     if not at.ssh_port:
         raise RoomFault(f"guest {name} is not up")
-    bad_link_inside.make(at, link)
+    addresses = {link: str(address) for link, address in room.guests[name].addresses.items()}
+    bad_link_inside.make(at, addresses, wanted)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:
