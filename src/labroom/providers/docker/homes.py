@@ -15,33 +15,36 @@ _VOLUME = "com.docker.compose.volume"
 _HELPER = "labroom.home"  # the label of containers that work on homes; its value is the room
 _IMAGES = ("guest", "gateway", "base")  # any of a room's has tar and the student's account
 
-# For sh: $1 is the guest, whose volume is below /homes; then come the words of tar. What the image has in /home and the
-# volume has not was deleted there: it becomes a character device 0, 0, as with overlayfs.
-_PACK = """
+# For sh: prints what the image has in /home and $home has not, neither what is in a folder that is missing.
+_MISSING = (
+    """find . -mindepth 1 -exec test -d "$home/{}" ';' ! -exec test -L "$home/{}" ';' -o -prune """
+    """! -exec test -e "$home/{}" ';' ! -exec test -L "$home/{}" ';' -printf '%P\\0'"""
+)
+# For sh: $1 is the guest, whose volume is below /homes; then come the words of tar. What is missing was deleted: it
+# becomes a character device 0, 0, as with overlayfs, which lets nobody create such a one on itself.
+_PACK = f"""
 set -eu
-home=/homes/$1 deleted=/deleted/$1; shift
-cd /home
-find . -mindepth 1 ! -exec test -e "$home/{}" ';' ! -exec test -L "$home/{}" ';' -prune \\
-    -exec sh -c 'mkdir -p "$1/${2%/*}" && mknod "$1/$2" c 0 0' sh "$deleted" {} ';'
+home=/homes/$1 deleted=/dev/shm/deleted/$1; shift
 mkdir -p "$deleted"
-cd "${deleted%/*}"
+cd /home
+{_MISSING} | xargs -0rn1 sh -c 'mkdir -p "$0/$(dirname "$1")" && mknod "$0/$1" c 0 0' "$deleted"
+cd /dev/shm/deleted
 find . -type c -printf '%P\\0' >/list
-cd "${home%/*}"
-exec "$@" --anchored --exclude="${home##*/}/.restoring" "${home##*/}" -C "${deleted%/*}" --null --files-from=/list
+cd /homes
+exec "$@" --anchored --exclude="${{home##*/}}/.restoring" "${{home##*/}}" -C /dev/shm/deleted --null --files-from=/list
 """
 # The same for what is taken out of an archive, beside what is there. What the image has and the archive neither has nor
 # says to be deleted comes from the image.
-_UNPACK = """
+_UNPACK = f"""
 set -eu
 cd "/homes/$1"
 rm -rf .restoring
 mkdir -m 700 .restoring
 cd .restoring
 home=$PWD/$1; shift
-"$@" "${home##*/}"
+"$@" "${{home##*/}}"
 cd /home
-find . -mindepth 1 ! -exec test -e "$home/{}" ';' ! -exec test -L "$home/{}" ';' -prune -exec cp -a {} "$home/{}" ';' \\
-    -o '(' -exec test -L "$home/{}" ';' -o ! -exec test -d "$home/{}" ';' ')' -prune
+{_MISSING} | tar --create --null --files-from=- | tar --extract --same-permissions --same-owner --directory="$home"
 find "$home" -type c -delete
 sync
 """
