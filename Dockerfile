@@ -16,6 +16,8 @@ RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/
     apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates dbus \
     iproute2 openssh-server python3 python3-apt python3-venv systemd systemd-sysv && \
     apt-get clean && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* /var/lib/dbus/machine-id && : >/etc/machine-id
+# An Ubuntu of a registry has a user `ubuntu`: `student` is to have the same number everywhere, in archives of homes.
+RUN ! id ubuntu 2>/dev/null || userdel --remove ubuntu
 # What a container of a lab never needs, or only when it is asked for (logind), and what keeps students out until all of it has
 # started; a journal in memory.
 COPY src/labroom/providers/masked_units.txt /tmp/
@@ -52,7 +54,8 @@ WORKDIR /
 FROM guest AS gateway
 WORKDIR /tmp/ansible_collections/labroom/labroom
 COPY . .
-# Another room's description, as JSON, in place of the checkout's own.
+# Another room's description, as JSON, in place of the checkout's own; which of its gateways, if not the first.
 ARG ROOM
+ARG GATEWAY
 RUN if [ "$ROOM" ]; then printf '%s' "$ROOM" >room.yml; fi && docker/provision gateway.yml docker/inventory.py
 WORKDIR /

@@ -2,6 +2,7 @@
 """The inventory of docker/provision for the gateway's image: this image, and what room.yml means for its roles."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,5 +13,6 @@ from labroom.inventory import inventory
 from labroom.providers.compose import NAME_SERVER
 
 described = room.load(Path("room.yml"))
-groups = inventory(described, {}, NAME_SERVER, gateways=dict.fromkeys(["localhost"], next(iter(described.gateways))))
+gateway = os.environ.get("GATEWAY") or next(iter(described.gateways))
+groups = inventory(described, {}, NAME_SERVER, gateways={"localhost": gateway})
 print(json.dumps({"gateways": {"hosts": ["localhost"], "vars": groups["gateways"]["vars"]}}))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -206,7 +206,7 @@ class Place:
     def own_interface(cls, address: str, spared: str, port: int = 0) -> Place:
         """A host's own interface, by its IPv4 address."""
         shown = f"ip -o -4 address show to {shlex.quote(address)} | sed 's/^[0-9]*: *\\([^ ]*\\).*/\\1/;q'"
-        return cls("own" if not port else "port", shown, spared, port=port)
+        return cls("port" if port else f"own {address}", shown, spared, port=port)
 
     @property
     def _own(self) -> str:
@@ -320,15 +320,32 @@ class Place:
         return f"chain {hook.split()[0]} {{ type filter hook {hook} priority filter; {'; '.join(rules)}; }};"
 
 
-def as_file(link: BadLink, script: str) -> str:
-    """A script with a first line that says, for `from_file`, what it makes."""
-    return f"# {json.dumps(link.said())}\n{script}"
+def as_file(places: Mapping[str, Place], links: Mapping[str, BadLink]) -> str:
+    """A script that makes all links of a host as bad as that, with a first line that says so, for `from_file`.
+
+    Its status is that of the first `Place.script` that fails.
+
+    Args:
+        places: where each is made bad, by the network that it leads to.
+        links: how bad.
+    """
+    said = {network: link.said() for network, link in links.items()}
+    steps = [f"(\n{places[network].script(link)}) || exit\n" for network, link in links.items()]
+    return f"# {json.dumps(said)}\n{''.join(steps)}"
 
 
-def from_file(text: str) -> BadLink:
-    """What the first line of a script says that it makes; nothing, if it is none of ours."""
+def from_file(text: str) -> dict[str, BadLink]:
+    """What the first line of a script says that it makes, by network; nothing, if it is none of ours."""
     try:
         said = json.loads(text.partition("\n")[0].removeprefix("#"))
-        return GOOD.changed(**{name: True if name == "down" else value for name, value in said.items()})
+        return {
+            network: GOOD.changed(**{name: True if name == "down" else value for name, value in link.items()})
+            for network, link in said.items()
+        }
     except (ValueError, TypeError, AttributeError):
-        return GOOD
+        return {}
+
+
+def named(links: Mapping[str, BadLink]) -> Iterator[tuple[str, BadLink]]:
+    """Yield each link of a host, and what follows the word "link": where it leads to, if the host has several."""
+    yield from ((f" to {network}" if len(links) > 1 else "", link) for network, link in links.items())

@@ -233,7 +233,16 @@ def restore(file: Path, source: Path, guests: Sequence[str] = (), *, progress: P
         raise UsageError(f"room {room.name} keeps no homes", f"limits.home_mib in {file} says how large they are")
     with rooms.locked(room.name, f"brings work back to room {room.name}", progress):
         chosen = _chosen(source, room, file, guests)
-        _keeper(room.name).restore_homes(room, file, _homes(source, chosen, progress))
+        keeper = _keeper(room.name)
+        try:
+            for name, archive in _homes(source, chosen, progress):
+                keeper.unpack_home(room, name, archive)
+            if rooms.exists(room):
+                providers.of(room.name).renew(room, file, chosen, lambda: keeper.put_homes(room.name, chosen))
+            else:
+                keeper.put_homes(room.name, chosen)
+        finally:
+            keeper.remove_half_homes(room.name)
     return list(chosen)
 
 

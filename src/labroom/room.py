@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from labroom import yaml_file
-from labroom.bad_link import GOOD, BadLink
+from labroom.bad_link import BadLink
 from labroom.errors import RoomFileError
 from labroom.fields import (
     SHORT_NAME,
@@ -135,6 +135,12 @@ class Networks(_Strict, extra="allow"):
         return self.outside.broadcast_address - 1
 
 
+class BadLinks(BadLink, extra="allow"):
+    """What is bad about a guest's links: what is said of all, or, under the name of a network, of the one to that."""
+
+    __pydantic_extra__: dict[str, BadLink] = Field(init=False)
+
+
 class Guest(_Strict, extra="allow"):
     """One host of the room.
 
@@ -142,20 +148,26 @@ class Guest(_Strict, extra="allow"):
         part: what it plays: `gateway` (NAT and name service), `router` or `guest`.
         private: its address on the private network, if it has one.
         outside: its address on the far side, if it has one.
-        bad_link: what is bad about its link (`link` in the file).
+        bad_link: what is bad about its links, to all its networks or some (`link` in the file).
     """
 
     __pydantic_extra__: dict[str, Address] = Field(init=False)  # those on other networks
     part: Annotated[Literal["guest", "gateway", "router"], one_of("guest", "gateway", "router")] = "guest"
     private: Address | None = None
     outside: Address | None = None
-    bad_link: BadLink = Field(default=GOOD, alias="link")
+    bad_link: BadLinks = Field(default=BadLinks(), alias="link")
 
     @property
     def addresses(self) -> dict[Link, IPv4Address]:
         """Its address on each network that it is on; the far side comes last."""
         every = {"private": self.private, **self.__pydantic_extra__, "outside": self.outside}
         return {link: address for link, address in every.items() if address}
+
+    @property
+    def bad_links(self) -> dict[Link, BadLink]:
+        """How bad the link to each of its networks is meant to be."""
+        every = BadLink(**self.bad_link.model_dump(include={*BadLink.model_fields}))
+        return {link: self.bad_link.__pydantic_extra__.get(link, every) for link in self.addresses}
 
     @property
     def address(self) -> IPv4Address:
@@ -375,7 +387,8 @@ def _contradictions(
 
 def _network_names(networks: Collection[str]) -> Iterator[tuple[Place, str]]:
     for name in networks:
-        taken = _NO_NETWORKS.get(name) or ("a field of guests" if name in _fields(Guest) else None)
+        field_of = "guests" if name in _fields(Guest) else "link" if name in _fields(BadLink) else None
+        taken = _NO_NETWORKS.get(name) or (field_of and f"a field of {field_of}")
         if taken and name not in LINKS:
             yield ("networks", name), f"{name} is {taken}: choose another name"
         elif not SHORT_NAME.fullmatch(name):
@@ -391,6 +404,8 @@ def _linked(room: Room, networks: Collection[str]) -> Iterator[tuple[Place, str]
         elif guest.part != "guest" and len(guest.addresses) < 2:
             all_or_some = "both networks, private and outside" if len(networks) <= 2 else "two networks or more"
             yield ("guests", name), f"a {guest.part} needs an address on {all_or_some}"
+        for link in guest.bad_link.__pydantic_extra__.keys() - guest.addresses.keys():
+            yield ("guests", name, "link", link), _no_such_field(link, BadLink, guest.addresses)
 
 
 def _addresses(room: Room) -> Iterator[tuple[Place, str]]:
@@ -491,6 +506,8 @@ def _complaints(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]
                 yield place, f"is required{f', and {written} is another name' if written else ''}"
         elif each["type"] == "extra_forbidden":
             yield place, _no_such_field(place[-1], BadLink if "link" in place[2:-1] else model)
+        elif model is Guest and place[2:3] == ("link",) and {*place[3:4]} - {*_fields(BadLink), *networks}:
+            yield place[:4], _no_such_field(place[3], BadLink, networks)
         elif model is Guest and networks and len(place) > 2 and place[2] not in {*_fields(Guest), *networks}:
             yield place[:3], _no_such_field(place[2], Guest, networks)
         elif each["type"] in _KINDS:

@@ -16,7 +16,7 @@ from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import LabroomError, MachineError, RoomFault
 from labroom.providers import Status, record
-from labroom.room import Room
+from labroom.room import Link, Room
 
 __all__ = [
     "Down",
@@ -276,13 +276,13 @@ def status(room: Room) -> list[Status]:
     return providers.of(room.name).status(room)
 
 
-def bad_links(room: Room) -> dict[str, BadLink]:
-    """How bad each guest's link was made, in the order of room.yml."""
+def bad_links(room: Room) -> dict[str, dict[Link, BadLink]]:
+    """How bad each guest's links were made, by its name, in the order of room.yml, and then by network."""
     return providers.of(room.name).bad_links_of(room)
 
 
-def make_links(room: Room, changed: Mapping[str, BadLink], *, progress: Progress | None = None) -> None:
-    """Make guests' links as bad as that; raises as `Provider.make_link`.
+def make_links(room: Room, changed: Mapping[str, Mapping[Link, BadLink]], *, progress: Progress | None = None) -> None:
+    """Make guests' links as bad as that, all of each; raises as `Provider.make_links`.
 
     Raises:
         MachineError: this isn't root, where the provider needs it.
@@ -291,8 +291,8 @@ def make_links(room: Room, changed: Mapping[str, BadLink], *, progress: Progress
     with state.locked(
         state.lock(room.name), f"changes links of room {room.name}", tell=(progress or Progress()).waiting
     ):
-        for name, link in changed.items():
-            provider.make_link(room, name, link)
+        for name, links in changed.items():
+            provider.make_links(room, name, links)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:

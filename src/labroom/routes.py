@@ -76,6 +76,10 @@ class Routes:
         """The networks that are outside of every gateway, `outside` among them."""
         return self._joined(OUTSIDE)
 
+    def steps(self, link: str, to: str) -> int:
+        """How many joints lie on the shortest way from one network to another; 99 if no way leads there."""
+        return self._steps_to(to).get(link, 99)
+
     def hop(self, name: str | None, links: Sequence[str], to: str) -> Hop | None:
         """Whom `name`, on these networks, sends what is for the network `to`; None if no way leads there."""
         steps = self._steps_to(to)

@@ -1,6 +1,8 @@
 """A room's life as containers of a real engine, by hand with either Compose and by labroom, and what can go wrong."""
 
+import re
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,14 @@ import pytest
 from tests.docker.conftest import GUESTS, Machine
 
 OWN_KEY = ("cut", "-d ", "-f2", "/etc/ssh/ssh_host_ed25519_key.pub")
-# A room of one's own: another name, other networks, no internet.
+# A room of one's own: another name, other networks and more of them, no internet.
 EXAM = """
 name: exam
-networks: { private: 192.168.75.0/24, outside: 203.0.113.16/28 }
+networks: { private: 192.168.75.0/24, far: 192.168.76.0/24, outside: 203.0.113.16/28 }
 internet: false
 guests:
-  gateway: { part: gateway, private: 192.168.75.2, outside: 203.0.113.18 }
+  gateway: { part: gateway, far: 192.168.76.2, outside: 203.0.113.18 }
+  r1: { part: router, private: 192.168.75.2, far: 192.168.76.3 }
   pc: { private: 192.168.75.128 }
 forwarded_ports: [{ port: 2222, guest: pc, guest_port: 22 }]
 """
@@ -85,25 +88,44 @@ def test_either_compose_takes_over_from_the_other(fresh: Machine) -> None:
     fresh.labroom("down")
 
 
-def test_room_of_ones_own_without_internet(fresh: Machine, tmp_path: Path) -> None:
-    file = tmp_path / "exam.yml"
+def test_room_of_ones_own_of_more_networks_without_internet(fresh: Machine, tmp_path: Path) -> None:
+    file, archive = tmp_path / "exam.yml", tmp_path / "work.tar.gz"
     file.write_text(EXAM)
 
     def labroom(*arguments: str) -> str:
         return fresh.labroom("--room", str(file), *arguments)
 
     labroom(*UP)
-    assert labroom("ssh", "pc", "getent hosts gateway.lab.test").split() == ["192.168.75.2", "gateway.lab.test"]
+    assert labroom("ssh", "pc", "getent hosts gateway.lab.test").split() == ["192.168.76.2", "gateway.lab.test"]
+    hops = labroom("ssh", "pc", "traceroute -n 203.0.113.18").splitlines()[1:]
+    assert [hop.split()[1] for hop in hops] == ["192.168.75.2", "203.0.113.18"]
+    assert labroom("link", "r1", "--network", "far", "--down") == "r1 to private good\nr1 to far    down\n"
+    pings = "ping -c 1 -W 1 192.168.75.2; ping -c 1 -W 1 192.168.76.2; true"
+    assert re.findall(r"\d received", labroom("ssh", "pc", pings)) == ["1 received", "0 received"]
+    labroom("link", "r1", "--clear")
     assert key_at(fresh, 2222) == labroom("ssh", "pc", " ".join(f"'{word}'" for word in OWN_KEY)).strip()
     for guest, machine_address in (("pc", "192.168.75.1"), ("gateway", "203.0.113.30")):
         fresh.run("docker", "exec", f"exam_{guest}_1", "ip", "route", "replace", "default", "via", machine_address)
         assert "timed out" in fresh.run("docker", "exec", f"exam_{guest}_1", "python3", "-c", ASK), guest
-    labroom("ssh", "pc", "echo mine >work")
+    labroom("ssh", "pc", "echo mine >work; rm .bash_logout")
     assert labroom("reset", "pc").endswith("new: pc\n")
     assert labroom("ssh", "pc", "cat work") == "mine\n"
-    assert "homes are kept: gateway pc" in labroom("down")
+    assert "the homes of pc" in labroom("backup", str(archive), "pc")
+    with tarfile.open(archive) as packed:
+        assert packed.getmember("pc/student/.bash_logout").ischr()  # deleted, as in an archive of nspawn's guests
+    labroom("ssh", "pc", "echo other >work; touch more .bash_logout")
+    assert "restored: the homes of pc" in labroom("restore", str(archive), "--yes")
+    assert labroom("ssh", "pc", "cat work; ls -A; sudo ls -A /home").split() == [
+        *("mine", ".bashrc", ".profile", ".ssh", "work"),
+        "student",
+    ]
+    assert "homes are kept: gateway pc r1" in labroom("down")
     assert "there is nobody to ask" in fresh.labroom("--room", str(file), "down", "--purge", status=2)
-    assert fresh.run("docker", "volume", "ls", "--quiet").split() == ["exam_home-gateway", "exam_home-pc"]
+    assert fresh.run("docker", "volume", "ls", "--quiet").split() == [
+        "exam_home-gateway",
+        "exam_home-pc",
+        "exam_home-r1",
+    ]
     labroom("reset", "--home", "--yes")
     assert not fresh.run("docker", "volume", "ls", "--quiet")
 

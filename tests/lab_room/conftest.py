@@ -159,6 +159,7 @@ def _write_inventory(pcs: LabRoom) -> None:
         "~/.ssh/id_ed25519.pub": f"{pcs.key}.pub",
         "# ssh_server_password_authentication": "ssh_server_password_authentication",
         "# student_account_password_hash": "student_account_password_hash",
+        "# student_account_hosts": "student_account_hosts",
         f"far: {{ ansible_host: {PRESENT['far']} }}": f"far: {{ ansible_host: {PRESENT['far']}, ansible_become: true, "
         'ansible_user: instructor, ansible_become_password: "{{ vault_become_password }}" }',
     }

@@ -60,6 +60,18 @@ def test_again_it_changes_nothing(lab_room: LabRoom) -> None:
     assert "not reached" not in printed
 
 
+def test_students_get_from_pc_to_pc_of_their_seat(lab_room: LabRoom) -> None:
+    """Under the names of the handouts, which have these PCs' addresses, without a password or a question."""
+    hops = "for host in server alfa gateway 192.168.91.12; do ssh -n -o BatchMode=yes $host hostname; done"
+    said = lab_room.ssh("pc01", f"cat /etc/motd.d/labroom; {hops}", user="student")
+    assert said.startswith("This is pc01: 192.168.91.11\n")
+    assert said.split()[-4:] == ["pc01", "pc02", "gate", "pc02"]
+    assert (
+        lab_room.ssh("pc05", "echo sent >file && scp -q file alfa: && ssh -n alfa cat file", user="student") == "sent\n"
+    )
+    assert "192.168.91.15" in lab_room.ssh("pc05", "cat /opt/labs/tcp_hello/README.md")
+
+
 def test_tags_choose_what_is_done(lab_room: LabRoom) -> None:
     lab_room.ssh("pc01", "rm /opt/labs/tcp_hello/hello_server.py; chmod 700 /etc/ssh/sshd_config.d/00-labroom.conf")
     printed, recap = lab_room.playbook("--tags", "lab_programs", "--limit", "pc01")

@@ -85,7 +85,7 @@ def test_the_room_files_link_is_there_from_the_start_and_when_it_changes(room: T
     room.up()
     assert room.run("link", "two") == f"{'two':<12} rate 2mbit\n"
     found = json.loads(room.run("status", "--json"))
-    assert [guest["link"] for guest in found["guests"]] == [{}, {"rate": "2mbit"}]
+    assert [guest["links"] for guest in found["guests"]] == [{}, {"private": {"rate": "2mbit"}}]
     assert [guest["up"] for guest in found["guests"]] == [True, True]
 
 

@@ -92,6 +92,19 @@ def test_every_hop_of_a_chain_of_routers_answers(routers: Trial) -> None:
     assert _python(routers, "isp", TRACE, "192.168.75.42") == back
 
 
+def test_a_router_has_a_link_to_each_of_its_networks(routers: Trial) -> None:
+    def goes_through(guest: str, address: str) -> bool:
+        return "1 received" in routers.run("exec", guest, "--", f"ping -c 1 -W 1 {address}; true")
+
+    assert routers.run("link", "r1", "--network", "middle", "--down") == "r1 to private good\nr1 to middle down\n"
+    assert goes_through("server", "192.168.75.35")
+    assert not goes_through("r2", "192.168.75.66")
+    assert routers.run("link", "r1", "--loss", "100%", "--up") == "r1 to private loss 100%\nr1 to middle loss 100%\n"
+    assert not goes_through("server", "192.168.75.35")
+    assert routers.run("link", "r1", "--clear") == "r1 to private good\nr1 to middle good\n"
+    assert goes_through("r2", "192.168.75.42")
+
+
 @pytest.mark.parametrize(
     ("client", "server", "address", "seen"),
     [

@@ -58,9 +58,10 @@ def test_what_is_not_named_stays() -> None:
 
 def test_a_script_says_what_it_makes() -> None:
     link = GOOD.changed(delay="50ms", down=True)
-    assert bad_link.from_file(bad_link.as_file(link, "exit 0")) == link
-    for strange in ("", "#", "# []", '# {"loss": 5}', '# {"loss": "5"}', '# {"more": 1}', "\x1b[2J"):
-        assert bad_link.from_file(strange) == GOOD
+    places = {"middle": Place.own_interface("10.0.0.1", "")}
+    assert bad_link.from_file(bad_link.as_file(places, {"middle": link})) == {"middle": link}
+    for strange in ("", "#", "# []", '# {"loss": 5}', '# {"a": {"loss": "5"}}', '# {"a": {"more": 1}}', "\x1b[2J"):
+        assert bad_link.from_file(strange) == {}
 
 
 def test_the_command_refuses_before_it_asks_anybody(tmp_path: Path) -> None:
@@ -85,7 +86,15 @@ guests:
 def test_a_link_in_the_room_file(tmp_path: Path) -> None:
     file = tmp_path / "room.yml"
     file.write_text(ROOM.replace("LINK", "{delay: 50ms, loss: 2%}"))
-    assert room.load(file).guests["one"].bad_link == BadLink(delay="50ms", loss="2%")
+    assert room.load(file).guests["one"].bad_links == {"private": BadLink(delay="50ms", loss="2%")}
+
+
+def test_a_router_has_a_link_to_each_of_its_networks(tmp_path: Path) -> None:
+    file = tmp_path / "room.yml"
+    router = "one: {part: router, private: .10, outside: .242, link: {loss: 2%, outside: {delay: 50ms}}}"
+    file.write_text(ROOM.replace("one: {private: 192.168.79.10, link: LINK}", router))
+    bad = {"private": BadLink(loss="2%"), "outside": BadLink(delay="50ms")}
+    assert room.load(file).guests["one"].bad_links == bad
 
 
 @pytest.mark.parametrize(
@@ -94,6 +103,9 @@ def test_a_link_in_the_room_file(tmp_path: Path) -> None:
         ("{loss: 2}", "guests.one.link.loss: expected a share such as 2%, not 2; did you mean 2%?"),
         ("{los: 2%}", "guests.one.link.los: no such field; did you mean loss?"),
         ("bad", "guests.one.link: expected fields"),
+        ("{outside: {loss: 2%}}", "guests.one.link.outside: no such field"),
+        ("{private: {los: 2%}}", "guests.one.link.private.los: no such field; did you mean loss?"),
+        ("{private: 2%}", "guests.one.link.private: expected fields"),
         ("{jitter: 5ms}", "guests.one.link: jitter varies a delay"),
         ("{down: maybe}", "guests.one.link.down: expected a boolean"),
     ],
@@ -178,4 +190,4 @@ def test_who_answers_without_end_gives_no_answer(monkeypatch: pytest.MonkeyPatch
     start = over_ssh.start
     monkeypatch.setattr(over_ssh, "start", lambda at, script, *arguments, root: start(at, says))
     with pytest.raises(RoomFault, match="no answer"):
-        bad_link_inside.made(sshd.endpoint)
+        bad_link_inside.made(sshd.endpoint, [""])

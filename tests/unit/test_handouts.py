@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from plugins.filter.handout_words import words as words_for
 from plugins.module_utils import folder
 
 from labroom import handouts, labs
@@ -94,3 +95,21 @@ def test_a_lab_that_there_is_not_is_a_usage_error() -> None:
 def test_a_room_may_leave_labs_out(other: Room) -> None:
     assert labs.left_out(None) == []
     assert set(labs.left_out(other.labs)) == labs.titles().keys() - set(other.labs or ())
+
+
+def test_machines_that_exist_already_get_the_same_handouts(other: Room) -> None:
+    """By the filter of the role lab_programs: all that handouts say of these hosts, as a room of theirs has it."""
+    hosts = {name: [*map(str, guest.addresses.values())] for name, guest in other.guests.items()}
+    own = {address for addresses in hosts.values() for address in addresses}
+    wanted = {word: here for word, here in handouts.words(other).items() if _is_of(own, here)}
+    found = words_for(hosts)
+    assert len(wanted) > 6
+    assert {word: found.get(word) for word in wanted} == wanted
+
+
+def _is_of(addresses: set[str], word: str) -> bool:
+    """Whether a word is one of these addresses, in any form."""
+    digits = word.replace(" ", "")
+    if re.fullmatch("[0-9a-f]{8}", digits):
+        word = ".".join(str(byte) for byte in bytes.fromhex(digits))
+    return word in addresses or ".".join(reversed(word.split("."))) in addresses

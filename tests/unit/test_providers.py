@@ -180,12 +180,36 @@ def test_a_room_of_two_networks_is_what_it_was_before_there_were_more() -> None:
         assert described.digest() == hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
-def test_containers_can_not_be_a_room_of_more_networks() -> None:
-    networks = {"middle": "192.168.80.0/24"} | room_file.load(ROOT / "room.yml").networks.model_dump()
-    router = {"part": "router", "private": "192.168.74.9", "outside": "203.0.113.9"}
-    assert compose.can_have(_room())
-    assert not compose.can_have(_room(networks=networks))
-    assert not compose.can_have(_room(guests={"router": router}, forwarded_ports=(), names={}, aliases={}))
+def test_containers_are_a_room_of_more_networks() -> None:
+    """Docker publishes a container's ports at its address on the first of its networks, by their names."""
+    networks = {
+        "private": "192.168.74.0/24",
+        "far": "192.168.75.0/24",
+        "home": "192.168.76.0/24",
+        "outside": "203.0.113.0/28",
+    }
+    guests = {
+        "r1": {"part": "router", "private": ".2", "far": ".2"},
+        "provider": {"part": "gateway", "far": ".3", "outside": ".2"},
+        "box": {"part": "gateway", "home": ".2", "private": ".3"},
+        "alfa": {"private": ".129"},
+        "pc": {"home": ".129"},
+    }
+    forwards = [
+        {"port": 2222, "gateway": "provider", "guest": "box"},
+        {"port": 2222, "gateway": "box", "guest": "pc", "guest_port": 22},
+    ]
+    room = _room(networks=networks, guests=guests, forwarded_ports=forwards, names={}, aliases={})
+    services = compose.project(room)["services"]
+    first = {name: services[name]["networks"][min(services[name]["networks"])]["ipv4_address"] for name in services}
+    assert {name: first[name] for name in room.gateways} == {"provider": "203.0.113.2", "box": "192.168.74.3"}
+    assert services["provider"]["ports"] == ["127.0.0.1::22", "127.0.0.1:2222:2222"]
+    assert services["box"]["ports"] == ["127.0.0.1::22"]  # 2222 of this machine is the provider's
+    assert services["r1"]["environment"]["ROUTER"] == "192.168.75.3"
+    assert services["r1"]["image"] == services["alfa"]["image"]
+    assert services["provider"]["image"] != services["box"]["image"]
+    assert services["box"]["build"]["args"]["GATEWAY"] == "box"
+    assert services["provider"]["environment"]["ROUTES"] == "route replace 192.168.74.0/24 via 192.168.75.2\n"
 
 
 @pytest.mark.parametrize(

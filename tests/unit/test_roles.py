@@ -20,7 +20,10 @@ ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 MODULES = {f"labroom.labroom.{path.stem}" for path in (ROOT / "plugins/modules").glob("*.py")}
 
-KEYWORDS = {"name", "when", "register", "notify", "listen", "vars", "check_mode", "changed_when", "failed_when"}
+KEYWORDS = {
+    *("name", "when", "register", "notify", "listen", "vars", "check_mode", "changed_when", "failed_when"),
+    *("become", "delegate_to", "loop", "run_once"),
+}
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
@@ -139,6 +142,9 @@ WRONG_AND_RIGHT: dict[str, tuple[list[Any], list[Any]]] = {
     ),
     "lab_programs_left_out": ([["../tcp_hello"], ["a b"], [""], [".venv"]], [["tcp_hello", "udp_chat"], []]),
     "lab_programs_words": ([{"": "b"}, {"a": ""}, {"a\nb": "c"}, {"a": 1}], [{"192.168.74.1": "10.0.0.1"}, {}]),
+    "lab_programs_hosts": ([{"server": "10.0.0.1"}, {"a b": ["10.0.0.1"]}], [{"server": ["10.0.0.1"]}, {}]),
+    "student_account_hosts": ([{"server": []}, {"a*": ["10.0.0.1"]}, {"a": ["b"]}], [{"server": ["10.0.0.1"]}, {}]),
+    "student_account_labs": (["", "labs", "/opt/labs\nnext"], ["/opt/labs"]),
     "labroom_command_destination": (["", "~", "/usr", "/root", "/proc/labroom"], ["/opt/labroom", "/root/labroom/"]),
     "labroom_command_packages": ([["gcc=4:12"], ["libc6*"], ["--purge"], [""]], [["gcc", "libc6:amd64"], []]),
     "toolchain_packages": (
@@ -219,7 +225,10 @@ WRONG_AND_RIGHT: dict[str, tuple[list[Any], list[Any]]] = {
         [[{"port": 80, "to": "10.0.0.1"}, {"port": 80, "to": "10.0.0.1", "protocol": "udp"}]],
     ),
 }
-_NOT_ASKED = {"ssh_server_password_authentication", "ssh_server_permit_root_login", "student_account_sudo"}
+_NOT_ASKED = {
+    *("ssh_server_password_authentication", "ssh_server_permit_root_login"),
+    *("student_account_sudo", "student_account_greeting"),
+}
 
 
 def test_a_value_that_would_break_something_is_refused_in_a_line_that_names_its_variable(tmp_path: Path) -> None:

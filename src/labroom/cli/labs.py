@@ -124,7 +124,7 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
         words: the options of the command that chose the programs, for the command that checks them again.
     """
     from labroom import rooms
-    from labroom.bad_link import GOOD
+    from labroom.bad_link import GOOD, named
     from labroom.checks import run
     from labroom.checks.claims import ALL
     from labroom.reports import lines
@@ -133,10 +133,11 @@ def check_room(file: Path, names: Sequence[str], chosen: Chosen | None = None, w
     wanted = run.chosen(names)
     room = _with_parts(file)
     with suppress(RoomFault):  # which the checks will tell of
-        for name, bad in rooms.bad_links(room).items():
-            if bad != GOOD:
-                repair = commands.labroom("link", name, "--clear", room=file, root=rooms.needs_root(room))
-                console.line(f"note: {name}'s link is bad ({bad}): {repair}")
+        for name, links in rooms.bad_links(room).items():
+            for where, bad in named(links):
+                if bad != GOOD:
+                    repair = commands.labroom("link", name, "--clear", room=file, root=rooms.needs_root(room))
+                    console.line(f"note: {name}'s link{where} is bad ({bad}): {repair}")
     left_out = labs.left_out(room.labs)
     if not (chosen and chosen.own) and (missing := [lab for lab in wanted if lab in left_out]):
         console.line(harmless(f"not in this room: {', '.join(missing)}"))

@@ -123,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     link = verb("link", "wire:link", "make guests' links bad, or good again; or show how bad they are", machines)
     link.add_argument("guests", nargs="*", metavar="GUEST")
     link.add_argument("--all", action="store_true", help="the links of all guests")
+    link.add_argument("--network", metavar="NAME", help="only those to this network, of guests that have several")
     link.add_argument("--delay", metavar="TIME", help="each packet arrives later, in each direction: 50ms")
     link.add_argument("--jitter", metavar="TIME", help="by how much that varies, either way: 5ms")
     link.add_argument("--loss", metavar="SHARE", help="so many packets get lost, in each direction: 2%%")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from labroom import commands, homes, machine, new_room, room, rooms
-from labroom.bad_link import GOOD, BadLink
+from labroom.bad_link import GOOD, BadLink, named
 from labroom.cli import labs
 from labroom.cli.parser import room_file
 from labroom.cli.work import agree_to_lose
@@ -15,6 +15,7 @@ from labroom.errors import MachineError, RoomFault
 from labroom.providers import nspawn
 from labroom.reports import data
 from labroom.reports import graph as pictures
+from labroom.room import Link
 
 
 def up(options: argparse.Namespace) -> int:
@@ -65,11 +66,11 @@ def status(options: argparse.Namespace) -> int:
     file = room_file(options)
     shown = room.load(file)
     up = rooms.exists(shown)
-    bad: dict[str, BadLink] = {}
+    bad: dict[str, dict[Link, BadLink]] = {}
     with suppress(RoomFault):  # a guest that doesn't answer
         bad = rooms.bad_links(shown) if up else {}
     if options.json:
-        links = {name: link.said() for name, link in bad.items()}
+        links = {name: {to: link.said() for to, link in own.items()} for name, own in bad.items()}
         console.data(data.status(shown, str(file), rooms.status(shown) if up else None, rooms.made_by(shown), links))
         return 0
     if not up:
@@ -88,8 +89,9 @@ def status(options: argparse.Namespace) -> int:
         console.line(line)
         for address in more:
             console.line(f"{'':<12} {address}")
-        if bad.get(guest.name, GOOD) != GOOD:
-            console.line(f"{'':<12} its link: {bad[guest.name]}")
+        for where, link in named(bad.get(guest.name, {})):
+            if link != GOOD:
+                console.line(f"{'':<12} its link{where}: {link}")
     for name in shown.gateways:
         if ports := shown.forwards(name):
             by = "the gateway" if len(shown.gateways) == 1 else name

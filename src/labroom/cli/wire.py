@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from labroom import bad_link_inside, commands, machine, over_ssh, room, rooms, tcpdump
-from labroom.bad_link import GOOD, BadLink
+from labroom.bad_link import GOOD, BadLink, named
 from labroom.cli import hosts
 from labroom.cli.parser import inventory, room_file
 from labroom.console import Console
 from labroom.errors import MachineError, RoomFault, UsageError
+from labroom.room import Room
 
 Result = TypeVar("Result")
 
@@ -85,34 +86,59 @@ def link(options: argparse.Namespace) -> int:
         raise UsageError("--down or --up, not both")
     if asked and bool(options.guests) == options.all:
         raise UsageError("name the guests, or all of them by --all")
+    if options.network and inventory(options):
+        raise UsageError("--network is for guests of a room: of machines it is the link by which they are reached")
     # Before anybody is asked; a jitter may be that of a delay which is there.
     _changed(GOOD, **({"delay": "60s"} | fields))
     machines, console = inventory(options), Console(sys.stdout)
     if machines:
         at = hosts.chosen(options, options.guests)
-        now = _on_each(at, lambda name: bad_link_inside.made(at[name]))
+        now = _on_each(at, lambda name: bad_link_inside.made(at[name], [""]))
     else:
         file = room_file(options)
         if asked and rooms.needs_root(room.load(file)):
             switches = [f"--{name}" for name in ("all", "down", "up", "clear") if getattr(options, name)]
-            words = [*options.guests, *switches, *(word for name in fields for word in (f"--{name}", fields[name]))]
+            values = {**fields, **({"network": options.network} if options.network else {})}
+            words = [*options.guests, *switches, *(word for name in values for word in (f"--{name}", values[name]))]
             machine.require_root("link", commands.labroom("link", *words, room=file, root=True))
         running = rooms.running(file)
-        now = {name: rooms.bad_links(running)[name] for name in hosts.named(running.guests, options.guests)}
+        chosen = _on_network(running, hosts.named(running.guests, options.guests), options)
+        found = rooms.bad_links(running)
+        now = {name: found[name] for name in chosen}
     if asked:
-        changed = {}
-        for name, bad in now.items():
+
+        def change(bad: BadLink) -> BadLink:
             before = GOOD if options.clear else bad
-            down = options.down or (before.down and not options.up)
-            changed[name] = _changed(before, **fields, down=down)
+            return _changed(before, **fields, down=options.down or (before.down and not options.up))
+
+        now = {
+            name: {link: change(bad) if options.network in (None, link) else bad for link, bad in links.items()}
+            for name, links in now.items()
+        }
         if machines:
-            _on_each(at, lambda name: bad_link_inside.make(at[name], changed[name]))
+            _on_each(at, lambda name: bad_link_inside.make(at[name], {"": at[name].address}, now[name]))
         else:
-            rooms.make_links(running, changed)
-        now = changed
-    for name, bad in now.items():
-        console.line(f"{name:<12} {bad}")
+            rooms.make_links(running, now)
+    for name, links in now.items():
+        for where, bad in named(links):
+            console.line(f"{name + where:<12} {bad}")
     return 0
+
+
+def _on_network(room: Room, names: Iterable[str], options: argparse.Namespace) -> list[str]:
+    """Those of the guests that are on the network that is named, if one is.
+
+    Raises:
+        UsageError: there is no such network, or a guest that is named isn't on it.
+    """
+    wanted, link = list(names), options.network
+    if link and link not in room.networks.subnets:
+        raise UsageError(f"there is no network {link!r}", f"the networks: {', '.join(room.networks.subnets)}")
+    on_it = [name for name in wanted if not link or link in room.guests[name].addresses]
+    if options.guests and (away := [name for name in wanted if name not in on_it]):
+        its = ", ".join(room.guests[away[0]].addresses)
+        raise UsageError(f"{away[0]} is not on the network {link}", f"its networks: {its}")
+    return on_it
 
 
 def _changed(before: BadLink, **fields: object) -> BadLink:

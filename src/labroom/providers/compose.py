@@ -13,7 +13,8 @@ from labroom import room as room_file
 from labroom.inventory import guest_variables
 from labroom.providers import guest_network
 from labroom.resources import ROOT
-from labroom.room import LINKS, Room
+from labroom.room import LINKS, ForwardedPort, Link, Room
+from labroom.routes import OUTSIDE
 
 #: Whom the gateway asks for names that are not the room's: Docker's own name server, as a container sees it.
 NAME_SERVER = "127.0.0.11"
@@ -29,30 +30,50 @@ _BASE_IMAGES = {
 _CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
 
 
-def can_have(room: Room) -> bool:
-    """Whether containers can be this room: of the two networks that each has, with one gateway between them.
-
-    Docker publishes forwarded ports at a container's first network, by name: it need not be a gateway's far side.
-    """
-    parts = [guest.part for guest in room.guests.values()]
-    return len(room.networks.subnets) == len(LINKS) and parts.count("gateway") <= 1 and "router" not in parts
-
-
 def project(room: Room) -> dict[str, Any]:
     """The room as a Compose project (the Compose Specification, as far as docker-compose 1.29 knows it)."""
     services = {name: _service(room, name) for name in room.guests}
     used = {network for service in services.values() for network in service["networks"]}
     networks = {
-        # In the order of their names: Docker publishes a container's ports at its address on the first.
-        "outside": _network(room.networks.outside, room.networks.router),
-        "private": _network(room.networks.private, room.networks.machine("private")),
-        "uplink": _network(_uplink(room), _uplink(room)[1], way_out=True),
+        _network_name(room, link): _network(
+            subnet, room.networks.router if link == OUTSIDE else room.networks.machine(link)
+        )
+        for link, subnet in room.networks.subnets.items()
     }
-    networks = {name: network for name, network in networks.items() if name in used}
-    described: dict[str, Any] = {"services": services, "networks": networks}
+    networks["uplink"] = _network(_uplink(room), _uplink(room)[1], way_out=True)
+    described: dict[str, Any] = {
+        "services": services,
+        "networks": {name: network for name, network in sorted(networks.items()) if name in used},
+    }
     if room.limits.home_mib:
         described["volumes"] = {home(name): {} for name in room.guests}
     return described
+
+
+def _network_name(room: Room, link: Link) -> str:
+    """What Compose calls a network of the room.
+
+    Docker publishes a container's ports at its address on the first of its networks, by their names. So those that are
+    nearer to `outside` come first: of a gateway's, that of its far side.
+    """
+    if link in LINKS:
+        return link
+    near, far = (room.routes.steps(each, OUTSIDE) for each in (link, "private"))
+    return f"{OUTSIDE if near < far else 'private'}-{near:02}-{link}"
+
+
+def published(room: Room) -> dict[str, list[ForwardedPort]]:
+    """The forwarded ports that are ports of this machine, too, by gateway: of those that no other gateway hides.
+
+    A port that several gateways have is the first one's.
+    """
+    found: dict[str, list[ForwardedPort]] = {}
+    taken: set[int] = set()
+    for name in room.gateways:
+        if room.routes.far_sides[name] in room.routes.without_nat():
+            found[name] = [forward for forward in room.forwards(name) if forward.port not in taken]
+            taken |= {forward.port for forward in found[name]}
+    return found
 
 
 def home(name: str) -> str:
@@ -81,16 +102,15 @@ def _network(subnet: IPv4Network, bridge: IPv4Address, *, way_out: bool = False)
 def _service(room: Room, name: str) -> dict[str, Any]:
     guest = room.guests[name]
     ports = ["127.0.0.1::22"]  # any free one
-    if guest.part == "gateway":
-        ports += [f"127.0.0.1:{forward.port}:{forward.port}" for forward in room.forwarded_ports]
+    ports += [f"127.0.0.1:{forward.port}:{forward.port}" for forward in published(room).get(name, [])]
     networks: dict[str, Any] = {
-        link: {"ipv4_address": str(getattr(guest, link))} for link in LINKS if getattr(guest, link)
+        _network_name(room, link): {"ipv4_address": str(address)} for link, address in guest.addresses.items()
     }
     if guest.outside and room.internet:
         networks["uplink"] = {}
     return {
-        "image": f"{room.name}-{target(room, name)}",
-        "build": {"context": ".", "target": target(room, name), "args": _build_arguments(room, name)},
+        "image": _image(room, name),
+        "build": {"context": ".", "target": _target(room, name), "args": _build_arguments(room, name)},
         "hostname": name,
         "domainname": room.domain,
         "networks": networks,
@@ -101,29 +121,44 @@ def _service(room: Room, name: str) -> dict[str, Any]:
         "pids_limit": room.limits.processes,
         "mem_limit": f"{room.limits.memory_mib}m",
         **({"volumes": [f"{home(name)}:/home"]} if room.limits.home_mib else {}),
-        **({"sysctls": {"net.ipv4.ip_forward": 1}} if guest.part == "gateway" else {}),
+        **({"sysctls": {"net.ipv4.ip_forward": 1}} if guest.part != "guest" else {}),
     }
 
 
-def target(room: Room, name: str) -> str:
+def _target(room: Room, name: str) -> str:
     """The stage of the Dockerfile that a guest is made of."""
-    return room.guests[name].part if room.image.provisioned else "base"
+    if not room.image.provisioned:
+        return "base"
+    return "gateway" if name in room.gateways else "guest"
+
+
+def _image(room: Room, name: str) -> str:
+    """The image that a guest is made of: a further gateway has one of its own."""
+    target = _target(room, name)
+    further = target == "gateway" and room.guests[name] is not room.gateway
+    return f"{room.name}-{target}{f'-{name}' if further else ''}"
 
 
 def _build_arguments(room: Room, name: str) -> dict[str, str]:
     arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
     own = {key: value for key, value in guest_variables(room).items() if value != keys.STUDENT}
-    if target(room, name) != "base" and own:
+    if _target(room, name) != "base" and own:
         arguments["VARIABLES"] = json.dumps(own)
-    if target(room, name) == "gateway" and room != room_file.load(ROOT / "room.yml"):
+    if _target(room, name) == "gateway" and room != room_file.load(ROOT / "room.yml"):
         arguments["ROOM"] = room.model_dump_json(exclude_none=True).replace("$", "$$")
+        if room.guests[name] is not room.gateway:
+            arguments["GATEWAY"] = name
     return arguments
 
 
 def _environment(room: Room, name: str) -> dict[str, str]:
-    """What docker/start makes of the container: its way out, whom it asks for names, and its own name."""
+    """What docker/start makes of the container: its ways, whom it asks for names, and its own name."""
     network = guest_network.of(room, name, router=str(_uplink(room)[1]), name_server=NAME_SERVER)
     environment = {"ROUTER": network.router or "", "RESOLV_CONF": network.resolv_conf}
-    if room.guests[name].outside:  # Docker would give its name every address that it has
+    if network.routes:
+        environment["ROUTES"] = "".join(f"route replace {to} via {hop}\n" for to, hop in network.routes.items())
+    if (
+        room.guests[name].outside or len(room.guests[name].addresses) > 1
+    ):  # Docker would give its name every address that it has
         environment["HOSTS"] = network.hosts
     return environment

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the parser of the command line knows the names of providers, and should start at once
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from labroom.bad_link import BadLink
     from labroom.console import Progress
     from labroom.endpoint import Endpoint
-    from labroom.room import Room
+    from labroom.room import Link, Room
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,24 @@ class Provider(Protocol):
             RoomFault: it can't be read.
         """
 
-    def restore_homes(self, room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Put homes in the place of those that there are, when all are whole; guests that run are renewed.
+    def unpack_home(self, room: Room, name: str, archive: Iterable[bytes]) -> None:
+        """Make a home of an archive such as `pack_home` gives away: whole, and not yet in its place (`put_homes`).
 
         Args:
             room: the room, which may be up or down.
-            file: its room file.
-            archives: of each home, its guest and the pieces of an archive such as `pack_home` gives away.
+            name: the guest, which may run.
+            archive: the pieces of the archive.
 
         Raises:
-            MachineError: as `renew`.
-            RoomFault: a home is not whole, in which case all is as it was; or a guest doesn't boot.
+            MachineError: the host machine refuses.
+            RoomFault: not all of it could be written.
         """
+
+    def put_homes(self, room_name: str, names: Iterable[str]) -> None:
+        """Put homes that were unpacked in the place of those that there are; none of the guests runs."""
+
+    def remove_half_homes(self, room_name: str) -> None:
+        """Remove what was unpacked and not put in its place."""
 
     def exists(self, room_name: str) -> bool:
         """Whether the room of this name is up."""
@@ -151,23 +157,23 @@ class Provider(Protocol):
     def status(self, room: Room) -> list[Status]:
         """What is known of each guest, in the order of room.yml."""
 
-    def bad_links_of(self, room: Room) -> dict[str, BadLink]:
-        """How bad each guest's link was made, in the order of room.yml.
+    def bad_links_of(self, room: Room) -> dict[str, dict[Link, BadLink]]:
+        """How bad each guest's links were made, by its name, in the order of room.yml, and then by network.
 
         Raises:
             RoomFault: a guest doesn't answer.
         """
 
-    def make_link(self, room: Room, name: str, link: BadLink) -> None:
-        """Make a guest's link as bad as that, and no worse, whatever it was; in no case it is left half made.
+    def make_links(self, room: Room, name: str, wanted: Mapping[Link, BadLink]) -> None:
+        """Make a guest's links as bad as that, and no worse, whatever they were; in no case one is left half made.
 
         Args:
             room: the room.
             name: the guest's.
-            link: how bad.
+            wanted: how bad, for each of its networks.
 
         Raises:
-            MachineError: the host machine can't; the link is as it was.
+            MachineError: the host machine can't; the links are as they were.
             RoomFault: the guest can't, or doesn't run.
         """
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from labroom.providers import Status
-from labroom.room import Room
+from labroom.room import Link, Room
 from labroom.routes import OUTSIDE
 
 
@@ -38,7 +38,11 @@ def forwarded(room: Room) -> list[dict[str, Any]]:
 
 
 def status(
-    room: Room, file: str, found: Sequence[Status] | None, provider: str, links: Mapping[str, Mapping[str, str]]
+    room: Room,
+    file: str,
+    found: Sequence[Status] | None,
+    provider: str,
+    links: Mapping[str, Mapping[Link, Mapping[str, str]]],
 ) -> dict[str, Any]:
     """The room and what is known of its guests.
 
@@ -47,7 +51,7 @@ def status(
         file: its room file.
         found: what is known of each guest; None if the room isn't up.
         provider: what makes its guests.
-        links: what is bad about each guest's link, by the guest's name.
+        links: what is bad about each guest's links, by the guest's name and the network.
     """
     known = {each.name: each for each in found or ()}
     guests = []
@@ -64,7 +68,7 @@ def status(
                 "memory_bytes": now.memory_bytes if now and up else None,
                 "cpu_seconds": round(now.cpu_seconds, 2) if now and up else None,
                 "processes": now.processes if now and up else None,
-                "link": dict(links.get(name, {})),
+                "links": {network: dict(bad) for network, bad in links.get(name, {}).items() if bad},
             }
         )
     return {

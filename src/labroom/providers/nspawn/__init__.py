@@ -5,7 +5,7 @@ links in the room's network namespace: when those processes end, however they en
 linked. What is left to remove is found by the room's name, never by what a file remembers.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from labroom.providers.nspawn import bad_links, bounds, fetched, guest, homes, i
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.providers.nspawn.requirements import examine
 from labroom.providers.provider import Status
-from labroom.room import Room
+from labroom.room import Link, Room
 
 __all__ = [
     "NAME_SERVER",
@@ -33,15 +33,17 @@ __all__ = [
     "exists",
     "homes_kept",
     "homes_worked_in",
-    "make_link",
+    "make_links",
     "pack_home",
     "prepare",
     "purge",
+    "put_homes",
     "record_of",
+    "remove_half_homes",
     "remove_homes",
     "renew",
-    "restore_homes",
     "status",
+    "unpack_home",
     "up",
 ]
 
@@ -146,8 +148,9 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     guest.wait_for_ssh(room, room.guests)
     now = bad_links_of(room)
     for each, described in room.guests.items():
-        if described.bad_link not in (GOOD, now[each]):
-            make_link(room, each, described.bad_link)
+        named = now[each] | {link: bad for link, bad in described.bad_links.items() if bad != GOOD}
+        if named != now[each]:
+            make_links(room, each, named)
     return done
 
 
@@ -161,7 +164,11 @@ def _start(room: Room, wanted: Sequence[guest.NspawnGuest], layers: image.Layers
         {name: guest_files.of(room, name) for name in names} if provisioned else {},
         guest_files.shared(room) if provisioned else (),
         None if provisioned else fetched.folder(layers["guest"][-1]),
-        {name: bad_links.script(room, name, bad) for name in names if (bad := room.guests[name].bad_link) != GOOD},
+        {
+            name: bad_links.script(room, name, bad)
+            for name in names
+            if {*(bad := room.guests[name].bad_links).values()} != {GOOD}
+        },
     )
 
 
@@ -264,19 +271,19 @@ def pack_home(room_name: str, name: str, take: Callable[[bytes], object]) -> boo
     return homes.pack(room_name, name, take, _home_keeper(room_name, name))
 
 
-def restore_homes(room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-    """Put homes in the place of those that there are (`Provider.restore_homes`)."""
-    names = []
-    try:
-        for name, archive in archives:
-            homes.unpack(room.name, name, archive, (room.limits.home_mib, room.limits.files))
-            names.append(name)
-        if exists(room.name):
-            renew(room, file, names, lambda: homes.put(room.name, names))
-        else:
-            homes.put(room.name, names)
-    finally:
-        homes.remove_leftovers(room.name)
+def unpack_home(room: Room, name: str, archive: Iterable[bytes]) -> None:
+    """Make a home of an archive (`Provider.unpack_home`)."""
+    homes.unpack(room.name, name, archive, (room.limits.home_mib, room.limits.files))
+
+
+def put_homes(room_name: str, names: Iterable[str]) -> None:
+    """Put homes that were unpacked in their places (`Provider.put_homes`)."""
+    homes.put(room_name, names)
+
+
+def remove_half_homes(room_name: str) -> None:
+    """Remove what was unpacked and not put in its place (`Provider.remove_half_homes`)."""
+    homes.remove_leftovers(room_name)
 
 
 def exists(room_name: str) -> bool:
@@ -296,16 +303,19 @@ def status(room: Room) -> list[Status]:
     return found
 
 
-def bad_links_of(room: Room) -> dict[str, BadLink]:
-    """How bad each guest's link is (`Provider.bad_links_of`)."""
-    return {name: bad_links.made(guest.folder(room.name, name)) for name in room.guests}
+def bad_links_of(room: Room) -> dict[str, dict[Link, BadLink]]:
+    """How bad each guest's links are (`Provider.bad_links_of`)."""
+    return {
+        name: bad_links.made(guest.folder(room.name, name), described.addresses)
+        for name, described in room.guests.items()
+    }
 
 
-def make_link(room: Room, name: str, link: BadLink) -> None:
-    """Make a guest's link as bad as that (`Provider.make_link`)."""
+def make_links(room: Room, name: str, wanted: Mapping[Link, BadLink]) -> None:
+    """Make a guest's links as bad as that (`Provider.make_links`)."""
     if guest.runs(room.name, name) is None:
         raise RoomFault(f"guest {name} is not up")
-    bad_links.make(room, name, guest.folder(room.name, name), link)
+    bad_links.make(room, name, guest.folder(room.name, name), wanted)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:

@@ -1,10 +1,11 @@
 """Guests' links made bad from outside: at their ports of the room's bridges, where no guest can undo it.
 
-The script that does it stays in the guest's folder, and its supervisor runs it again when the guest reboots
-(`launcher`); it goes with the guest.
+The script that does it to all links of a guest stays in the guest's folder, and its supervisor runs it again when the
+guest reboots (`launcher`); it goes with the guest.
 """
 
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from labroom import bad_link
@@ -12,7 +13,7 @@ from labroom.bad_link import GOOD, BadLink, Place
 from labroom.errors import MachineError
 from labroom.processes import environment
 from labroom.providers.nspawn import links
-from labroom.room import Room
+from labroom.room import Link, Room
 
 #: The name of the script in a guest's folder.
 FILE = "link"
@@ -20,40 +21,47 @@ _SECONDS = 30.0
 # In a guest's folder, and in the room's network: the new script, or again the one from before, where that is refused.
 _MAKE = """
 if sh ./link.new; then mv link.new link; exit 0; fi
-[ -e link ] && sh ./link >/dev/null 2>&1
+sh ./link >/dev/null 2>&1
 rm -f link.new; exit 1
 """
 
 
-def script(room: Room, guest: str, link: BadLink) -> str:
-    """The script that makes a guest's link as bad as that."""
-    port = f"vb-{room.name}-{guest}"  # as systemd-nspawn names it (--network-bridge=)
-    place = Place.bridge_port(port, str(room.networks.machine(room.guests[guest].link)))
-    return bad_link.as_file(link, place.script(link))
+def script(room: Room, guest: str, wanted: Mapping[Link, BadLink]) -> str:
+    """The script that makes a guest's links as bad as that."""
+    places = {}
+    for link in wanted:
+        first = link == room.guests[guest].link
+        # As systemd-nspawn names it (--network-bridge=), or we do.
+        port = f"vb-{room.name}-{guest}" if first else links.far_end(guest, f"{link}0")
+        places[link] = Place.bridge_port(port, str(room.networks.machine(link)))
+    return bad_link.as_file(places, wanted)
 
 
-def make(room: Room, guest: str, folder: Path, link: BadLink) -> None:
-    """Make the link of a guest that runs as bad as that; once begun it is done, whatever becomes of this process.
+def make(room: Room, guest: str, folder: Path, wanted: Mapping[Link, BadLink]) -> None:
+    """Make the links of a guest that runs as bad as that; once begun it is done, whatever becomes of this process.
 
     Args:
         room: the room.
         guest: the guest.
         folder: its own.
-        link: how bad.
+        wanted: how bad, each by its network.
 
     Raises:
-        MachineError: this machine can't; the link is as it was.
+        MachineError: this machine can't; they are as they were.
     """
-    (folder / f"{FILE}.new").write_text(script(room, guest, link), encoding="utf-8")
+    if not (folder / FILE).exists():
+        (folder / FILE).write_text(script(room, guest, dict.fromkeys(wanted, GOOD)), encoding="utf-8")
+    (folder / f"{FILE}.new").write_text(script(room, guest, wanted), encoding="utf-8")
     _run([*links.inside(room.name), "sh", "-c", _MAKE], folder)
 
 
-def made(folder: Path) -> BadLink:
-    """How bad the link of the guest of this folder was made."""
+def made(folder: Path, networks: Iterable[Link]) -> dict[Link, BadLink]:
+    """How bad the links to these networks of the guest of this folder were made."""
     try:
-        return bad_link.from_file((folder / FILE).read_text(encoding="utf-8"))
+        found = bad_link.from_file((folder / FILE).read_text(encoding="utf-8"))
     except OSError:
-        return GOOD
+        found = {}
+    return {link: found.get(link, GOOD) for link in networks}
 
 
 def require(room: Room) -> None:
@@ -62,7 +70,7 @@ def require(room: Room) -> None:
     Raises:
         MachineError: it can't.
     """
-    for link in {guest.bad_link for guest in room.guests.values()} - {GOOD}:
+    for link in {link for guest in room.guests.values() for link in guest.bad_links.values()} - {GOOD}:
         place = Place("required", "echo lo")
         _run(["unshare", "--net", "sh", "-c", place.script(link)], Path("/"))
 

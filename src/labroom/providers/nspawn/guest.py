@@ -218,7 +218,7 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, layers: Sequence[str]
         f"--network-bridge={wanted.link}",
         f"--tmpfs=/dev/shm:mode=1777,size={wanted.memory_mib // 4}m",
     ]
-    far_ends = {_far_end(wanted.name, own): own for own in wanted.addresses if own != "host0"}
+    far_ends = {links.far_end(wanted.name, own): own for own in wanted.addresses if own != "host0"}
     command += [f"--network-veth-extra={far_end}:{own}" for far_end, own in far_ends.items()]
     return {
         "name": wanted.name,
@@ -242,11 +242,6 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, layers: Sequence[str]
             "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
         },
     }
-
-
-def _far_end(guest: str, own: str) -> str:
-    """The far end, in the room's namespace, of a further interface of a guest's: as long a name as one may have."""
-    return f"far-{hashlib.sha256(f'{guest} {own}'.encode()).hexdigest()[:11]}"
 
 
 class _Layer:

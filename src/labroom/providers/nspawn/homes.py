@@ -13,25 +13,16 @@ import json
 import os
 import shutil
 import struct
-import subprocess
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labroom import state
-from labroom.errors import MachineError, RoomFault
-from labroom.processes import environment, run
+from labroom.errors import MachineError
+from labroom.processes import run
+from labroom.providers import home_archive
+from labroom.providers.home_archive import PACK, UNPACK
 from labroom.providers.nspawn import disks, launcher
 
-# Files as they are: holes, times to the last digit, owners by number. Sockets are left out.
-_PACK = (
-    *("tar", "--create", "--format=posix", "--sparse", "--acls", "--xattrs", "--numeric-owner", "--sort=name"),
-    *("--pax-option=delete=atime,delete=ctime", "--one-file-system", "--blocking-factor=1"),
-    "--warning=no-file-ignored",
-)
-_UNPACK = ("tar", "--extract", "--acls", "--xattrs", "--numeric-owner", "--same-permissions", "--same-owner")
-_CHANGED = 1  # tar's exit status where a file changed while it was read
 _IS_WORK = ("-path", "*/.cache", "-prune", "-o", "-not", "-type", "d", "-print", "-quit")  # of find(1)
 
 _RESERVE = 64 << 20  # byte
@@ -150,7 +141,8 @@ def is_worked_in(room_name: str, guest: str, supervisor: int | None) -> bool:
     if not _is_used(room_name, guest, supervisor):
         return False
     found: list[bytes] = []
-    looked, _ = _work(room_name, guest, supervisor, ("find", guest, *_IS_WORK), take=found.append)
+    looking = _command(room_name, guest, supervisor, ("find", guest, *_IS_WORK))
+    looked, _ = home_archive.run(looking, take=found.append)
     return bool(found) or looked != 0  # what can't be looked at may be anything
 
 
@@ -191,10 +183,7 @@ def pack(room_name: str, guest: str, take: Callable[[bytes], object], supervisor
     Raises:
         RoomFault: it can't be read.
     """
-    status, said = _work(room_name, guest, supervisor, (*_PACK, guest), take=take)
-    if status not in (0, _CHANGED):
-        raise RoomFault(f"the home of {guest} can't be read: {said}")
-    return status == 0
+    return home_archive.pack(guest, _command(room_name, guest, supervisor, (*PACK, guest)), take)
 
 
 def unpack(room_name: str, guest: str, archive: Iterable[bytes], size: tuple[int, int]) -> None:
@@ -212,19 +201,12 @@ def unpack(room_name: str, guest: str, archive: Iterable[bytes], size: tuple[int
     _prepare_folder(room_name)
     home = file(room_name, guest)
     partial = _copy(disks.empty(*size, lasting=True), home)
-    whole = False
     try:
-        status, said = _work(room_name, guest, None, (*_UNPACK, guest), home=partial, give=archive)
+        home_archive.unpack(guest, _command(room_name, guest, None, (*UNPACK, guest), home=partial), archive)
         disks.sync(partial)
-        whole = status == 0
-    finally:
-        if not whole:
-            partial.unlink(missing_ok=True)
-    if not whole:
-        raise RoomFault(
-            f"the home of {guest} can't be restored: {said}",
-            "limits.home_mib and limits.files in the room file say how much and how many files it may have",
-        )
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def put(room_name: str, guests: Iterable[str]) -> None:
@@ -248,26 +230,17 @@ def _place(room_name: str, guest: str) -> Path:
     return state.rooms() / room_name / "guests" / guest / "home"
 
 
-def _work(
-    room_name: str,
-    guest: str,
-    supervisor: int | None,
-    command: tuple[str, ...],
-    *,
-    home: Path | None = None,
-    take: Callable[[bytes], object] = lambda piece: None,
-    give: Iterable[bytes] = (),
-) -> tuple[int, str]:
-    """Run a command on a home's disk (`launcher`); its exit status, and the last line of what it complained of.
+def _command(
+    room_name: str, guest: str, supervisor: int | None, command: tuple[str, ...], *, home: Path | None = None
+) -> list[str]:
+    """The command that runs another one on a home's disk (`launcher`).
 
     Args:
         room_name: the room.
         guest: the guest.
         supervisor: as for `is_worked_in`.
-        command: the command.
+        command: the other command.
         home: the file that the home is in, if not its own.
-        take: is called with what the command prints.
-        give: what it is told; nobody takes what it prints then.
     """
     # Of a guest that doesn't run, over the folder of all homes, in nobody else's mounts.
     place = _place(room_name, guest) if supervisor else folder(room_name)
@@ -280,28 +253,4 @@ def _work(
         "count": disks.UID_COUNT,
         "command": command,
     }
-    pipe = subprocess.PIPE
-    complaints: deque[bytes] = deque(maxlen=4)
-    argv = [*disks.LAUNCHER, json.dumps(what)]
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment()) as working:
-        assert working.stdin  # noqa: S101 (all three were asked for)
-        assert working.stdout  # noqa: S101
-        assert working.stderr  # noqa: S101
-        pieces = iter(lambda: working.stderr.read(4096), b"")  # type: ignore[union-attr]
-        listener = threading.Thread(target=complaints.extend, args=(pieces,))
-        listener.start()
-        try:
-            with contextlib.suppress(BrokenPipeError), working.stdin:
-                for piece in give:
-                    working.stdin.write(piece)
-            while piece := working.stdout.read(1 << 16):
-                take(piece)
-        except BaseException:
-            working.kill()
-            raise
-        finally:
-            working.stdout.close()  # a command whose reader has left ends
-            listener.join()
-    lines = b"".join(complaints).decode(errors="replace").strip().splitlines() or ["it says nothing"]
-    telling = [line for line in lines if "previous errors" not in line] or lines
-    return working.returncode, telling[-1]
+    return [*disks.LAUNCHER, json.dumps(what)]

@@ -9,6 +9,7 @@ route, no rule and no setting of the machine is touched.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -48,6 +49,11 @@ def namespace(room_name: str) -> Path:
 def inside(room_name: str) -> tuple[str, ...]:
     """The command that runs another one in the room's network namespace."""
     return ("nsenter", f"--net={namespace(room_name)}", "--")
+
+
+def far_end(guest: str, own: str) -> str:
+    """The far end, in the room's namespace, of a further interface of a guest's: as long a name as one may have."""
+    return f"far-{hashlib.sha256(f'{guest} {own}'.encode()).hexdigest()[:11]}"
 
 
 def exists(room_name: str) -> bool:

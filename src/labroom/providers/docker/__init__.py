@@ -4,7 +4,6 @@ Works with Compose v2 (`docker compose`) and docker-compose 1.29, and an engine 
 (macOS, Windows): a guest's sshd is reached at a port of 127.0.0.1.
 """
 
-import contextlib
 import io
 import json
 import re
@@ -12,9 +11,8 @@ import shutil
 import socket
 import subprocess
 import tarfile
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,17 +25,17 @@ from labroom.bad_link import GOOD, BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
 from labroom.errors import MachineError, RoomFault
-from labroom.processes import environment, run
+from labroom.processes import environment
 from labroom.providers import compose, guest_files, probe, record
+from labroom.providers.docker import engine, homes
 from labroom.providers.guest_files import GuestFile
 from labroom.providers.provider import Status
 from labroom.resources import ROOT
-from labroom.room import Room
+from labroom.room import Link, Room
 
 NEEDS_ROOT = False
 NAME_SERVER = compose.NAME_SERVER
 
-_PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _BOOT_TIMEOUT = 180  # s, from a container's start to its sshd's answer
 
@@ -63,80 +61,7 @@ cat memory.current 2>/dev/null || echo 0
 sed -n 's/usage_usec //p' cpu.stat
 ls -d /proc/[0-9]* | wc -l
 """
-_ANSWER_BYTES = 4096
 _ASKING = 3  # processes of the asking itself: sh, ls, wc
-
-# --- the engine ----------------------------------------------------------------------------------------------------
-
-
-def _docker(*arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
-    """Run the client to its end and return what it printed.
-
-    Raises:
-        MachineError: there is no client, no engine answers, it failed or did not end in time.
-    """
-    if not shutil.which("docker"):
-        raise MachineError(
-            "docker is not installed",
-            f"on Debian and Ubuntu: {commands.as_root('apt-get install docker.io docker-compose')}",
-        )
-    try:
-        return run("docker", *arguments, stdin=stdin, timeout=timeout)
-    except MachineError as error:
-        raise _explained(str(error)) from error
-
-
-def _asked(container: dict[str, Any], *argv: str, stdin: str | bytes = "", timeout: float = 60) -> str:
-    """What a command prints in a container, as far as it is short: whoever is root there may have replaced it.
-
-    Returns:
-        nothing, where it failed, printed more than `_ANSWER_BYTES` or did not end in time.
-    """
-    command = ["docker", "exec", "--interactive", container["Id"], *argv]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, env=environment()
-    ) as asking:
-        ending = threading.Timer(timeout, asking.kill)
-        ending.start()
-        try:
-            if asking.stdin and asking.stdout:
-                with contextlib.suppress(BrokenPipeError), asking.stdin:
-                    asking.stdin.write(stdin if isinstance(stdin, bytes) else stdin.encode())
-                said = asking.stdout.read(_ANSWER_BYTES + 1)
-                if len(said) > _ANSWER_BYTES:
-                    asking.kill()
-                elif asking.wait() == 0:
-                    return said.decode(errors="replace")
-        finally:
-            ending.cancel()
-    return ""
-
-
-def _explained(text: str) -> MachineError:
-    """What a failed command of Docker's said, in one line, with what repairs it."""
-    last = text.strip().splitlines()[-1] if text.strip() else "Docker failed and said nothing"
-    if re.search(r"Cannot connect to the Docker daemon|Couldn't connect to Docker daemon", text):
-        return MachineError(
-            "no Docker engine answers", f"start it: {commands.as_root('systemctl start docker')}, or Docker Desktop"
-        )
-    if "permission denied" in text and ".sock" in text:
-        return MachineError("you may not use the Docker engine", "sudo before the command, or be in the group docker")
-    if taken := re.search(
-        r"(?:Bind for |listen tcp4? )127\.0\.0\.1:(\d+)[^\n]*(?:already allocated|already in use)", text
-    ):
-        return MachineError(
-            f"port {taken[1]} of 127.0.0.1 is in use on this machine",
-            f"end what uses it (ss -ltnp 'sport = {taken[1]}'), or forward another port in room.yml",
-        )
-    if "Pool overlaps" in text:
-        return MachineError(
-            "another network of Docker's has the room's addresses",
-            "docker network ls; docker compose down where it was started, or other networks in room.yml",
-        )
-    if "No space left on device" in text or "no space left on device" in text:
-        return MachineError("the disk is full: Docker found no space left", "docker system prune, or free some space")
-    return MachineError(last)
 
 
 def _compose_command() -> list[str]:
@@ -172,7 +97,7 @@ def _run_compose(room_name: str, *arguments: str) -> None:
         )
     if done.returncode != 0:
         text = _log(room_name).read_text(errors="replace", encoding="utf-8")
-        error = _explained(text)
+        error = engine.explained(text)
         raise MachineError(str(error), error.remedy or f"the whole log: {_log(room_name)}")
 
 
@@ -186,10 +111,10 @@ def _log(room_name: str) -> Path:
 
 def _containers(room_name: str) -> dict[str, dict[str, Any]]:
     """The containers of a room, running or not: for each guest what the engine knows (`docker inspect`)."""
-    found = _docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={room_name}").split()
+    found = engine.docker("ps", "--all", "--quiet", f"--filter=label={engine.PROJECT}={room_name}").split()
     if not found:
         return {}
-    described = json.loads(_docker("inspect", "--type=container", *found))
+    described = json.loads(engine.docker("inspect", "--type=container", *found))
     return {container["Config"]["Labels"][_SERVICE]: container for container in described}
 
 
@@ -204,11 +129,6 @@ def _ssh_port(container: dict[str, Any] | None) -> int:
 
 def prepare(room: Room, file: Path, progress: Progress) -> None:
     """Build the room's images where something in the checkout has changed (`Provider.prepare`)."""
-    if not compose.can_have(room):
-        raise MachineError(
-            "containers have the networks private and outside, and one gateway between them: this room has more",
-            commands.labroom("up", "--provider", "nspawn", room=file, root=True),
-        )
     project = compose.project(room)
     running = _containers(room.name)
     if running and record.read(room.name).get("project_networks", project["networks"]) != project["networks"]:
@@ -219,7 +139,7 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
     keys.prepare_identity(room.name)
     record.write(room.name, record_of(room, file))
     _project_file(room.name).write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
-    a_guest_of_each = {compose.target(room, name): name for name in room.guests}
+    a_guest_of_each = {service["image"]: name for name, service in project["services"].items()}
     with progress.phase("images by the Dockerfile", _log(room.name)):
         _run_compose(room.name, "build", *a_guest_of_each.values())
 
@@ -229,16 +149,16 @@ def up(room: Room, file: Path, progress: Progress) -> dict[str, str]:
     before = _containers(room.name)
     with progress.phase(f"containers: {' '.join(room.guests)}"[:50], _log(room.name)):
         if failing := probe.failing(_known(room)):
-            _docker("rm", "--force", "--volumes", *(before[name]["Id"] for name in failing))
+            engine.docker("rm", "--force", "--volumes", *(before[name]["Id"] for name in failing))
         _run_compose(room.name, "up", "--detach", "--no-build", "--remove-orphans")
         after = _containers(room.name)
         _wait_for_ssh(room, after)
         _exchange_keys(room, after)
         if room.image.provisioned:
             _furnish(room, after)
-    wanted = {name: guest.bad_link for name, guest in room.guests.items() if guest.bad_link != GOOD}
-    for name, link in wanted.items():
-        make_link(room, name, link)
+    for name, guest in room.guests.items():
+        if named := {link: bad for link, bad in guest.bad_links.items() if bad != GOOD}:
+            make_links(room, name, bad_link_inside.made(endpoints(room)[name], guest.addresses) | named)
     return _changes(before, after)
 
 
@@ -314,7 +234,7 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     allowed = keys.public(keys.identity(room.name))
 
     def exchange(container: dict[str, Any]) -> str:
-        said = _asked(container, "sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT, stdin=allowed)
+        said = engine.asked(container, "sh", "-c", _EXCHANGE_KEYS, "sh", keys.STUDENT, stdin=allowed)
         found = re.match(r"ssh-ed25519 [A-Za-z0-9+/]{60,80}={0,2}(?= |$)", said.strip())
         return found[0] if found else ""
 
@@ -324,7 +244,7 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
         if not key:
             raise RoomFault(f"container {name} does not take the room's key", "labroom down, then labroom up")
     ports = {name: [_ssh_port(container)] for name, container in containers.items()}
-    for forward in room.forwarded_ports:
+    for forward in (each for forwards in compose.published(room).values() for each in forwards):
         if forward.target == 22:
             ports[forward.guest].append(forward.port)
     keys.write_known_hosts(room, host_keys, ports)
@@ -337,7 +257,7 @@ def _furnish(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     def furnish(name: str) -> bool:
         archive = _archive([*guest_files.of(room, name), *shared])
         # Of the names of accounts, not of their numbers, which the container alone knows.
-        return bool(_asked(containers[name], "sh", "-c", "tar -xpf - -C / && echo done", stdin=archive))
+        return bool(engine.asked(containers[name], "sh", "-c", "tar -xpf - -C / && echo done", stdin=archive))
 
     with ThreadPoolExecutor() as pool:
         done = dict(zip(containers, pool.map(furnish, containers), strict=True))
@@ -361,16 +281,17 @@ def _archive(files: Iterable[GuestFile]) -> bytes:
 
 def down(room_name: str, *, at_once: bool = False) -> bool:
     """Take a room down whatever state it is in, keeping its keys (`Provider.down`); a container is always killed."""
-    label = f"--filter=label={_PROJECT}={room_name}"
+    label = f"--filter=label={engine.PROJECT}={room_name}"
     there = False
+    homes.end_helpers(room_name)
     # Until none is left: a Compose that was interrupted may just have asked for one more.
-    while containers := _docker("ps", "--all", "--quiet", label).split():
+    while containers := engine.docker("ps", "--all", "--quiet", label).split():
         there = True
-        _docker("stop", "-t", "0", *containers)  # side by side, where rm goes one by one
-        _docker("rm", "--force", "--volumes", *containers)
-    if networks := _docker("network", "ls", "--quiet", label).split():
+        engine.docker("stop", "-t", "0", *containers)  # side by side, where rm goes one by one
+        engine.docker("rm", "--force", "--volumes", *containers)
+    if networks := engine.docker("network", "ls", "--quiet", label).split():
         there = True
-        _docker("network", "rm", *networks)
+        engine.docker("network", "rm", *networks)
     record.path(room_name).unlink(missing_ok=True)
     _project_file(room_name).unlink(missing_ok=True)
     return there
@@ -379,66 +300,60 @@ def down(room_name: str, *, at_once: bool = False) -> bool:
 def purge() -> None:
     """Remove the images that no container uses, if there is an engine that may have some."""
     try:
-        _docker("version")
+        engine.docker("version")
     except MachineError:
         return
-    _docker("image", "prune", "--all", "--force", "--filter=label=labroom")
+    engine.docker("image", "prune", "--all", "--force", "--filter=label=labroom")
 
 
 def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], object]) -> None:
     """Make containers of a room that is up anew (`Provider.renew`); `file` is in its record."""
     containers = _containers(room.name)
     if gone := [containers[name]["Id"] for name in names if name in containers]:
-        _docker("stop", "-t", "0", *gone)
-        _docker("rm", "--force", "--volumes", *gone)
+        engine.docker("stop", "-t", "0", *gone)
+        engine.docker("rm", "--force", "--volumes", *gone)
     change()
     up(room, file, Progress())
 
 
 def homes_kept(room_name: str) -> list[str]:
-    """The guests whose homes are kept, each in a volume; none where no engine answers (`Provider.homes_kept`)."""
-    try:
-        volumes = _docker("volume", "ls", "--quiet", f"--filter=label={_PROJECT}={room_name}").split()
-    except MachineError:
-        return []
-    begin = _home_volume(room_name, "")
-    return sorted(name.removeprefix(begin) for name in volumes if name.startswith(begin))
+    """The guests whose homes are kept (`Provider.homes_kept`)."""
+    return homes.kept(room_name)
 
 
 def homes_worked_in(room_name: str) -> list[str]:
     """The same: only a container could tell what is in a volume (`Provider.homes_worked_in`)."""
-    return homes_kept(room_name)
-
-
-def _home_volume(room_name: str, name: str) -> str:
-    """What Compose calls the volume of a guest's home."""
-    return f"{room_name}_{compose.home(name)}"
+    return homes.kept(room_name)
 
 
 def remove_homes(room_name: str, names: Iterable[str]) -> None:
     """Remove the volumes of homes (`Provider.remove_homes`)."""
-    if gone := [_home_volume(room_name, name) for name in names]:
-        _docker("volume", "rm", *gone)
+    homes.remove(room_name, names)
 
 
 def pack_home(room_name: str, name: str, take: Callable[[bytes], object]) -> bool:
-    """Homes of containers have no archives yet (`Provider.pack_home`)."""
-    raise _no_archives(room_name)
+    """Give away a home as a tar archive (`Provider.pack_home`)."""
+    return homes.pack(room_name, name, take)
 
 
-def restore_homes(room: Room, file: Path, archives: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-    """Homes of containers have no archives yet (`Provider.restore_homes`)."""
-    raise _no_archives(room.name)
+def unpack_home(room: Room, name: str, archive: Iterable[bytes]) -> None:
+    """Make a home of an archive (`Provider.unpack_home`)."""
+    homes.unpack(room.name, name, archive)
 
 
-def _no_archives(room_name: str) -> MachineError:
-    remedy = f"docker run --rm -v {_home_volume(room_name, 'GUEST')}:/home:ro IMAGE tar -cz /home >GUEST.tar.gz"
-    return MachineError("backup and restore are for guests by nspawn: Docker keeps homes in volumes", remedy)
+def put_homes(room_name: str, names: Iterable[str]) -> None:
+    """Put homes that were unpacked in their places (`Provider.put_homes`)."""
+    homes.put(room_name, names)
+
+
+def remove_half_homes(room_name: str) -> None:
+    """Remove what was unpacked and not put in its place (`Provider.remove_half_homes`)."""
+    homes.remove_half(room_name)
 
 
 def exists(room_name: str) -> bool:
     """Whether there is a container of the room, running or not."""
-    return bool(_docker("ps", "--all", "--quiet", f"--filter=label={_PROJECT}={room_name}").split())
+    return bool(engine.docker("ps", "--all", "--quiet", f"--filter=label={engine.PROJECT}={room_name}").split())
 
 
 def status(room: Room) -> list[Status]:
@@ -453,7 +368,7 @@ def _status(name: str, container: dict[str, Any] | None) -> Status:
         return Status(name, up=False, seconds=0, memory_bytes=0, cpu_seconds=0, processes=0)
     since = datetime.fromisoformat(container["State"]["StartedAt"])
     seconds = (datetime.now(UTC) - since).total_seconds()
-    said = re.fullmatch(r"(\d{1,15})\s(\d{1,15})\s(\d{1,9})\s", _asked(container, "sh", "-c", _USAGE, timeout=5))
+    said = re.fullmatch(r"(\d{1,15})\s(\d{1,15})\s(\d{1,9})\s", engine.asked(container, "sh", "-c", _USAGE, timeout=5))
     memory, cpu, processes = map(int, said.groups()) if said else (0, 0, 0)
     return Status(
         name,
@@ -465,21 +380,25 @@ def _status(name: str, container: dict[str, Any] | None) -> Status:
     )
 
 
-def bad_links_of(room: Room) -> dict[str, BadLink]:
-    """How bad each guest's link is (`Provider.bad_links_of`); nothing is known of those that don't run."""
+def bad_links_of(room: Room) -> dict[str, dict[Link, BadLink]]:
+    """How bad each guest's links are (`Provider.bad_links_of`); nothing is known of those that don't run."""
     at = endpoints(room)
-    running = [name for name in room.guests if at[name].ssh_port]
+
+    def made(name: str) -> dict[Link, BadLink]:
+        links = room.guests[name].addresses
+        return bad_link_inside.made(at[name], links) if at[name].ssh_port else dict.fromkeys(links, GOOD)
+
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(running, pool.map(lambda name: bad_link_inside.made(at[name]), running), strict=True))
-    return {name: found.get(name, GOOD) for name in room.guests}
+        return dict(zip(room.guests, pool.map(made, room.guests), strict=True))
 
 
-def make_link(room: Room, name: str, link: BadLink) -> None:
-    """Make a guest's link as bad as that (`Provider.make_link`), from inside: links are the engine's."""
+def make_links(room: Room, name: str, wanted: Mapping[Link, BadLink]) -> None:
+    """Make a guest's links as bad as that (`Provider.make_links`), from inside: links are the engine's."""
     at = endpoints(room)[name]
     if not at.ssh_port:
         raise RoomFault(f"guest {name} is not up")
-    bad_link_inside.make(at, link)
+    addresses = {link: str(address) for link, address in room.guests[name].addresses.items()}
+    bad_link_inside.make(at, addresses, wanted)
 
 
 def endpoints(room: Room) -> dict[str, Endpoint]:
