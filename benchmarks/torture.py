@@ -32,9 +32,19 @@ from labroom import state
 from labroom.providers.nspawn import guest, homes, image_tools
 from labroom.resources import ROOT
 from tests.helpers import FORK_BOMB
-from tests.trial.room import LABS_ROOM, traces
+from tests.trial.room import traces
 
-LIMITS = "limits: {processes: 300, memory_mib: 256, disk_mib: 300, home_mib: 300, files: 20000}\n"
+NAME, ADDRESSES = "torture", r"192\.168\.78\.|198\.19\.78\."  # nobody else's: other rooms stay up meanwhile
+ROOM = """\
+plugin: labroom.labroom.room
+name: torture
+networks: {private: 192.168.78.0/24, outside: 198.19.78.0/28}
+internet: false
+guests:
+  server: {private: 192.168.78.10}
+  alfa: {private: 192.168.78.11}
+limits: {processes: 300, memory_mib: 256, disk_mib: 300, home_mib: 300, files: 20000}
+"""
 LABROOM = (sys.executable, "-m", "labroom")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What is ended, and how many seconds it takes at most; ARCHIVE is one of all homes.
@@ -65,7 +75,7 @@ FLOOD = """
 import socket, time
 sending, end = socket.socket(type=socket.SOCK_DGRAM), time.time() + 2
 while time.time() < end:
-    sending.sendto(bytes(1400), ("192.168.75.1", 9))
+    sending.sendto(bytes(1400), ("192.168.78.1", 9))
 """
 # Scripts of the student's, who may use sudo; each ends by itself, or is ended with the guest.
 HOSTILE = {
@@ -90,7 +100,7 @@ HOSTILE = {
     "power off": "sudo systemctl poweroff --force",
     "no init": "sudo kill -9 -1",
     "flood": f"python3 -c '{FLOOD}'",
-    "another address": "sudo ip address add 192.168.75.1/24 dev host0; sudo ip address add 192.168.75.11/24 dev host0",
+    "another address": "sudo ip address add 192.168.78.1/24 dev host0; sudo ip address add 192.168.78.11/24 dev host0",
     "links": "rm -rf ~/*; ln -s / ~/root; ln -s .. ~/up; sudo ln -sf /etc/passwd /etc/hostname",
 }
 
@@ -136,7 +146,7 @@ class Torture:
         written.unlink(missing_ok=True)
         if others := {path.name for path in folder.iterdir()} - {ARCHIVE, self.file.name}:
             bad.append(f"beside the archive: {others}")
-        if left := [path.name for path in homes.folder("trial").iterdir() if path.suffix != ".ext4"]:
+        if left := [path.name for path in homes.folder(NAME).iterdir() if path.suffix != ".ext4"]:
             bad.append(f"beside the homes: {left}")
         if (backup := self.labroom("backup", WRITTEN)).returncode != 0:
             return [*bad, f"backup: {backup.stderr}"]
@@ -160,7 +170,7 @@ class Torture:
             self.labroom("up")
         if verb == "repair":
             with contextlib.suppress(ProcessLookupError):
-                os.kill(guest.runs("trial", "alfa") or 0, signal.SIGKILL)
+                os.kill(guest.runs(NAME, "alfa") or 0, signal.SIGKILL)
         folder = tempfile.mkdtemp(dir=state.root()) if verb == "image" else ""
         if folder:
             shutil.copytree(
@@ -187,11 +197,11 @@ class Torture:
         process.wait()
         down = self.labroom("down", state_folder=folder)
         bad = [] if down.returncode == 0 else [f"down: {down.stderr}"]
-        names = ["trial", image_tools.builder_name()]
+        names = [NAME, image_tools.builder_name()]
         if folder:
             names[1] = _builder_of(folder)
             subprocess.run(["rm", "-rf", "--one-file-system", folder], check=False)
-        bad += [f"{kind}: {found}" for name in names for kind, found in traces(name).items() if found]
+        bad += [f"{kind}: {found}" for name in names for kind, found in traces(name, ADDRESSES).items() if found]
         bad += self.missed()
         self.done.append(
             {"verb": verb, "signal": number.name, "moment": moment, "over": ended, "group": everybody, "bad": bad}
@@ -230,7 +240,7 @@ class Torture:
         down = self.labroom("down")
         if down.returncode != 0:
             bad.append(f"down: {down.stderr}")
-        bad += [f"{what}: {found}" for what, found in traces("trial").items() if found]
+        bad += [f"{what}: {found}" for what, found in traces(NAME, ADDRESSES).items() if found]
         if (anew := self.labroom("reset", "alfa", "--home", "--yes")).returncode != 0:
             bad.append(f"a new home: {anew.stderr}")
         words = [line.strip() for line in up.stdout.splitlines() if "alfa" in line and "replaced" in line]
@@ -266,7 +276,7 @@ def main() -> int:
     report.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "torture.yml")
-        file.write_text(LABS_ROOM + LIMITS, encoding="utf-8")
+        file.write_text(ROOM, encoding="utf-8")
         torture = Torture(file, random.Random(arguments.seed))  # noqa: S311 (no secret)
         kills, left = Counter[str](), 0
         try:

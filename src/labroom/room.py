@@ -88,7 +88,7 @@ LINKS: tuple[Link, ...] = ("private", "outside")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, defer_build=True)
 
 
 class Image(_Strict):

@@ -59,14 +59,21 @@ class Trial:
         rooms.down(self.file)
 
 
-def traces(name: str = Trial.name) -> dict[str, list[str]]:
-    """What a room may leave on this machine, by kind; every list is empty where it left nothing."""
+def traces(
+    name: str = Trial.name, addresses: str = r"192\.168\.75\.|198\.51\.100\.(\d|1[0-5])\b"
+) -> dict[str, list[str]]:
+    """What a room may leave on this machine, by kind; every list is empty where it left nothing.
+
+    Args:
+        name: the room's.
+        addresses: how those of its networks begin, as a regular expression.
+    """
 
     def lines(*command: str) -> list[str]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
     def about(found: list[str]) -> list[str]:
-        own = rf"\b{name}\b|labroom.{name}|\b192\.168\.75\.|\b198\.51\.100\.(\d|1[0-5])\b"
+        own = rf"\b{name}\b|labroom.{name}|\b({addresses})"
         return [line for line in found if re.search(own, line)]
 
     # By os.walk, which does not mind that groups of other rooms vanish meanwhile.

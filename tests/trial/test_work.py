@@ -14,6 +14,7 @@ import pytest
 
 from labroom import room, state
 from labroom.machine import tool
+from labroom.processes import run
 from labroom.providers import nspawn, record
 from labroom.providers.nspawn import cgroups, disks, guest, homes, image
 from labroom.resources import ROOT
@@ -130,6 +131,7 @@ def test_reset_makes_guests_new_and_no_others(place: Trial) -> None:
     made = _work(place)
     one, two = _pid("one"), _pid("two")
     place.run("ssh", "one", "sudo touch /var/mine")
+    run("ip", "neigh", "replace", "192.168.75.10", "lladdr", "02:00:00:00:00:01", "dev", "trial-private")
     assert place.run("reset", "one") == "new: one\n"
     assert (one == _pid("one"), two == _pid("two")) == (False, True)
     assert place.run("ssh", "one", "ls /var/mine", status=2)

@@ -142,6 +142,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     failing = probe.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
     missing = [described for each, described in wanted.items() if each not in as_wanted or each in failing]
     guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
+    links.forget_neighbours(room, (described.name for described in missing if known[described.name]))
     done |= {described.name: "replaced" if known[described.name] else "started" for described in missing}
     if missing:
         _start(room, missing, layers)
@@ -235,6 +236,7 @@ def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], obj
     wanted = [guest.describe(room, name, layers[image.kind(room, name)]) for name in names]
     for described in wanted:
         guest.remove(room.name, described.name)
+    links.forget_neighbours(room, names)
     change()
     _start(room, wanted, layers)
     guest.wait_for_ssh(room, [described.name for described in wanted])

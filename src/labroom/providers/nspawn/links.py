@@ -10,10 +10,13 @@ route, no rule and no setting of the machine is touched.
 
 import contextlib
 import hashlib
+import fcntl
 import json
 import os
+import socket
+import struct
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -34,6 +37,7 @@ MOUNT_UNIFIED = "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sy
 _UPLINK = "uplink.helper"  # the control group of slirp4netns; no guest's name has a dot
 _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
 _ARP_RETRIES = 20
+_SIOCDARP, _ARPREQ = 0x8953, "=H2x4s8x36x16s"  # struct arpreq of arp(7): address and interface
 
 
 def interface(room_name: str, link: Link) -> str:
@@ -265,6 +269,20 @@ def restore(room: Room) -> None:
         own = interface(room.name, link)
         commands += f"addr replace {room.networks.machine(link)}/{subnet.prefixlen} dev {own}\nlink set {own} up\n"
     run("ip", "-batch", "-", stdin=commands)
+
+
+def forget_neighbours(room: Room, names: Iterable[str]) -> None:
+    """Let the machine ask anew who has the addresses of guests that were replaced (arp(7)).
+
+    What opens a connection it would send at once to a guest that it knows. Nobody is there yet, and it would be sent
+    again after a second (RFC 6298).
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for guest in (room.guests[name] for name in names):
+            own = interface(room.name, guest.link).encode()
+            asked = struct.pack(_ARPREQ, socket.AF_INET, guest.address.packed, own)
+            with contextlib.suppress(OSError):  # it was not known
+                fcntl.ioctl(any_socket, _SIOCDARP, asked)
 
 
 def route(room: Room) -> None:
