@@ -88,6 +88,8 @@ def status(options: argparse.Namespace) -> int:
         console.line(line)
         for address in more:
             console.line(f"{'':<12} {address}")
+        if not guest.writable:
+            console.line(f"{'':<12} its home can only be read: {rooms.bring_up(shown, file)}")
         if bad.get(guest.name, GOOD) != GOOD:
             console.line(f"{'':<12} its link: {bad[guest.name]}")
     for name in shown.gateways:
