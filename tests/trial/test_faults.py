@@ -449,6 +449,42 @@ def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: T
         subprocess.run(["ip", "link", "delete", "neighbour0"], check=True)
 
 
+# Runs a command on a machine with links and rules (nft's) of its own, and ufw's file: $1 a folder to use, $2, $3.
+WALLED = (
+    *("unshare", "--net", "--mount", "sh", "-ec"),
+    'mkdir -p "$1/groups" "$1/etc/ufw" "$1/work"\n'
+    'mount --rbind /sys/fs/cgroup "$1/groups"; mount -t sysfs sysfs /sys; mount --rbind "$1/groups" /sys/fs/cgroup\n'
+    'echo "$3" >"$1/etc/ufw/ufw.conf"\n'
+    'mount -t overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" overlay /etc\n'
+    'ip link set lo up; echo "$2" | nft -f -; shift 3; "$@"',
+    "sh",
+)
+# As ufw, firewalld and Docker have them by default, but for the last chain.
+WALL = """table inet wall {
+    chain in { type filter hook input priority 0; policy drop; iif lo accept; ct state established,related accept; }
+    chain through { type filter hook forward priority 0; policy drop; }
+    chain out { type filter hook output priority 0; policy %s; oif lo accept; ct state established,related accept; }
+}"""
+
+
+@pytest.mark.parametrize("ufw", ["yes", "no"])
+def test_a_firewall_that_keeps_the_machine_from_its_room_is_named(trial: Trial, tmp_path: Path, ufw: str) -> None:
+    closed = (*WALLED, str(tmp_path / "own"), WALL % "drop", f"# ufw\nENABLED={ufw}")  # ufw default deny outgoing
+    error = trial.run("up", before=closed, status=3)
+    by_ufw = "ufw allow out on trial-private && ufw allow out on trial-outside"
+    remedy = by_ufw if ufw == "yes" else "let pass what uses trial-private and trial-outside: nft list ruleset"
+    assert f"keeps it from its own room: 198.51.100.14 does not answer it\n  help: {remedy}" in error
+    assert not any(traces().values()), traces()
+
+
+def test_firewalls_as_people_have_them_are_no_hindrance(trial: Trial, tmp_path: Path) -> None:
+    usual = (*WALLED, str(tmp_path / "own"), WALL % "accept", "# ufw\nENABLED=yes")
+    verbs = 'for verb in up "ssh one hostname" down; do "$@" $verb || exit; done'
+    said = trial.run(before=(*usual, "sh", "-c", verbs, "sh"))
+    assert "\none\n" in said
+    assert "room trial: down after" in said
+
+
 def test_a_machine_without_unified_control_groups(trial: Trial) -> None:
     trial.file.write_text(ROOM.replace("internet: false", "internet: true"))
     settle = "awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts | xargs umount --lazy; "

@@ -1,6 +1,7 @@
 """What a student makes is kept: over the end of guests and rooms, in archives, and whoever is killed when."""
 
 import contextlib
+import json
 import os
 import pty
 import shutil
@@ -260,6 +261,26 @@ def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> Non
     assert not any(traces().values()), traces()
     shutil.copy(whole, home)
     assert _work(place) == made
+
+
+def test_a_home_whose_file_system_has_stopped_is_repaired(place: Trial) -> None:
+    made = _work(place)
+    two = _pid("two")
+    place.run("ssh", "one", "cp -r work .cache; sync; rm -r .cache/work")  # which may come back
+    device = Path(f"/proc/{_pid('one')}/root{guest.folder(Trial.name, 'one')}/home").stat().st_dev
+    disk = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve().name
+    Path(f"/sys/fs/ext4/{disk}/trigger_fs_error").write_text("as on a full disk", encoding="utf-8")
+    assert "Read-only file system" in place.run("ssh", "one", "touch .cache/new", status=1)
+    command = f"./labroom --room {place.file} up"
+    assert f"its home can only be read: {command}\n" in place.run("status")
+    (line,) = [each for each in json.loads(place.run("status", "--json"))["guests"] if not each["writable"]]
+    assert line["name"] == "one"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "one replaced" in done.stdout, done.stderr
+    place.run("ssh", "one", "touch .cache/new; [ ! -e .cache/work ] || diff -r work .cache/work")
+    assert "can only be read" not in place.run("status")
+    assert _work(place) == made
+    assert _pid("two") == two
 
 
 def test_a_full_disk_loses_no_home(place: Trial, tmp_path: Path) -> None:

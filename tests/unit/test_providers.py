@@ -290,6 +290,15 @@ def test_a_lock_is_never_what_a_link_leads_to(tmp_path: Path) -> None:
     assert not state.is_locked(tmp_path / "lock")
 
 
+def test_a_guest_that_ended_before_it_was_remembered_does_not_run(own_state: Path) -> None:
+    """Its home could not be mounted, say: `up` waited three minutes for it."""
+    state.prepare(nspawn_guest.folder("own", "one"))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    state.write_json(nspawn_guest.folder("own", "one") / "guest.json", {"pid": ended.pid, "start_time": None})
+    assert nspawn_guest.runs("own", "one") is None
+
+
 def _record_by(provider: str, room: Room, file: Path) -> dict[str, object]:
     if provider == "docker":
         return docker.record_of(room, file)

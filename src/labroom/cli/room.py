@@ -89,6 +89,8 @@ def status(options: argparse.Namespace) -> int:
         console.line(line)
         for address in more:
             console.line(f"{'':<12} {address}")
+        if not guest.writable:
+            console.line(f"{'':<12} its home can only be read: {rooms.bring_up(shown, file)}")
         for where, link in named(bad.get(guest.name, {})):
             if link != GOOD:
                 console.line(f"{'':<12} its link{where}: {link}")

@@ -26,6 +26,7 @@ class Status:
         memory_bytes: what it holds.
         cpu_seconds: the processor time it has used.
         processes: how many it has.
+        writable: whether what is written in its home still reaches its disk.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Status:
     memory_bytes: int
     cpu_seconds: float
     processes: int
+    writable: bool = True
 
 
 class Provider(Protocol):

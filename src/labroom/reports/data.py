@@ -68,6 +68,7 @@ def status(
                 "memory_bytes": now.memory_bytes if now and up else None,
                 "cpu_seconds": round(now.cpu_seconds, 2) if now and up else None,
                 "processes": now.processes if now and up else None,
+                "writable": now.writable if now and up else None,
                 "links": {network: dict(bad) for network, bad in links.get(name, {}).items() if bad},
             }
         )

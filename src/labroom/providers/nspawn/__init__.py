@@ -109,6 +109,12 @@ def _is_homeless(room: Room, name: str) -> bool:
     return guest.runs(room.name, name) is not None and "home" not in guest.known(room.name, name)
 
 
+def _takes_writes(room_name: str, name: str) -> bool:
+    """Whether a guest's home can be written, as far as this machine is concerned; so it counts where none runs."""
+    pid = guest.runs(room_name, name)
+    return pid is None or homes.takes_writes(pid, room_name, name)
+
+
 def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     """Make the room what room.yml says, on these layers of an image (`Provider.up`)."""
     name = room.name
@@ -140,6 +146,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
     ]
     user = keys.STUDENT if room.image.provisioned else "root"
     failing = probe.failing({each: replace(at, user=user) for each, at in endpoints(room).items() if each in as_wanted})
+    failing |= {each for each in as_wanted if not _takes_writes(name, each)}
     missing = [described for each, described in wanted.items() if each not in as_wanted or each in failing]
     guest.stop(name, [each for each in running if each not in as_wanted])  # those that fail are ended at once
     links.forget_neighbours(room, (described.name for described in missing if known[described.name]))
@@ -301,7 +308,7 @@ def status(room: Room) -> list[Status]:
         group = Cgroup(room.name, name)
         seconds = age(pid) if pid else 0
         used = group.memory_bytes(), group.cpu_seconds(), len(group.processes())
-        found.append(Status(name, pid is not None, seconds, *used))
+        found.append(Status(name, pid is not None, seconds, *used, writable=_takes_writes(room.name, name)))
     return found
 
 

@@ -124,7 +124,8 @@ def runs(room_name: str, guest: str) -> int | None:
     """The process that is the guest's supervisor, None if it isn't there."""
     record = known(room_name, guest)
     pid = record.get("pid")
-    return pid if pid and start_time(pid) == record.get("start_time") else None
+    started = start_time(pid) if pid else None
+    return pid if started and started == record.get("start_time") else None
 
 
 def start(
@@ -151,9 +152,11 @@ def start(
     # It begins to start while all is made ready for it.
     pipe = subprocess.PIPE
     with subprocess.Popen(disks.LAUNCHER, stdin=pipe, stdout=pipe, encoding="utf-8", env=environment()) as launching:
+        with_home = {guest.name: (guest.home_mib, guest.files) for guest in wanted if guest.home_mib}
+        if with_home:
+            homes.require_space(room_name)
         for guest in wanted:
             remove(room_name, guest.name)
-        with_home = {guest.name: (guest.home_mib, guest.files) for guest in wanted if guest.home_mib}
         homes.prepare(room_name, with_home)
         users = _choose_users(room_name, [guest.name for guest in wanted])
         for name, script in link_scripts.items():

@@ -30,6 +30,7 @@ _RESERVE = 64 << 20  # byte
 _SUPERBLOCK = 1024  # where it is, byte (ext4(5), "On-disk layout"); what follows is in it
 _INODES, _FREE_INODES, _INCOMPATIBLE = 0x0, 0x10, 0x60
 _NEEDS_RECOVERY = 0x4
+_STOPPED = {"ro", "emergency_ro", "shutdown"}  # mount options of ext4; the second since Linux 6.15, for the first
 _OWN_INODES = 14  # the file system's own 11, the home itself, and two folders of overlayfs's
 
 
@@ -51,14 +52,12 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
         wanted: for each guest, none of which runs: MiB, and number of files.
 
     Raises:
-        MachineError: a home can't be made, or be made larger; or the disk is full, and nothing is to be mounted that
-            can't be written to: a file system has lost what it writes where there is no space.
+        MachineError: a home can't be made, or be made larger.
     """
     new = False
     for guest, (mib, files) in wanted.items():
         home = file(room_name, guest)
         if not home.exists():
-            _prepare_folder(room_name)
             partial = _copy(disks.empty(mib, files, lasting=True), home)
             disks.sync(partial)
             partial.replace(home)
@@ -68,13 +67,21 @@ def prepare(room_name: str, wanted: Mapping[str, tuple[int, int]]) -> None:
             new = True
     if new:
         disks.sync(folder(room_name))
-    if wanted:
-        free = shutil.disk_usage(folder(room_name)).free
-        if free < _RESERVE:
-            raise MachineError(
-                f"the disk is full: {folder(room_name)} has {free >> 20} MiB left for what students write",
-                f"free some space there, {_RESERVE >> 20} MiB at least",
-            )
+
+
+def require_space(room_name: str) -> None:
+    """See that the disk has space for what students write: a file system loses what it writes where there is none.
+
+    Raises:
+        MachineError: it is full.
+    """
+    _prepare_folder(room_name)
+    free = shutil.disk_usage(folder(room_name)).free
+    if free < _RESERVE:
+        raise MachineError(
+            f"the disk is full: {folder(room_name)} has {free >> 20} MiB left for what students write",
+            f"free some space there, {_RESERVE >> 20} MiB at least",
+        )
 
 
 def _prepare_folder(room_name: str) -> None:
@@ -128,6 +135,24 @@ def has_mounted(pid: int, room_name: str, guest: str) -> bool:
         return ours and Path(f"/proc/{pid}/root{_place(room_name, guest)}/.work").is_dir()
     except OSError:  # it has ended, or there is none
         return False
+
+
+def takes_writes(pid: int, room_name: str, guest: str) -> bool:
+    """Whether what is written in a home still reaches its disk: after an error, its file system stops.
+
+    Args:
+        pid: the guest's supervisor.
+        room_name: the room.
+        guest: the guest.
+    """
+    try:
+        device = Path(f"/proc/{pid}/root{_place(room_name, guest)}").stat().st_dev
+        mounts = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # there is none, or the guest has just ended
+        return True
+    number = f"{os.major(device)}:{os.minor(device)}"
+    lines = [line.split() for line in mounts]  # proc_pid_mountinfo(5): the third field, and the last
+    return not any(_STOPPED & set(fields[-1].split(",")) for fields in lines if fields[2] == number)
 
 
 def is_worked_in(room_name: str, guest: str, supervisor: int | None) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from labroom import state
+from labroom import commands, state
 from labroom.errors import MachineError
 from labroom.processes import run, spawn, start_time
 from labroom.providers import guest_network, record
@@ -38,6 +38,8 @@ _UPLINK = "uplink.helper"  # the control group of slirp4netns; no guest's name h
 _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
 _ARP_RETRIES = 20
 _SIOCDARP, _ARPREQ = 0x8953, "=H2x4s8x36x16s"  # struct arpreq of arp(7): address and interface
+_NOBODYS_PORT = 1  # nothing in the room's own namespace listens at any
+_REFUSAL_SECONDS = 3.0
 
 
 def interface(room_name: str, link: Link) -> str:
@@ -260,6 +262,7 @@ def _join(room: Room) -> None:
     run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
     for link in room.networks.subnets:
         _require_way_to(room, link)
+    _require_answers(room)
 
 
 def restore(room: Room) -> None:
@@ -308,6 +311,35 @@ def _require_way_to(room: Room, link: Link) -> None:
             f"this machine sends what is for {subnet} to {route.get('dev', 'nowhere')}: a rule of `ip rule` says so",
             f"ip rule add to {subnet} lookup main priority 1",
         )
+
+
+def _require_answers(room: Room) -> None:
+    """See that the machine's firewall lets it call the room: the router, which no guest is, refuses it at once.
+
+    Raises:
+        MachineError: it doesn't.
+    """
+    router = str(room.networks.router)
+    try:
+        socket.create_connection((router, _NOBODYS_PORT), timeout=_REFUSAL_SECONDS).close()
+    except ConnectionRefusedError:
+        pass
+    except OSError as error:
+        names = [interface(room.name, link) for link in room.networks.subnets]
+        ufw = " && ".join(commands.as_root(f"ufw allow out on {name}") for name in names)
+        words = f"let pass what uses {' and '.join(names)}: nft list ruleset shows the rules"
+        raise MachineError(
+            f"a firewall of this machine keeps it from its own room: {router} does not answer it",
+            ufw if _ufw_is_on() else words,
+        ) from error
+
+
+def _ufw_is_on() -> bool:
+    """Whether ufw(8) is this machine's firewall."""
+    try:
+        return "\nENABLED=yes" in Path("/etc/ufw/ufw.conf").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def start_uplink(room_name: str) -> None:
