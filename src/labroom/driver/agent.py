@@ -69,9 +69,10 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 STATES = ["?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]
 STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
 
-# States as a bit each, by protocol: of sockets that wait for somebody, of the others, and of all.
+# States as a bit each, by protocol: of sockets that wait for somebody, of the others that a process has, and of all.
 WAITING = {"tcp": 1 << STATES.index("LISTEN"), "udp": 1 << STATES.index("CLOSE")}
-CONNECTED = {protocol: 0x1FFE & ~states for protocol, states in WAITING.items()}
+OF_NOBODY = 1 << STATES.index("TIME_WAIT")
+CONNECTED = {protocol: 0x1FFE & ~states & ~OF_NOBODY for protocol, states in WAITING.items()}
 ANY_STATE = dict.fromkeys(WAITING, 0x1FFE)
 
 CONFINES = os.getuid() == 0 and "SUDO_UID" in os.environ  # the driver has had us become root
@@ -486,7 +487,7 @@ class Agent:
     def do_forget(self, port: int) -> None:
         """End the TIME_WAITs of a TCP port, if the kernel lets us: to bind to it is possible again."""
         for family in (socket.AF_INET, socket.AF_INET6):
-            header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 1 << STATES.index("TIME_WAIT"))
+            header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, OF_NOBODY)
             for message in list(ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, header + bytes(48))):
                 identity = message[4:52]  # struct inet_diag_sockid
                 if int.from_bytes(identity[:2], "big") == port:
@@ -529,11 +530,7 @@ class Agent:
     def do_sockets(self, port: int = 0) -> list[dict[str, Any]]:
         """All TCP and UDP sockets of this guest, or those with this port at either end, but for our own sshd's."""
         sshd = int(os.environ["SSH_CONNECTION"].split()[3])  # ssh(1), ENVIRONMENT: the server's port
-        return [
-            found
-            for found in sockets()
-            if found["local"][1] != sshd and (not port or port in (found["local"][1], found["remote"][1]))
-        ]
+        return [found for found in sockets(port=port) if found["local"][1] != sshd]
 
     def do_is_free(self, port: int) -> bool:
         """Whether a server could listen on a port, by TCP and by UDP, without SO_REUSEADDR (ip(7), socket(7))."""
@@ -709,7 +706,7 @@ class Agent:
         if any(awake(program.popen.pid) for program in self.programs.values() if program.running):  # soon seen
             return busy
         waits: dict[int, list[str]] = {}
-        ours = socket_inodes(os.getpid())
+        ours = {os.fstat(peer.socket.fileno()).st_ino for peer in self.peers.values()}
         timed: set[int] = set()  # sockets of those that wait in another way
         for process in self.descendants(None):
             number = process["program"]
@@ -1117,26 +1114,29 @@ def command_line(pid: int) -> str:
     return ""
 
 
-def sockets(states: dict[str, int] = ANY_STATE) -> Iterator[dict[str, Any]]:
-    """TCP and UDP sockets in these states, IPv4 ones that an IPv6 socket serves as IPv4."""
+def sockets(states: dict[str, int] = ANY_STATE, port: int = 0) -> Iterator[dict[str, Any]]:
+    """TCP and UDP sockets in these states (with this port at either end), IPv4 ones of an IPv6 socket as IPv4."""
     seen = set()  # the kernel lists one twice if others come while it is read
     for protocol, wanted in states.items():
         for family in (socket.AF_INET, socket.AF_INET6):
-            for found in diagnosed(protocol, family, wanted):
+            for found in diagnosed(protocol, family, wanted, port):
                 socket_id = (found["protocol"], found["local"], found["remote"], found["inode"])
                 if socket_id not in seen:
                     seen.add(socket_id)
                     yield found
 
 
-def diagnosed(protocol: str, family: int, states: int) -> Iterator[dict[str, Any]]:
-    """The sockets of one protocol and family, by sock_diag(7).
+def diagnosed(protocol: str, family: int, states: int, wanted: int) -> Iterator[dict[str, Any]]:
+    """The sockets of one protocol and family, by sock_diag(7); `wanted`: those with this port at either end, 0: all.
 
     /proc/net/tcp has the same, but the kernel needs ten times as long to write it.
     """
     number = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}[protocol]
     request = struct.pack("=BBBBI48x", family, number, 0, 0, states)  # struct inet_diag_req_v2
+    in_message = wanted.to_bytes(2, "big")
     for message in ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request):
+        if wanted and in_message not in (message[4:6], message[6:8]):
+            continue
         # struct inet_diag_msg, from its second byte on: state, ports, addresses, queues, inode
         fields = struct.unpack_from("=B2x2s2s16s16s12x4x2I4xI", message, 1)
         state, own_port, port, own, remote, unread, unsent, inode = fields
