@@ -5,6 +5,7 @@ as the lab's own user, so nothing of it is installed, and it needs no more than 
 speaks one JSON object per line. On its standard input, requests:
 
     {"id": 7, "do": "start", "program": 1, "argv": ["./echo_server.py", "9090"], ...}
+    {"id": 8, "do": "listening", "program": 1, "wait": 0.05}   an empty answer may wait for so long
 
 on its standard output, an answer to each (`result` or `error`), and between them what the programs do:
 
@@ -63,6 +64,8 @@ COMMAND = 1000  # characters of a command line; there may be two million (execve
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
 FLUSH_SECONDS = 2.0  # how long the kernel may take with terminals
 KILL_SECONDS = 3.0  # how long killed processes may take to go
+ENDING_SECONDS = 1.0  # how long one that runs may take to end by itself before it counts as left behind
+LOOK_SECONDS = 0.005  # between two looks at what tells nobody when it changes
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 
 # Index: the number of a state (<net/tcp_states.h>).
@@ -173,6 +176,8 @@ class Agent:
         self.replies = replies
         self.unparsed = b""
         self.over = False
+        self.told = 0  # of what programs and peers did
+        self.unanswered: list[tuple[dict[str, Any], float, int]] = []  # see `answer`
         self.programs: dict[int, Program] = {}
         self.peers: dict[str, Peer] = {}
         self.scratch: list[str] = []  # folders for the programs' files
@@ -205,10 +210,13 @@ class Agent:
         """Serve until the driver is gone; then kill all that was started."""
         try:
             while not self.over:
-                ready = self.selector.select()
+                ready = self.selector.select(LOOK_SECONDS if self.unanswered else None)
                 self.take_turn(ready)
                 if any(key.fd == self.requests for key, _ in ready):
                     self.read_requests()
+                unanswered, self.unanswered = self.unanswered, []
+                for request, until, told in unanswered:
+                    self.answer(request, until, told)
         finally:
             self.over = True
             self.kill(None)
@@ -233,6 +241,7 @@ class Agent:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one line to the driver; if it is gone, let the main loop end."""
+        self.told += "id" not in message
         data = json.dumps({"time": time.monotonic(), **message}, separators=(",", ":")).encode() + b"\n"
         try:
             while data and not self.over:
@@ -250,14 +259,22 @@ class Agent:
         *lines, self.unparsed = (self.unparsed + data).split(b"\n")
         for line in lines:
             request = json.loads(line)
-            number, name = request.pop("id"), request.pop("do")
-            try:
-                self.tell({"id": number, "result": getattr(self, "do_" + name)(**request)})
-            except MemoryError:
-                error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-                self.tell({"id": number, "error": self.explain(request, error)})
-            except OSError as error:
-                self.tell({"id": number, "error": self.explain(request, error)})
+            self.answer(request, time.monotonic() + request.pop("wait", 0), self.told)
+
+    def answer(self, request: dict[str, Any], until: float, told: int) -> None:
+        """Answer a request: with nothing only when something else was told since `told`, or at `until`, in seconds."""
+        details = {name: value for name, value in request.items() if name not in ("id", "do")}
+        try:
+            result = getattr(self, "do_" + request["do"])(**details)
+            if not result and told == self.told and time.monotonic() < until:
+                self.unanswered.append((request, until, told))
+            else:
+                self.tell({"id": request["id"], "result": result})
+        except MemoryError:
+            error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            self.tell({"id": request["id"], "error": self.explain(details, error)})
+        except OSError as error:
+            self.tell({"id": request["id"], "error": self.explain(details, error)})
 
     def explain(self, request: dict[str, Any], error: OSError) -> dict[str, Any]:
         """What went wrong, and what the driver needs to know in order to say whose fault it is.
@@ -438,11 +455,14 @@ class Agent:
             behind: the processes that these had left behind, or that are of none we know.
             unkilled: what could not be killed.
         """
-        self.reap()
-        behind = [with_command(process) for process in self.descendants(None) if process["program"] in (0, *ended)]
+        behind = [with_command(process) for process in self.left_by(ended)]
         for name in list(self.peers):
             self.do_peer_close(name, reset=True)
         unkilled = self.kill(None)
+        for program in self.programs.values():
+            program.unwritten, program.closing = b"", True
+            self.feed(program)
+        self.programs, self.unanswered = {}, []
         self.free = {}
         self.clear()
         return {"behind": behind, "unkilled": unkilled}
@@ -527,10 +547,15 @@ class Agent:
         except OSError as error:  # write(2) knows no name
             raise OSError(error.errno, error.strerror, path) from error
 
-    def do_sockets(self, port: int = 0) -> list[dict[str, Any]]:
-        """All TCP and UDP sockets of this guest, or those with this port at either end, but for our own sshd's."""
+    def do_sockets(self, port: int, waiting: bool) -> list[dict[str, Any]]:
+        """All TCP and UDP sockets of this guest but for our own sshd's.
+
+        Args:
+            port: only those with this port at either end; 0: all.
+            waiting: only those in LISTEN, and UDP sockets without a peer.
+        """
         sshd = int(os.environ["SSH_CONNECTION"].split()[3])  # ssh(1), ENVIRONMENT: the server's port
-        return [found for found in sockets(port=port) if found["local"][1] != sshd]
+        return [found for found in sockets(WAITING if waiting else ANY_STATE, port) if found["local"][1] != sshd]
 
     def do_is_free(self, port: int) -> bool:
         """Whether a server could listen on a port, by TCP and by UDP, without SO_REUSEADDR (ip(7), socket(7))."""
@@ -896,6 +921,16 @@ class Agent:
                 found.append(process)
         return found
 
+    def left_by(self, ended: list[int]) -> list[dict[str, Any]]:
+        """The processes of programs that have ended, or of none we know, when those about to end have had the time."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while True:
+            self.reap()
+            left = [process for process in self.descendants(None) if process["program"] in (0, *ended)]
+            if time.monotonic() > deadline or not any(awake(process["pid"]) for process in left):
+                return left
+            self.wait_for_a_death()
+
     def kill(self, wanted: int | None) -> list[dict[str, Any]]:
         """Kill all processes of program `wanted` (None: of all); answers those that live on after KILL_SECONDS."""
         deadline = time.monotonic() + KILL_SECONDS
@@ -909,8 +944,12 @@ class Agent:
                 for process in alive:
                     self.killed.add(process["pid"])
                     send_signal(process["pid"], number)
-            # Woken by SIGCHLD for our own children; others are looked at again after 5 ms.
-            self.take_turn([(key, events) for key, events in self.selector.select(0.005) if key.fd == self.wakeup])
+            self.wait_for_a_death()
+
+    def wait_for_a_death(self) -> None:
+        """Wait for a child's end, of which SIGCHLD tells; those of others are not told of, so not for long."""
+        if select.select([self.wakeup], [], [], LOOK_SECONDS)[0]:
+            os.read(self.wakeup, PIECE)
 
 
 def send_signal(pid: int, number: int) -> None:

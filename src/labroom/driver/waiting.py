@@ -98,6 +98,7 @@ class Shared:
         self.numbers = itertools.count(1)
         start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
+        self._threads = ThreadPoolExecutor()
         self._began = time.monotonic()
         self._happened_at: float | None = None  # when the events did that are being recorded
         self._happenings = 0  # counts what programs did
@@ -111,8 +112,7 @@ class Shared:
         """Do something with several hosts at once; returns what came of it, in their order. Raises what that raises."""
         if len(hosts) < 2:  # the most frequent case by far, and threads cost more than an answer
             return [do(host) for host in hosts]
-        with ThreadPoolExecutor(len(hosts)) as pool:
-            return list(pool.map(do, hosts))
+        return list(self._threads.map(do, hosts))
 
     def begin(self, lab: str) -> None:
         """Begin a check of a lab: an empty transcript, time 0."""
