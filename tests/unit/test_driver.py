@@ -396,6 +396,12 @@ def test_a_process_left_behind_is_killed_and_reported(room: Driver, alfa: Host) 
     assert not alive(pid)
 
 
+def test_what_is_about_to_end_is_not_left_behind(room: Driver, alfa: Host) -> None:
+    program = alfa.start_command(["sh", "-c", "exec >/dev/null 2>&1; seq 300000 & exit 0"])
+    program.expect_exit(0)
+    assert room.clean() == {}
+
+
 def test_a_ping_leaves_nothing_behind(room: Driver, alfa: Host) -> None:
     cat = alfa.start_command(["cat"])
     for _ in range(50):

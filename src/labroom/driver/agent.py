@@ -5,6 +5,7 @@ as the lab's own user, so nothing of it is installed, and it needs no more than 
 speaks one JSON object per line. On its standard input, requests:
 
     {"id": 7, "do": "start", "program": 1, "argv": ["./echo_server.py", "9090"], ...}
+    {"id": 8, "do": "listening", "program": 1, "wait": 0.05}   an empty answer may wait for so long
 
 on its standard output, an answer to each (`result` or `error`), and between them what the programs do:
 
@@ -63,15 +64,18 @@ COMMAND = 1000  # characters of a command line; there may be two million (execve
 MARK = "LABROOM_PROGRAM"  # environment variable that says which program a process belongs to
 FLUSH_SECONDS = 2.0  # how long the kernel may take with terminals
 KILL_SECONDS = 3.0  # how long killed processes may take to go
+ENDING_SECONDS = 1.0  # how long one that runs may take to end by itself before it counts as left behind
+LOOK_SECONDS = 0.005  # between two looks at what tells nobody when it changes
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 
 # Index: the number of a state (<net/tcp_states.h>).
 STATES = ["?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]
 STATES += ["LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
 
-# States as a bit each, by protocol: of sockets that wait for somebody, of the others, and of all.
+# States as a bit each, by protocol: of sockets that wait for somebody, of the others that a process has, and of all.
 WAITING = {"tcp": 1 << STATES.index("LISTEN"), "udp": 1 << STATES.index("CLOSE")}
-CONNECTED = {protocol: 0x1FFE & ~states for protocol, states in WAITING.items()}
+OF_NOBODY = 1 << STATES.index("TIME_WAIT")
+CONNECTED = {protocol: 0x1FFE & ~states & ~OF_NOBODY for protocol, states in WAITING.items()}
 ANY_STATE = dict.fromkeys(WAITING, 0x1FFE)
 
 CONFINES = os.getuid() == 0 and "SUDO_UID" in os.environ  # the driver has had us become root
@@ -172,6 +176,8 @@ class Agent:
         self.replies = replies
         self.unparsed = b""
         self.over = False
+        self.told = 0  # of what programs and peers did
+        self.unanswered: list[tuple[dict[str, Any], float, int]] = []  # see `answer`
         self.programs: dict[int, Program] = {}
         self.peers: dict[str, Peer] = {}
         self.scratch: list[str] = []  # folders for the programs' files
@@ -204,10 +210,13 @@ class Agent:
         """Serve until the driver is gone; then kill all that was started."""
         try:
             while not self.over:
-                ready = self.selector.select()
+                ready = self.selector.select(LOOK_SECONDS if self.unanswered else None)
                 self.take_turn(ready)
                 if any(key.fd == self.requests for key, _ in ready):
                     self.read_requests()
+                unanswered, self.unanswered = self.unanswered, []
+                for request, until, told in unanswered:
+                    self.answer(request, until, told)
         finally:
             self.over = True
             self.kill(None)
@@ -232,6 +241,7 @@ class Agent:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one line to the driver; if it is gone, let the main loop end."""
+        self.told += "id" not in message
         data = json.dumps({"time": time.monotonic(), **message}, separators=(",", ":")).encode() + b"\n"
         try:
             while data and not self.over:
@@ -249,14 +259,22 @@ class Agent:
         *lines, self.unparsed = (self.unparsed + data).split(b"\n")
         for line in lines:
             request = json.loads(line)
-            number, name = request.pop("id"), request.pop("do")
-            try:
-                self.tell({"id": number, "result": getattr(self, "do_" + name)(**request)})
-            except MemoryError:
-                error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-                self.tell({"id": number, "error": self.explain(request, error)})
-            except OSError as error:
-                self.tell({"id": number, "error": self.explain(request, error)})
+            self.answer(request, time.monotonic() + request.pop("wait", 0), self.told)
+
+    def answer(self, request: dict[str, Any], until: float, told: int) -> None:
+        """Answer a request: with nothing only when something else was told since `told`, or at `until`, in seconds."""
+        details = {name: value for name, value in request.items() if name not in ("id", "do")}
+        try:
+            result = getattr(self, "do_" + request["do"])(**details)
+            if not result and told == self.told and time.monotonic() < until:
+                self.unanswered.append((request, until, told))
+            else:
+                self.tell({"id": request["id"], "result": result})
+        except MemoryError:
+            error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            self.tell({"id": request["id"], "error": self.explain(details, error)})
+        except OSError as error:
+            self.tell({"id": request["id"], "error": self.explain(details, error)})
 
     def explain(self, request: dict[str, Any], error: OSError) -> dict[str, Any]:
         """What went wrong, and what the driver needs to know in order to say whose fault it is.
@@ -437,11 +455,14 @@ class Agent:
             behind: the processes that these had left behind, or that are of none we know.
             unkilled: what could not be killed.
         """
-        self.reap()
-        behind = [with_command(process) for process in self.descendants(None) if process["program"] in (0, *ended)]
+        behind = [with_command(process) for process in self.left_by(ended)]
         for name in list(self.peers):
             self.do_peer_close(name, reset=True)
         unkilled = self.kill(None)
+        for program in self.programs.values():
+            program.unwritten, program.closing = b"", True
+            self.feed(program)
+        self.programs, self.unanswered = {}, []
         self.free = {}
         self.clear()
         return {"behind": behind, "unkilled": unkilled}
@@ -486,7 +507,7 @@ class Agent:
     def do_forget(self, port: int) -> None:
         """End the TIME_WAITs of a TCP port, if the kernel lets us: to bind to it is possible again."""
         for family in (socket.AF_INET, socket.AF_INET6):
-            header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 1 << STATES.index("TIME_WAIT"))
+            header = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, OF_NOBODY)
             for message in list(ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, header + bytes(48))):
                 identity = message[4:52]  # struct inet_diag_sockid
                 if int.from_bytes(identity[:2], "big") == port:
@@ -526,14 +547,15 @@ class Agent:
         except OSError as error:  # write(2) knows no name
             raise OSError(error.errno, error.strerror, path) from error
 
-    def do_sockets(self, port: int = 0) -> list[dict[str, Any]]:
-        """All TCP and UDP sockets of this guest, or those with this port at either end, but for our own sshd's."""
+    def do_sockets(self, port: int, waiting: bool) -> list[dict[str, Any]]:
+        """All TCP and UDP sockets of this guest but for our own sshd's.
+
+        Args:
+            port: only those with this port at either end; 0: all.
+            waiting: only those in LISTEN, and UDP sockets without a peer.
+        """
         sshd = int(os.environ["SSH_CONNECTION"].split()[3])  # ssh(1), ENVIRONMENT: the server's port
-        return [
-            found
-            for found in sockets()
-            if found["local"][1] != sshd and (not port or port in (found["local"][1], found["remote"][1]))
-        ]
+        return [found for found in sockets(WAITING if waiting else ANY_STATE, port) if found["local"][1] != sshd]
 
     def do_is_free(self, port: int) -> bool:
         """Whether a server could listen on a port, by TCP and by UDP, without SO_REUSEADDR (ip(7), socket(7))."""
@@ -709,7 +731,7 @@ class Agent:
         if any(awake(program.popen.pid) for program in self.programs.values() if program.running):  # soon seen
             return busy
         waits: dict[int, list[str]] = {}
-        ours = socket_inodes(os.getpid())
+        ours = {os.fstat(peer.socket.fileno()).st_ino for peer in self.peers.values()}
         timed: set[int] = set()  # sockets of those that wait in another way
         for process in self.descendants(None):
             number = process["program"]
@@ -899,6 +921,16 @@ class Agent:
                 found.append(process)
         return found
 
+    def left_by(self, ended: list[int]) -> list[dict[str, Any]]:
+        """The processes of programs that have ended, or of none we know, when those about to end have had the time."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while True:
+            self.reap()
+            left = [process for process in self.descendants(None) if process["program"] in (0, *ended)]
+            if time.monotonic() > deadline or not any(awake(process["pid"]) for process in left):
+                return left
+            self.wait_for_a_death()
+
     def kill(self, wanted: int | None) -> list[dict[str, Any]]:
         """Kill all processes of program `wanted` (None: of all); answers those that live on after KILL_SECONDS."""
         deadline = time.monotonic() + KILL_SECONDS
@@ -912,8 +944,12 @@ class Agent:
                 for process in alive:
                     self.killed.add(process["pid"])
                     send_signal(process["pid"], number)
-            # Woken by SIGCHLD for our own children; others are looked at again after 5 ms.
-            self.take_turn([(key, events) for key, events in self.selector.select(0.005) if key.fd == self.wakeup])
+            self.wait_for_a_death()
+
+    def wait_for_a_death(self) -> None:
+        """Wait for a child's end, of which SIGCHLD tells; those of others are not told of, so not for long."""
+        if select.select([self.wakeup], [], [], LOOK_SECONDS)[0]:
+            os.read(self.wakeup, PIECE)
 
 
 def send_signal(pid: int, number: int) -> None:
@@ -1117,26 +1153,29 @@ def command_line(pid: int) -> str:
     return ""
 
 
-def sockets(states: dict[str, int] = ANY_STATE) -> Iterator[dict[str, Any]]:
-    """TCP and UDP sockets in these states, IPv4 ones that an IPv6 socket serves as IPv4."""
+def sockets(states: dict[str, int] = ANY_STATE, port: int = 0) -> Iterator[dict[str, Any]]:
+    """TCP and UDP sockets in these states (with this port at either end), IPv4 ones of an IPv6 socket as IPv4."""
     seen = set()  # the kernel lists one twice if others come while it is read
     for protocol, wanted in states.items():
         for family in (socket.AF_INET, socket.AF_INET6):
-            for found in diagnosed(protocol, family, wanted):
+            for found in diagnosed(protocol, family, wanted, port):
                 socket_id = (found["protocol"], found["local"], found["remote"], found["inode"])
                 if socket_id not in seen:
                     seen.add(socket_id)
                     yield found
 
 
-def diagnosed(protocol: str, family: int, states: int) -> Iterator[dict[str, Any]]:
-    """The sockets of one protocol and family, by sock_diag(7).
+def diagnosed(protocol: str, family: int, states: int, wanted: int) -> Iterator[dict[str, Any]]:
+    """The sockets of one protocol and family, by sock_diag(7); `wanted`: those with this port at either end, 0: all.
 
     /proc/net/tcp has the same, but the kernel needs ten times as long to write it.
     """
     number = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}[protocol]
     request = struct.pack("=BBBBI48x", family, number, 0, 0, states)  # struct inet_diag_req_v2
+    in_message = wanted.to_bytes(2, "big")
     for message in ask_kernel(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request):
+        if wanted and in_message not in (message[4:6], message[6:8]):
+            continue
         # struct inet_diag_msg, from its second byte on: state, ports, addresses, queues, inode
         fields = struct.unpack_from("=B2x2s2s16s16s12x4x2I4xI", message, 1)
         state, own_port, port, own, remote, unread, unsent, inode = fields

@@ -7,7 +7,6 @@ so the events of one host come in the order in which they happened there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from labroom.driver.capture import Capture
 from labroom.driver.host import Host, Resolve
@@ -68,22 +67,16 @@ class Driver(Shared):
 
     def idle(self) -> str:
         """In words, what the programs under check wait for, if each waits for ever; nothing while one may still act."""
-        hosts = self.hosts_in_use
-        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
-            found = list(pool.map(Host.idle, hosts))
+        found = self.side_by_side(Host.idle, self.hosts_in_use)
         return "" if None in found else ", ".join(filter(None, found)) or "no program of this check runs any more"
 
     def settled(self) -> bool:
         """Whether the programs under check have done what they were going to do now."""
-        hosts = self.hosts_in_use
-        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
-            return all(pool.map(Host.settled, hosts))
+        return all(self.side_by_side(Host.settled, self.hosts_in_use))
 
     def connect(self, names: Sequence[str]) -> None:
         """Connect to several hosts side by side; raises as `Host.connect` does."""
-        with ThreadPoolExecutor(max(len(names), 1)) as pool:
-            for done in [pool.submit(self.hosts[name].connect) for name in names]:
-                done.result()
+        self.side_by_side(Host.connect, [self.hosts[name] for name in names])
 
     def clean(self) -> dict[str, list[str]]:
         """End a check: kill all it has started, on all hosts side by side.
@@ -92,11 +85,9 @@ class Driver(Shared):
             host -> command lines of the processes left behind by programs that had ended.
         """
         hosts = self.hosts_in_use
-        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
-            left = dict(zip((host.name for host in hosts), pool.map(Host.clean, hosts), strict=True))
+        left = dict(zip((host.name for host in hosts), self.side_by_side(Host.clean, hosts), strict=True))
         return {name: commands for name, commands in left.items() if commands}
 
     def close(self) -> None:
         """Part from all hosts; nothing that was started on them is left."""
-        with ThreadPoolExecutor(max(len(self.hosts), 1)) as pool:
-            list(pool.map(Host.close, self.hosts.values()))
+        self.side_by_side(Host.close, list(self.hosts.values()))

@@ -24,6 +24,7 @@ from labroom.driver.values import (
     BUSY_PROCESSES,
     OUTPUT_LIMIT,
     PING_SECONDS,
+    WATCH_SECONDS,
     Completed,
     Launch,
     Process,
@@ -516,8 +517,8 @@ class Host(PeerHost):
         self.ask("limit", pid=pid, limits=limits)
 
     def listening(self, program: Program) -> list[Socket]:
-        """The sockets on which a program waits: in LISTEN, or of UDP without a peer."""
-        return self.ask("listening", read=read_sockets, program=program._number)
+        """The sockets on which a program waits: in LISTEN, or of UDP without a peer. Waits a moment for the first."""
+        return self.ask("listening", read=read_sockets, program=program._number, wait=WATCH_SECONDS)
 
     def run(self, *argv: str, timeout: float | None = None) -> Completed:
         """Run a command to its end; its exit status is the caller's to judge."""

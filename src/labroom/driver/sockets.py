@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labroom.driver.connection import Connection
-from labroom.driver.values import Socket, in_words
+from labroom.driver.values import WATCH_SECONDS, Socket, in_words
 from labroom.errors import CheckFailed
 
 
@@ -15,7 +15,7 @@ class SocketHost(Connection):
 
     def sockets(self, port: int = 0) -> list[Socket]:
         """All TCP and UDP sockets of the host, or those with this port at either end, but for sshd's own."""
-        return self.ask("sockets", read=read_sockets, port=port)
+        return self.ask("sockets", read=read_sockets, port=port, waiting=False)
 
     def connections(self, port: int) -> list[Socket]:
         """The TCP connections here with this port at either end, in whatever state but LISTEN."""
@@ -33,7 +33,7 @@ class SocketHost(Connection):
 
         def look() -> Socket | None:
             over = self.all_ended
-            for found in self.sockets(port):
+            for found in self.ask("sockets", read=read_sockets, port=port, waiting=True, wait=WATCH_SECONDS):
                 if found.protocol == protocol and found.state == waiting and found.local[1] == port:
                     return found
             if over:

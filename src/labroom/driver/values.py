@@ -17,6 +17,7 @@ ANSWER_SECONDS = 10.0  # an agent that takes longer to do what it was asked is a
 CONNECT_SECONDS = 15.0  # for each of: SSH banner, authentication, channel
 REACH_SECONDS = 4.0  # for a TCP connection, SYN and two repetitions; kernels answer soon, even on slow machines
 POLL_SECONDS = 0.01  # between two looks at a state that tells nobody when it changes (/proc/net/tcp)
+WATCH_SECONDS = 0.05  # in which an agent looks for itself for what was asked for, until that is there
 IDLE_SECONDS = 0.2  # programs that were seen to wait for ever twice, so far apart, do
 SETTLE_SECONDS = 1.0  # until programs that only ever wait with a time-out are taken as they are
 STALL_SECONDS = 0.1  # programs that have waited less for a processor since the last look were not held up

@@ -35,6 +35,7 @@ from labroom.driver.values import (
 from labroom.errors import CheckFailed, RoomFault, Settled, WaitFailed
 
 T = TypeVar("T")
+H = TypeVar("H")
 
 
 class Watched(Protocol):
@@ -97,6 +98,7 @@ class Shared:
         self.numbers = itertools.count(1)
         start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
+        self._threads = ThreadPoolExecutor()
         self._began = time.monotonic()
         self._happened_at: float | None = None  # when the events did that are being recorded
         self._happenings = 0  # counts what programs did
@@ -105,6 +107,12 @@ class Shared:
     def hosts_in_use(self) -> Sequence[Watched]:
         """The hosts whose faults must not be taken for a lab's."""
         return []
+
+    def side_by_side(self, do: Callable[[H], T], hosts: Sequence[H]) -> list[T]:
+        """Do something with several hosts at once; returns what came of it, in their order. Raises what that raises."""
+        if len(hosts) < 2:  # the most frequent case by far, and threads cost more than an answer
+            return [do(host) for host in hosts]
+        return list(self._threads.map(do, hosts))
 
     def begin(self, lab: str) -> None:
         """Begin a check of a lab: an empty transcript, time 0."""
@@ -175,6 +183,7 @@ class Shared:
         stalled, own_stall = 0.0, _own_stall()
         self.waiting = f"waiting for {what}"
         idle_since: tuple[float, int, str] | None = None
+        next_idle = IDLE_SECONDS / 4  # when to look for that
         while True:
             seen = self._happenings
             found = look()
@@ -184,7 +193,8 @@ class Shared:
             for check in (*self.conditions, *(host.check for host in self.hosts_in_use)):
                 check()
             waited = time.monotonic() - began
-            if by_programs and waited > IDLE_SECONDS / 4:
+            if by_programs and waited > next_idle:
+                next_idle = waited + IDLE_SECONDS / 4
                 idle_since = self._still_idle(idle_since, seen)
                 if idle_since and time.monotonic() - idle_since[0] > IDLE_SECONDS:
                     self.waiting = ""
@@ -242,22 +252,20 @@ class Shared:
             RoomFault: one does not, or the machine is overloaded: a program has waited for longer than STALL_LIMIT.
             CheckFailed: a program keeps the processors busy by itself.
         """
-        hosts = self.hosts_in_use
         total = 0.0
-        with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
-            for done in [pool.submit(host.ping) for host in hosts]:
-                for program, (ran, waited) in done.result().items():
-                    if waited > patience / 2 and program.busy:
-                        raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
-                    if ran > patience / 2:
-                        continue
-                    total += waited
-                    if waited > self.patience * STALL_LIMIT:
-                        raise RoomFault(
-                            f"this machine is overloaded: {program} waited {waited:.1f} s for a processor "
-                            f"while {self.waiting}",
-                            WHEN_SLOW,
-                        )
+        for found in self.side_by_side(lambda host: host.ping(), self.hosts_in_use):
+            for program, (ran, waited) in found.items():
+                if waited > patience / 2 and program.busy:
+                    raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
+                if ran > patience / 2:
+                    continue
+                total += waited
+                if waited > self.patience * STALL_LIMIT:
+                    raise RoomFault(
+                        f"this machine is overloaded: {program} waited {waited:.1f} s for a processor "
+                        f"while {self.waiting}",
+                        WHEN_SLOW,
+                    )
         return total
 
 
