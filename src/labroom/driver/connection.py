@@ -201,7 +201,10 @@ class Connection:
             source = resources.files("labroom.driver").joinpath("agent.py").read_bytes()
             channel = transport.open_session(timeout=seconds)
             command = "exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source))))
-            channel.exec_command(AS_ROOT.format(shlex.quote(command), command) if self.driver.as_root else command)
+            if self.driver.as_root:
+                room = shlex.quote(" ".join(self.driver.addresses))
+                command = AS_ROOT.format(shlex.quote(command), command, room)
+            channel.exec_command(command)
             channel.sendall(source)
         except paramiko.AuthenticationException as error:
             offered = _listed(at.identity_files) or "the keys of ssh-agent and ~/.ssh"
@@ -436,7 +439,7 @@ class _Checked(paramiko.MissingHostKeyPolicy):
 # Has the agent run as root where the user may use sudo without a password; else as the user.
 AS_ROOT = (
     "if sudo -n true 2>/dev/null; "
-    'then exec sudo -n env SSH_CONNECTION="$SSH_CONNECTION" HOME="$HOME" sh -c {0}; else {1}; fi'
+    'then exec sudo -n env SSH_CONNECTION="$SSH_CONNECTION" HOME="$HOME" LABROOM_ROOM={2} sh -c {0}; else {1}; fi'
 )
 
 # Run by the guest's Python: read the agent's source, whose length is known, from standard input, and run it.

@@ -68,6 +68,7 @@ class Shared:
         changed: guards what the hosts' readers write; notified whenever something happened.
         numbers: of requests to agents, and of programs.
         ports: ports to use, endlessly.
+        addresses: of all hosts of the room.
 
     Raises:
         UsageError: LABROOM_PATIENCE is no positive number.
@@ -97,6 +98,7 @@ class Shared:
         self.numbers = itertools.count(1)
         start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
+        self.addresses: list[str] = []
         self._began = time.monotonic()
         self._happened_at: float | None = None  # when the events did that are being recorded
         self._happenings = 0  # counts what programs did
