@@ -24,7 +24,14 @@ import paramiko
 
 from labroom.console import harmless
 from labroom.driver import known_hosts
-from labroom.driver.values import ANSWER_SECONDS, CONNECT_SECONDS, PING_SECONDS, REACH_SECONDS, WHEN_SLOW
+from labroom.driver.values import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    PING_SECONDS,
+    REACH_SECONDS,
+    WHEN_SLOW,
+    WINDOW_BYTES,
+)
 from labroom.driver.waiting import Shared
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
@@ -90,6 +97,7 @@ class Connection:
         self._channel: paramiko.Channel | None = None
         self._fault: RoomFault | None = None  # why it is given up
         self._lost = False  # the connection broke during this check
+        self.agents = 0  # how many have been started here: with each, its folders are gone
         self._scratch = ""
         self._last_words = ""  # of the agent, on its standard error
         self._strange = ""  # what the host sent that no agent of ours sends
@@ -199,7 +207,7 @@ class Connection:
             transport = cast(paramiko.Transport, client.get_transport())
             transport.set_keepalive(1)
             source = resources.files("labroom.driver").joinpath("agent.py").read_bytes()
-            channel = transport.open_session(timeout=seconds)
+            channel = transport.open_session(window_size=WINDOW_BYTES, timeout=seconds)
             command = "exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source))))
             if self.driver.as_root:
                 room = shlex.quote(" ".join(self.driver.addresses))
@@ -223,6 +231,7 @@ class Connection:
         self._round_trip, self._latest = math.inf, 0.0
         self._last_words = self._strange = ""
         self._channel = channel
+        self.agents += 1
         threading.Thread(target=self._read, args=(channel,), name=f"read {self.name}", daemon=True).start()
 
     def _reach(self) -> socket.socket:
