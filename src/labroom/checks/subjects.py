@@ -108,6 +108,24 @@ class Subject:
         self._program = program
         return program
 
+    def _when_answered(self, wait: Callable[[], T], *answers: str) -> T:
+        """What `wait` returns; a person's program that waits to be typed something instead is typed these answers.
+
+        Raises:
+            CheckFailed: as `wait` does, or it waits for one more.
+        """
+        if self.source is None or self.source.typed:
+            return wait()
+        for answer in answers:
+            try:
+                return wait()
+            except CheckFailed:
+                if self.program.status is not None or "waits in read(0)" not in self.host.driver.idle():
+                    raise
+            self.program.send(answer)
+            self.remarks.append("what it asks for when it starts was typed")
+        return wait()
+
     def _give_up_unless_decided(self, error: CheckFailed) -> None:
         """After a start that failed: end it, and go on to the next start line only if this one is certainly wrong.
 
