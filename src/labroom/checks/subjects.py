@@ -16,6 +16,7 @@ from labroom.checks.own import Source
 from labroom.checks.submission import Submission, finding
 from labroom.driver import CheckFailed, Host, Process, Program, shown
 from labroom.driver.values import in_words
+from labroom.driver.words import HINT
 from labroom.errors import RoomFault
 
 T = TypeVar("T")
@@ -230,6 +231,14 @@ class Subject:
         if not lines:  # not even the end
             raise RoomFault(f"{self.host.name}'s strace can't trace a program: {self.program.last_words}")
         return lines
+
+    def turned(self, *ports: int) -> str:
+        """A hint for the end of a message, where it printed one of these with its bytes exchanged; else nothing."""
+        for port in ports:
+            other = int.from_bytes(port.to_bytes(2, "big"), "little")
+            if self.program.saw_number(other) and not self.program.saw_number(port):
+                return f"\n{HINT}{other} is port {port} with its two bytes exchanged: ntohs() is missing"
+        return ""
 
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""

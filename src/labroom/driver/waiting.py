@@ -237,7 +237,8 @@ class Shared:
     def stalled(self, patience: float) -> float:
         """How long the programs of this check have waited for a processor so far, in seconds: no fault of theirs.
 
-        One that has had a processor for half of the patience and goes on, computes without end, and is not waited for.
+        One that has had a processor for half of the patience and goes on, computes without end, and is not waited for;
+        nor is one that has waited for longer than STALL_LIMIT, if it has had a processor for a quarter.
         Asks all hosts in use side by side, and so makes sure that they answer.
 
         Raises:
@@ -251,10 +252,11 @@ class Shared:
                 for program, (ran, waited) in done.result().items():
                     if waited > patience / 2 and program.busy:
                         raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
-                    if ran > patience / 2:
+                    long = waited > self.patience * STALL_LIMIT
+                    if ran > patience / (4 if long else 2):
                         continue
                     total += waited
-                    if waited > self.patience * STALL_LIMIT:
+                    if long:
                         raise RoomFault(
                             f"this machine is overloaded: {program} waited {waited:.1f} s for a processor "
                             f"while {self.waiting}",
