@@ -597,13 +597,16 @@ def test_records(running: Server, alfa: Host, bravo: Host) -> None:
     assert all(words_recorded(running).count(words) == 1 for words in messages), f"it holds {words_recorded(running)}"
 
 
+NOT_FLUSHED = "\nhint: fflush() after each message: what the buffer of a FILE holds is not in the file yet"
+
+
 def wait_until_recorded(running: Server, *words: str) -> None:
     """Wait until the file holds all these words, as long as the server does something."""
     running.wait_until(
         lambda: set(words) <= set(words_recorded(running)),
         lambda: (
             f"{', '.join(word for word in words if word not in words_recorded(running))} was sent, "
-            f"and `echomsg.txt` holds {words_recorded(running)[-12:] or 'nothing'}"
+            f"and `echomsg.txt` holds {words_recorded(running)[-12:] or f'nothing{NOT_FLUSHED}'}"
         ),
     )
 

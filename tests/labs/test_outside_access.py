@@ -194,7 +194,10 @@ def test_sees_the_gateway(running: Server, server: Host, outside: Host) -> None:
     address, port = outside.wait_for_connections(running.port)[0].remote
     running.wait_until(
         lambda: running.program.saw_number(address) and running.program.saw_number(port),
-        lambda: f"accept has returned {address}, port {port}, the gateway's; it printed {running.program.lines}",
+        lambda: (
+            f"accept has returned {address}, port {port}, the gateway's; it printed {running.program.lines}"
+            f"{running.turned(port)}"
+        ),
     )
     assert not running.program.saw_number(server.address), f"it says {server.address}, which accept did not return"
 

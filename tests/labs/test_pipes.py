@@ -107,6 +107,10 @@ def test_sees_the_end(program: Subject) -> None:
     program.start().wait(
         otherwise="the child has ended, and its parent does not see the end of the pipe: who has the write end open?"
     )
+    reads = [line for lines in program.traced("read").values() for line in lines if "<pipe:" in line]
+    assert any(line.endswith(" = 0") for line in reads), (
+        "it ended without having seen the end of the pipe: no read() has returned 0"
+    )
 
 
 @claim("lesson", "pipe_shared")

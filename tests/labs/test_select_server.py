@@ -172,12 +172,13 @@ def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> Non
 @claim("lesson", *SERVERS, needs=["at_once"])
 def test_one_process(running: Server, alfa: Host) -> None:
     """One process and one thread serve all of them."""
+    before = running.threads()  # asyncio may keep one that looked up a name
     clients = [running.connect(alfa) for _ in range(3)]
     for client in clients:
         client.exchange(b"hello")
-    count = len(running.processes())
+    count, threads = len(running.processes()), running.threads()
     assert count == 1, f"with three clients the server has {count} processes"
-    assert running.threads() == 1, f"with three clients the server has {running.threads()} threads"
+    assert threads <= min(before, 2), f"with three clients the server has {threads} threads, before the first {before}"
 
 
 @claim("lesson", *SERVERS, needs=["answers"])

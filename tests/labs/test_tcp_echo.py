@@ -110,7 +110,7 @@ def test_listens(running: Server) -> None:
     "lesson",
     *SERVERS,
     needs=["listens"],
-    hint="read and answer again and again, until recv() returns 0: its client has closed",
+    hint="send back what recv() gave, again and again, until it returns 0: its client has closed",
 )
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""

@@ -200,7 +200,7 @@ def test_prints_who_connects(running: Server, alfa: Host) -> None:
     address, port = client.address
     running.wait_until(
         lambda: running.program.saw_number(address) and running.program.saw_number(port),
-        lambda: f"its client is {address}, port {port}; it printed {running.program.lines}",
+        lambda: f"its client is {address}, port {port}; it printed {running.program.lines}{running.turned(port)}",
     )
 
 
@@ -298,7 +298,7 @@ def test_prints_both_ends(client: Client) -> None:
         lambda: all(client.program.saw_number(value) for value in ends),
         lambda: (
             f"its own end is {ends[0]}, port {ends[1]}, the server's {ends[2]}, port {ends[3]}; it printed "
-            f"{client.program.lines}"
+            f"{client.program.lines}{client.turned(ends[1], ends[3])}"
         ),
     )
 
@@ -323,10 +323,10 @@ def test_client_s_lines(client: Client) -> None:
     follow(client.program, "C_Alfa", CLIENT_STAGES, dict(zip(names, both_ends(peer), strict=True)))
 
 
-def both_ends(peer: Peer) -> list[int | str]:
+def both_ends(peer: Peer) -> tuple[str, int, str, int]:
     """Address and port of the client that a peer has accepted, and of the peer."""
     address, port = peer.to or ("", 0)
-    return [address, port, address if address.startswith("127.") else peer.host.address, peer.address[1]]
+    return address, port, address if address.startswith("127.") else peer.host.address, peer.address[1]
 
 
 def follow(program: Program, who: str, stages: list[str], values: dict[str, object]) -> None:

@@ -36,8 +36,9 @@ def test_a_program_that_does_harm_harms_nothing() -> None:
     for file in ("kills_all.py", "fills_the_disk.py", "prints_for_ever.c"):
         assert "FAILED" in check(f"wrong/{file}", "--as", "echo_server", "-k", "listens on the port", status=1)
         assert "passed" in check("right/one_client.c", "--as", "echo_server", "-k", "listens on the port")
-    left = labroom("ssh", "server", "ls /tmp; pgrep --uid 61843 || true").stdout
+    left = labroom("ssh", "server", "ls /tmp; ip rule; pgrep --uid 61843 || true").stdout
     assert "filling" not in left
+    assert "uidrange" not in left
     assert not [line for line in left.splitlines() if line.isdigit()]
 
 

@@ -26,10 +26,15 @@ from labroom.checks import hints
         ("it came in pieces\nwhat server's client sent was not read: alfa's x waits in read(0)", "recv()"),
         ("nothing came, and that will not change: server's x.c waits in recvfrom(4)", "waits for more than was sent"),
         (
+            "while other clients were connected\nnothing came, and that will not change: server's x.c waits in recv(4)",
+            "waits for one client while another one has sent",
+        ),
+        (
             "the connection was not closed, although alfa's client has closed its direction, and that will not change: "
             "server's x.c waits in accept(3)",
             "returns 0 once the other side has closed",
         ),
+        ("no child of it is a zombie\nnot seen within 5 s: a zombie; x.c's processes: 9 ./x", "the claim's"),
         # What a program prints is not what was seen; and what was seen may have another cause.
         ("server's x.c did not print 'a zombie has 3 descriptors'", "the claim's"),
         ("on stderr it says 'bind() error'", "the claim's"),

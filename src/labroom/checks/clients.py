@@ -49,7 +49,7 @@ class Client(Subject):
             CheckFailed: it sends none.
         """
 
-        def spoken(peer: Peer) -> Peer:
+        def spoken(peer: Peer, *_: str) -> Peer:
             if line is None:
                 return self._spoken(peer, "")
             self.type(line)
@@ -60,11 +60,11 @@ class Client(Subject):
     def _reach(
         self,
         listen: Callable[[Host, int], Peer],
-        found: Callable[[Peer], Peer],
+        found: Callable[..., Peer],
         options: Sequence[str],
         tty: bool = True,
     ) -> Peer:
-        """Start it in each way that there is, until it reaches a peer."""
+        """Start it in each way that there is, until it reaches a peer: `found` is given that, and what to type."""
         last: CheckFailed | None = None
         for at, port, words in self._ways():
             listening = self.listening = listen(at, port)
@@ -74,7 +74,7 @@ class Client(Subject):
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(host=host, port=listening.address[1]))
             try:
-                peer = found(listening)
+                peer = found(listening, host, str(listening.address[1]))
             except CheckFailed as error:
                 last = last or error
                 self._give_up_unless_decided(last)
@@ -106,7 +106,7 @@ class Client(Subject):
         ]
         return [*own, (self.host, 0, ["{port}"]), *fixed]
 
-    def _accepted(self, listening: Peer) -> Peer:
+    def _accepted(self, listening: Peer, *answers: str) -> Peer:
         def look() -> Peer | None:
             over = self.program.over
             if listening.peers:
@@ -115,13 +115,16 @@ class Client(Subject):
                 raise CheckFailed(f"{self.program.last_words}, and did not connect")
             return None
 
-        return self.host.driver.wait_until(
-            look,
-            f"{self.program} to connect",
-            None,
-            lambda within: f"{self.program} does not connect{within}",
-            by_programs=True,
-        )
+        def wait() -> Peer:
+            return self.host.driver.wait_until(
+                look,
+                f"{self.program} to connect",
+                None,
+                lambda within: f"{self.program} does not connect{within}",
+                by_programs=True,
+            )
+
+        return self._when_answered(wait, *answers)
 
     def _spoken(self, peer: Peer, before: str) -> Peer:
         def look() -> Peer | None:

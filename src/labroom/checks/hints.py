@@ -48,7 +48,7 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"was killed by SIG(SEGV|BUS)",), _MEMORY),
     ((r"was killed by SIGPIPE",), _PIPE),
     (
-        (r"\bzombies?\b",),
+        (r"\b\d+ zombies?\b|Z is a zombie",),
         "one SIGCHLD may stand for several children: its handler calls waitpid(-1, NULL, WNOHANG) again and again, "
         "until it returns no process",
     ),
@@ -70,6 +70,11 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         (r"sent was not read",),
         "recv() gives what has come so far, not a whole message: call it until all of it is there",
+    ),
+    (
+        (r"nothing came", r"clients (were|had) connected", _WAITS_FOR_MORE),
+        "it waits for one client while another one has sent: recv() only in a process or thread of that client's own, "
+        "or where select(), poll() or epoll says that something has come",
     ),
     (
         (r"nothing came", _WAITS_FOR_MORE),

@@ -48,7 +48,7 @@ class Server(Subject):
             for line in self.source.typed if self.source else ():
                 self.program.send(line.format(port=port))
             try:
-                self._found(self._wait_listening(), port)
+                self._found(self._when_answered(self._wait_listening, str(port)), port)
             except CheckFailed as error:
                 last = last or error
                 self._give_up_unless_decided(last)

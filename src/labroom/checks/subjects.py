@@ -16,6 +16,7 @@ from labroom.checks.own import Source
 from labroom.checks.submission import Submission, finding
 from labroom.driver import CheckFailed, Host, Process, Program, shown
 from labroom.driver.values import in_words
+from labroom.driver.words import HINT
 from labroom.errors import RoomFault
 
 T = TypeVar("T")
@@ -107,6 +108,24 @@ class Subject:
         program.settles = settles
         self._program = program
         return program
+
+    def _when_answered(self, wait: Callable[[], T], *answers: str) -> T:
+        """What `wait` returns; a person's program that waits to be typed something instead is typed these answers.
+
+        Raises:
+            CheckFailed: as `wait` does, or it waits for one more.
+        """
+        if self.source is None or self.source.typed:
+            return wait()
+        for answer in answers:
+            try:
+                return wait()
+            except CheckFailed:
+                if self.program.status is not None or "waits in read(0)" not in self.host.driver.idle():
+                    raise
+            self.program.send(answer)
+            self.remarks.append("what it asks for when it starts was typed")
+        return wait()
 
     def _give_up_unless_decided(self, error: CheckFailed) -> None:
         """After a start that failed: end it, and go on to the next start line only if this one is certainly wrong.
@@ -212,6 +231,14 @@ class Subject:
         if not lines:  # not even the end
             raise RoomFault(f"{self.host.name}'s strace can't trace a program: {self.program.last_words}")
         return lines
+
+    def turned(self, *ports: int) -> str:
+        """A hint for the end of a message, where it printed one of these with its bytes exchanged; else nothing."""
+        for port in ports:
+            other = int.from_bytes(port.to_bytes(2, "big"), "little")
+            if self.program.saw_number(other) and not self.program.saw_number(port):
+                return f"\n{HINT}{other} is port {port} with its two bytes exchanged: ntohs() is missing"
+        return ""
 
     def descriptors(self) -> dict[int, str]:
         """The open descriptors of its first process."""

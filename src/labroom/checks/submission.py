@@ -37,7 +37,7 @@ class Submission:
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self.sources = sources
-        self._built: dict[tuple[str, str], Launch | CheckFailed] = {}
+        self._built: dict[tuple[str, int, str], Launch | CheckFailed] = {}  # host, which agent of it, program
         self._confined: dict[str, bool] = {}
         self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
         self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
@@ -63,7 +63,9 @@ class Submission:
         Raises:
             CheckFailed: it can't be built; the same words each time.
         """
-        if (host.name, name) not in self._built:
+        host.connect()
+        agent = host.agents
+        if (host.name, agent, name) not in self._built:
             source, program = self.source(name), name.partition("@")[0]
             both = (OWN, SANITIZED) if source.kind in COMPILED else (OWN,)
             begun = {
@@ -71,8 +73,8 @@ class Submission:
             }
             for build, wait in begun.items():  # side by side
                 done = wait if isinstance(wait, CheckFailed) else _outcome(wait)
-                self._built[host.name, program + build] = done
-        found = self._built[host.name, name]
+                self._built[host.name, agent, program + build] = done
+        found = self._built[host.name, agent, name]
         if isinstance(found, CheckFailed):
             raise found
         if host.name not in self._confined:

@@ -81,6 +81,8 @@ ANY_STATE = dict.fromkeys(WAITING, 0x1FFE)
 CONFINES = os.getuid() == 0 and "SUDO_UID" in os.environ  # the driver has had us become root
 USER = int(os.environ.get("SUDO_UID", os.getuid()))  # who has logged in
 CONFINED = 61843  # a user that nobody is: above those of people, below those of services (systemd's UIDS-GIDS.md)
+PREFERENCE = 618  # of the rules that keep that user in the room, before that of all others, 32766 (ip-rule(8))
+ROOM = os.environ.pop("LABROOM_ROOM", "").split()  # the addresses of the room's hosts
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 TEMPORARY_OPTIONS = b"size=256m,nr_inodes=20000,mode=1777"  # of each, tmpfs(5)
 CLONE_NEWNS, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = (
@@ -201,6 +203,7 @@ class Agent:
         os.umask(0o022)  # a program under check is not judged by what the machine's own is
         if CONFINES:
             own_temporary_folders()
+            keep_in_room(ROOM)
 
     def end(self, *_: object) -> None:
         """Let the main loop end (also a signal handler)."""
@@ -222,6 +225,8 @@ class Agent:
             self.kill(None)
             self.scratch += self.kept
             self.clear()
+            if CONFINES:
+                keep_in_room([])
 
     def take_turn(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         """Relay what the descriptors in `ready` hold, apart from requests."""
@@ -976,6 +981,27 @@ def own_temporary_folders() -> None:
     for folder in TEMPORARY:
         if os.path.isdir(folder):
             libc.mount(b"tmpfs", folder.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, TEMPORARY_OPTIONS)
+
+
+def keep_in_room(room: list[str]) -> None:
+    """Let confined programs reach these addresses, the host's own networks and its name servers, and nothing else.
+
+    By routing rules for their user, in place of earlier ones; without addresses there are none (ip-rule(8)). Where we
+    may not have them, nothing is changed.
+    """
+    reached = [f"to {address} table main" for address in [*room, *name_servers()]]
+    rules = ["table main suppress_prefixlength 0", *reached, "unreachable"] if room else []
+    lines = "".join(f"rule add pref {PREFERENCE} uidrange {CONFINED}-{CONFINED} {rule}\n" for rule in rules)
+    for family in ("-4", "-6"):  # each passes over the other's addresses
+        delete = f"while ip {family} rule del pref {PREFERENCE}; do :; done; exec ip {family} -force -batch -"
+        subprocess.run(["sh", "-c", delete], input=lines.encode(), stderr=subprocess.DEVNULL, check=False)
+
+
+def name_servers() -> list[str]:
+    """The addresses of the host's name servers (resolv.conf(5))."""
+    with contextlib.suppress(OSError), open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
+        return [words[1] for words in map(str.split, file) if words[:1] == ["nameserver"] and len(words) > 1]
+    return []
 
 
 def left_by_confined() -> list[str]:

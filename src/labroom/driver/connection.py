@@ -24,7 +24,14 @@ import paramiko
 
 from labroom.console import harmless
 from labroom.driver import known_hosts
-from labroom.driver.values import ANSWER_SECONDS, CONNECT_SECONDS, PING_SECONDS, REACH_SECONDS, WHEN_SLOW
+from labroom.driver.values import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    PING_SECONDS,
+    REACH_SECONDS,
+    WHEN_SLOW,
+    WINDOW_BYTES,
+)
 from labroom.driver.waiting import Shared
 from labroom.endpoint import Endpoint
 from labroom.errors import CheckFailed, RoomFault, fault_of
@@ -90,6 +97,7 @@ class Connection:
         self._channel: paramiko.Channel | None = None
         self._fault: RoomFault | None = None  # why it is given up
         self._lost = False  # the connection broke during this check
+        self.agents = 0  # how many have been started here: with each, its folders are gone
         self._scratch = ""
         self._last_words = ""  # of the agent, on its standard error
         self._strange = ""  # what the host sent that no agent of ours sends
@@ -199,9 +207,12 @@ class Connection:
             transport = cast(paramiko.Transport, client.get_transport())
             transport.set_keepalive(1)
             source = resources.files("labroom.driver").joinpath("agent.py").read_bytes()
-            channel = transport.open_session(timeout=seconds)
+            channel = transport.open_session(window_size=WINDOW_BYTES, timeout=seconds)
             command = "exec python3 -IS -c " + shlex.quote(BOOTSTRAP.replace("LENGTH", str(len(source))))
-            channel.exec_command(AS_ROOT.format(shlex.quote(command), command) if self.driver.as_root else command)
+            if self.driver.as_root:
+                room = shlex.quote(" ".join(self.driver.addresses))
+                command = AS_ROOT.format(shlex.quote(command), command, room)
+            channel.exec_command(command)
             channel.sendall(source)
         except paramiko.AuthenticationException as error:
             offered = _listed(at.identity_files) or "the keys of ssh-agent and ~/.ssh"
@@ -220,6 +231,7 @@ class Connection:
         self._round_trip, self._latest = math.inf, 0.0
         self._last_words = self._strange = ""
         self._channel = channel
+        self.agents += 1
         threading.Thread(target=self._read, args=(channel,), name=f"read {self.name}", daemon=True).start()
 
     def _reach(self) -> socket.socket:
@@ -436,7 +448,7 @@ class _Checked(paramiko.MissingHostKeyPolicy):
 # Has the agent run as root where the user may use sudo without a password; else as the user.
 AS_ROOT = (
     "if sudo -n true 2>/dev/null; "
-    'then exec sudo -n env SSH_CONNECTION="$SSH_CONNECTION" HOME="$HOME" sh -c {0}; else {1}; fi'
+    'then exec sudo -n env SSH_CONNECTION="$SSH_CONNECTION" HOME="$HOME" LABROOM_ROOM={2} sh -c {0}; else {1}; fi'
 )
 
 # Run by the guest's Python: read the agent's source, whose length is known, from standard input, and run it.

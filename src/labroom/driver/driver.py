@@ -43,6 +43,7 @@ class Driver(Shared):
         as_root: bool = False,
     ) -> None:
         super().__init__(patience=patience, pace=pace, beat=beat, ports=ports, as_root=as_root)
+        self.addresses = [endpoint.address for endpoint in endpoints.values()]
         self.hosts = {name: Host(self, endpoint, resolve) for name, endpoint in endpoints.items()}
 
     @property

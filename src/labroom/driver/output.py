@@ -57,13 +57,13 @@ class Output:
         return None
 
     def seen(self) -> str:
-        """What was printed since the last match, for a message."""
-        last = [
-            line
-            for stream, text in self.text.items()
-            for line in text[self._consumed[stream] :].strip("\n").split("\n")[-3:]
-            if line
-        ]
+        """What was printed since the last match, for a message: whole lines."""
+        last: list[str] = []
+        for stream, text in self.text.items():
+            at = self._consumed[stream]
+            start = at if text.startswith("\n", at) else text.rfind("\n", 0, at) + 1
+            if text[at:].strip("\n"):
+                last += filter(None, text[start:].strip("\n").split("\n")[-3:])
         return "; it printed " + " / ".join(repr(short(line)) for line in last) if last else "; it printed nothing more"
 
     def flush(self, whole_lines: bool = False) -> None:

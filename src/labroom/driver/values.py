@@ -24,6 +24,7 @@ STALL_SECONDS = 0.1  # programs that have waited less for a processor since the 
 STALL_LIMIT = 4  # times the patience that a program waits for a processor; then the machine is overloaded
 PEER_LIMIT = 256 << 20  # bytes that the driver takes of a raw peer
 LONGEST_POLL_SECONDS = 0.025  # as that, of a state that has not come for a while
+WINDOW_BYTES = 128 << 10  # what may be on its way from an agent: about a second's work where it is all short lines
 OUTPUT_LIMIT = 4 << 20  # bytes; a program that prints more is stopped and failed
 BUSY_PROCESSES = 16  # of one program that run: more, and it is the program itself that takes the processors
 LINE_LIMIT = 2000  # lines of a program in the transcript; the rest is left out of it

@@ -69,6 +69,7 @@ class Shared:
         changed: guards what the hosts' readers write; notified whenever something happened.
         numbers: of requests to agents, and of programs.
         ports: ports to use, endlessly.
+        addresses: of all hosts of the room.
 
     Raises:
         UsageError: LABROOM_PATIENCE is no positive number.
@@ -99,6 +100,7 @@ class Shared:
         start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
         self._threads = ThreadPoolExecutor()
+        self.addresses: list[str] = []
         self._began = time.monotonic()
         self._happened_at: float | None = None  # when the events did that are being recorded
         self._happenings = 0  # counts what programs did
@@ -245,7 +247,8 @@ class Shared:
     def stalled(self, patience: float) -> float:
         """How long the programs of this check have waited for a processor so far, in seconds: no fault of theirs.
 
-        One that has had a processor for half of the patience and goes on, computes without end, and is not waited for.
+        One that has had a processor for half of the patience and goes on, computes without end, and is not waited for;
+        nor is one that has waited for longer than STALL_LIMIT, if it has had a processor for a quarter.
         Asks all hosts in use side by side, and so makes sure that they answer.
 
         Raises:
@@ -257,10 +260,11 @@ class Shared:
             for program, (ran, waited) in found.items():
                 if waited > patience / 2 and program.busy:
                     raise CheckFailed(f"{program} keeps the processors busy by itself: {program.busy}")
-                if ran > patience / 2:
+                long = waited > self.patience * STALL_LIMIT
+                if ran > patience / (4 if long else 2):
                     continue
                 total += waited
-                if waited > self.patience * STALL_LIMIT:
+                if long:
                     raise RoomFault(
                         f"this machine is overloaded: {program} waited {waited:.1f} s for a processor "
                         f"while {self.waiting}",

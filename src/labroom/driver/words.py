@@ -25,6 +25,7 @@ _MORE = {
 }
 _BEFORE = "what the buffer held from before was sent again: send as many bytes as were read into it, not all of it"
 _CUT = 'strlen(), strcpy() and printf("%s") stop at a zero byte: use the number of bytes that recv() returned'
+_STRIPPED = "blanks and newlines are bytes like others: strip() and rstrip() take them away"
 _DECODED = "the bytes were decoded to text and encoded again: send back the bytes as they came"
 
 
@@ -90,7 +91,7 @@ def _hint(wanted: bytes, got: bytes, same: int) -> str:
     if _REPLACED in got and _REPLACED not in wanted:
         return _DECODED
     if same == len(got):
-        return _CUT if got and wanted[same] == 0 else ""
+        return _CUT if got and wanted[same] == 0 else _STRIPPED if got and wanted[same:].isspace() else ""
     if same == len(wanted) and got[same:] in _MORE:
         return _MORE[got[same:]]
     if b"\0" in got[same:] and b"\0" not in wanted:
