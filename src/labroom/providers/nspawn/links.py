@@ -9,8 +9,8 @@ route, no rule and no setting of the machine is touched.
 """
 
 import contextlib
-import hashlib
 import fcntl
+import hashlib
 import json
 import os
 import socket
