@@ -88,8 +88,8 @@ def _volume(room_name: str, name: str) -> str:
 
 def remove(room_name: str, names: Iterable[str]) -> None:
     """Remove homes."""
-    end_helpers(room_name)
     if gone := [_volume(room_name, name) for name in names]:
+        end_helpers(room_name)
         engine.docker("volume", "rm", *gone)
 
 
