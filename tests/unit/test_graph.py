@@ -86,7 +86,7 @@ def test_status_as_data_of_a_room_that_is_not_up(tmp_path: Path) -> None:
     assert found["networks"][0] == {"name": "private", "subnet": "192.168.74.0/24", "machine": "192.168.74.1"}
     (gateway,) = [guest for guest in found["guests"] if guest["part"] == "gateway"]
     assert gateway["addresses"] == {"private": "192.168.74.2", "outside": "203.0.113.2"}
-    assert (gateway["up"], gateway["seconds"], gateway["link"]) == (False, None, {})
+    assert (gateway["up"], gateway["seconds"], gateway["links"]) == (False, None, {})
     assert found["forwarded_ports"][0] == {
         "gateway": "gateway",
         "address": "203.0.113.2",

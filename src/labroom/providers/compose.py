@@ -157,8 +157,7 @@ def _environment(room: Room, name: str) -> dict[str, str]:
     environment = {"ROUTER": network.router or "", "RESOLV_CONF": network.resolv_conf}
     if network.routes:
         environment["ROUTES"] = "".join(f"route replace {to} via {hop}\n" for to, hop in network.routes.items())
-    if (
-        room.guests[name].outside or len(room.guests[name].addresses) > 1
-    ):  # Docker would give its name every address that it has
+    # Docker would give its name every address that it has.
+    if room.guests[name].outside or len(room.guests[name].addresses) > 1:
         environment["HOSTS"] = network.hosts
     return environment

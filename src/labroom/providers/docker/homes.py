@@ -88,8 +88,8 @@ def _volume(room_name: str, name: str) -> str:
 
 def remove(room_name: str, names: Iterable[str]) -> None:
     """Remove homes."""
-    end_helpers(room_name)
     if gone := [_volume(room_name, name) for name in names]:
+        end_helpers(room_name)
         engine.docker("volume", "rm", *gone)
 
 
@@ -141,7 +141,7 @@ def _helper(room_name: str, volumes: Sequence[str], *command: str) -> list[str]:
     there = engine.docker("image", "ls", "--format={{.Repository}}", "--filter=label=labroom").split()
     image = next((f"{room_name}-{part}" for part in _IMAGES if f"{room_name}-{part}" in there), None)
     if image is None:
-        raise RoomFault(f"room {room_name} has no image any more", "an `up` of it by Docker creates one")
+        raise RoomFault(f"room {room_name} has no image any more", "labroom --room FILE up --provider docker")
     labels = {_HELPER: room_name, engine.PROJECT: ""}  # Compose v2 labels images, too
     return [
         *("run", "--rm", "--interactive", "--network=none", "--log-driver=none"),
