@@ -3,7 +3,6 @@
 They are written for the room of the project's own room.yml, and for a person who has the command `labroom`.
 """
 
-import functools
 import re
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -22,23 +21,19 @@ _GUESTS = {
     "private": {"gateway": 2, "server": 128, "alfa": 129, "bravo": 130, "charlie": 131},
     "outside": {"gateway": 2, "outside": 10},
 }
-_ADDRESS = r"(?<![\d.])(?:192\.168\.74|203\.0\.113)\.\d{1,3}(?:/\d\d)?(?!\d)"
-_HEX = r"\bc0 ?a8 4a ?[0-9a-f]{2}\b"
-_REVERSE = r"(?<![\d.])\d{1,3}\.74\.168\.192(?=\.in-addr\.arpa)"
-_WRITTEN = re.compile(rf"{_ADDRESS}|{_REVERSE}|{_HEX}|\blab\.test\b", re.ASCII)
+# What is before a word is looked at after its first characters: so the search skips all that begins with others.
+_ADDRESS = r"(?:192(?<![\d.]192)\.168\.74|203(?<![\d.]203)\.0\.113)\.\d{1,3}(?:/\d\d)?(?!\d)"
+_HEX = r"c0(?<!\wc0) ?a8 4a ?[0-9a-f]{2}\b"
+_REVERSE = r"\d(?<![\d.]\d)\d{0,2}\.74\.168\.192(?=\.in-addr\.arpa)"
+_WRITTEN = re.compile(rf"{_ADDRESS}|{_REVERSE}|{_HEX}|lab(?<!\wlab)\.test\b", re.ASCII)
 _COMMAND = re.compile(r"(?<=`)labroom (?=[a-z])|(?<=^    \$ )labroom (?=[a-z])", re.MULTILINE)
 
 
 def words(room: Room) -> dict[str, str]:
     """The addresses and names in handouts for which this room has others: each, and the room's."""
-    found = {word: _here(word, room) for word in _all_words()}
-    return {word: here for word, here in found.items() if word != here}
-
-
-@functools.cache
-def _all_words() -> frozenset[str]:
     files = [file for name in FILES.values() for file in LABS.glob(f"*/{name}")]
-    return frozenset(word for file in files for word in _WRITTEN.findall(file.read_text(encoding="utf-8")))
+    found = {word for file in files for word in _WRITTEN.findall(file.read_text(encoding="utf-8"))}
+    return {word: here for word in found if (here := _here(word, room)) != word}
 
 
 def _here(word: str, room: Room) -> str:
@@ -72,12 +67,13 @@ def _own(address: IPv4Address, room: Room) -> IPv4Address:
 
 def rendered(room: Room) -> dict[Path, str]:
     """The handouts that are others in this room than as they are written: file, from the folder of labs, and text."""
-    here = words(room)
-    if not here:
-        return {}
     names = labs.titles() if room.labs is None else room.labs
-    files = [LABS / name / file for name in names for file in FILES.values()]
-    return {file.relative_to(LABS): _reworded(file.read_text(encoding="utf-8"), here) for file in files}
+    found = {}
+    for file in (LABS / name / language for name in names for language in FILES.values()):
+        written = file.read_text(encoding="utf-8")
+        if (here := _reworded(written, room)) != written:
+            found[file.relative_to(LABS)] = here
+    return found
 
 
 def text(lab: str, language: str, room: Room, file: Path) -> str:
@@ -89,10 +85,10 @@ def text(lab: str, language: str, room: Room, file: Path) -> str:
         room: the room.
         file: its file, which the commands name where that is needed.
     """
-    handout = _reworded((LABS / lab / FILES[language]).read_text(encoding="utf-8"), words(room))
+    handout = _reworded((LABS / lab / FILES[language]).read_text(encoding="utf-8"), room)
     command = commands.labroom("VERB", room=file).removesuffix("VERB")
     return _COMMAND.sub(lambda _: command, handout)
 
 
-def _reworded(handout: str, here: dict[str, str]) -> str:
-    return _WRITTEN.sub(lambda word: here.get(word[0], word[0]), handout)
+def _reworded(handout: str, room: Room) -> str:
+    return _WRITTEN.sub(lambda word: _here(word[0], room), handout)

@@ -15,7 +15,7 @@ from labroom import room as room_file
 from labroom.errors import MachineError
 from labroom.machine import tool
 from labroom.providers import compose, docker, guest_files, guest_network, nspawn, record
-from labroom.providers.nspawn import fetched, image_base, links
+from labroom.providers.nspawn import fetched, image_base, image_tools, links
 from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.resources import ROOT
 from labroom.room import Room
@@ -388,3 +388,31 @@ def test_a_bare_guest_gets_what_a_builder_has_fetched(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in (bare / archives).glob("*.deb")} == old
     owners = {path.name: path.stat().st_uid for path in (bare / lists).glob("main*")}
     assert owners == {"main_InRelease": 4321, "main_Packages": 0}
+
+
+@pytest.mark.parametrize(
+    ("printed", "says", "helps"),
+    [
+        (
+            "[ERROR]: Task failed: Module failed: No package matching 'htpo' is available\nPLAY RECAP",
+            "the guests' release has no package htpo",
+            "the field packages of the room file",
+        ),
+        (
+            "E: Failed to fetch http://mirror.test/x  Could not resolve 'mirror.test'\nE: exit",
+            "no network for the first image: Could not resolve 'mirror.test'",
+            "try apt-get update",
+        ),
+        ("tar: write error: No space left on device\n", "the disk is full", "free some space"),
+        ("one\ntwo\n", "ansible-playbook failed (exit status 2); its output ends:\n    one\n    two", "image.log"),
+    ],
+    ids=["package", "network", "disk", "unknown"],
+)
+def test_what_keeps_an_image_from_being_made_is_said_with_a_remedy(
+    tmp_path: Path, printed: str, says: str, helps: str
+) -> None:
+    log = tmp_path / "image.log"
+    log.write_text(printed, encoding="utf-8")
+    error = image_tools.failure("ansible-playbook", 2, log)
+    assert str(error).startswith(says)
+    assert helps in error.remedy

@@ -115,25 +115,28 @@ def run_logged(argv: list[str], output_log: Path, stdin: str = "", **variables: 
             start_new_session=True,
             check=False,
         )
-    if done.returncode == 0:
-        return
+    if done.returncode != 0:
+        tool = "mmdebstrap" if "mmdebstrap" in argv else "ansible-playbook"
+        raise failure(tool, done.returncode, output_log)
+
+
+def failure(tool: str, status: int, output_log: Path) -> MachineError:
+    """What is wrong where a tool that makes an image has failed, by what it printed."""
     text = output_log.read_text(encoding="utf-8", errors="replace")
-    tool = "mmdebstrap" if "mmdebstrap" in argv else "ansible-playbook"
     if "No space left on device" in text:
-        raise MachineError(f"the disk is full: {tool} found no space left for {state.images()}", "free some space")
+        return MachineError(f"the disk is full: {tool} found no space left for {state.images()}", "free some space")
     unreachable = re.search(
         r"(Could not resolve|Temporary failure resolving|Could not connect|Unable to connect).*", text
     )
     if unreachable:
-        raise MachineError(
+        return MachineError(
             f"no network for the first image: {unreachable.group(0).strip()}",
             "the package mirror of this machine's apt must answer, once: try apt-get update",
         )
     if unknown := re.search(r"No package matching '([^'\s]+)' is available", text):
-        raise MachineError(
-            f"the guests' release has no package {unknown[1]}", "take it out of the field packages of the room file"
+        return MachineError(
+            f"the guests' release has no package {unknown[1]}",
+            "write it as the release does, or take it out of the field packages of the room file",
         )
     last = "".join(f"\n    {line}" for line in text.strip().splitlines()[-8:])
-    raise MachineError(
-        f"{tool} failed (exit status {done.returncode}); its output ends:{last}", f"the whole log: {output_log}"
-    )
+    return MachineError(f"{tool} failed (exit status {status}); its output ends:{last}", f"the whole log: {output_log}")
