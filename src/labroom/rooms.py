@@ -298,9 +298,12 @@ def make_links(room: Room, changed: Mapping[str, BadLink], *, progress: Progress
 def endpoints(room: Room) -> dict[str, Endpoint]:
     """Where each guest of a room answers SSH, by its name."""
     known = record.read(room.name)
-    remedy = bring_up(room, Path(known["file"])) if "file" in known else ""
     found = providers.of(room.name).endpoints(room)
-    return {name: replace(at, remedy=remedy or at.remedy) for name, at in found.items()}
+    if "file" not in known:
+        return found
+    file = Path(known["file"])
+    remedy, provision = bring_up(room, file), commands.playbook("room.yml", file)
+    return {name: replace(at, remedy=remedy, provision=provision) for name, at in found.items()}
 
 
 def bring_up(room: Room, file: Path) -> str:

@@ -73,7 +73,7 @@ def bring(host: Host, labs: Path = LABS, place: str = PLACE) -> None:
         said = placed.stderr.strip().splitlines() or ["it says nothing"]
         raise RoomFault(
             f"the labs on {host.name} are not those of this checkout, and can't be replaced: {said[-1]}",
-            "ansible-playbook playbooks/room.yml --tags lab_programs, with the host's inventory",
+            f"{host.endpoint.provision} --tags lab_programs",
         )
 
 
