@@ -113,8 +113,11 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
             done = makes.up(room, file, progress)
         except BaseException:
             if not was_up:  # half a room is of no use to anybody
-                makes.down(room.name, at_once=True)
-                record.release(room.name)
+                try:
+                    makes.down(room.name, at_once=True)
+                finally:
+                    if not record.read(room.name):
+                        record.release(room.name)
             raise
     return Up(room, was_up, done, time.monotonic() - started)
 
