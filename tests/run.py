@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from labroom.providers.nspawn import homes_kept
+from labroom.room import load
 from tests import packages
 from tests.docker import engine
 from tests.ubuntu import archive
@@ -80,6 +82,9 @@ def suites() -> list[Suite]:
     """Every suite, as this machine runs it now. What comes first tells most in the shortest time."""
     status = subprocess.run([*_LABROOM, "status"], capture_output=True, text=True, cwd=ROOT, check=False)
     own_room = "is not up" in status.stdout  # else it is somebody's: brought to what the checkout says, and left up
+    # Its homes go, too, where there were none before: what is in them then the tests have written.
+    verbs = 'down && "$@" reset --home --yes' if not homes_kept(load(ROOT / "room.yml").name) else "down"
+    take_down: Step = ("sh", "-c", f'"$@" {verbs}', "sh", *_LABROOM) if own_room else ()
     provision: list[Step] = [] if own_room else [(_tool("ansible-playbook"), "-i", "room.yml", "playbooks/room.yml")]
     scenarios = sorted(file.parent.name for file in ROOT.glob("extensions/molecule/*/molecule.yml"))
     scenarios.remove("default")  # the room's playbook, which lab_room runs on bare machines, too; GitHub runs it
@@ -97,14 +102,14 @@ def suites() -> list[Suite]:
             "room",
             ((*_LABROOM, "up"), *provision, (*_LABROOM, "check"), room_tests),
             after=("unit",),
-            last=(*_LABROOM, "down") if own_room else (),
+            last=take_down,
         ),
         Suite("trial", (_pytest("trial", "tests/trial"),), after=("unit",)),
         Suite(
             "own",
             ((*_LABROOM, "up"), _pytest("own", "tests/own")),  # minutes; tests/room has some of it
             after=("room",),
-            last=(*_LABROOM, "down") if own_room else (),
+            last=take_down,
             by_default=False,
         ),
         Suite("lab_room", (_pytest("lab_room", "tests/lab_room"),), after=("room",)),

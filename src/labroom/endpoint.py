@@ -6,6 +6,7 @@ from pathlib import Path
 
 from labroom import commands
 from labroom.errors import MachineError
+from labroom.resources import ROOT
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Endpoint:
         left_out: labs that the host has not, since its room file leaves them out.
         sudo: whether a room file lets the student use it there.
         remedy: the command or the change that repairs it when it can't be reached.
+        provision: the command that brings it what labs need.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Endpoint:
     left_out: tuple[str, ...] = ()
     sudo: bool = True
     remedy: str = field(default_factory=lambda: commands.labroom("up"))
+    provision: str = field(default_factory=lambda: commands.playbook("room.yml", ROOT / "room.yml"))
 
     def ssh_options(self) -> list[tuple[str, str]]:
         """The options of ssh_config(5) with which OpenSSH reaches it as the driver does, besides host, port, user.

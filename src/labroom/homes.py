@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from labroom import commands, providers, rooms
+from labroom import commands, machine, providers, rooms
 from labroom.console import Progress
 from labroom.errors import MachineError, RoomFault, UsageError
 from labroom.providers import Provider, record
@@ -170,8 +170,7 @@ def _appearing(target: Path) -> Iterator[io.BufferedRandom]:
     with os.fdopen(descriptor, "w+b") as out:
         yield out
         out.flush()
-        if os.geteuid() == 0:  # it is the person's who called sudo
-            os.fchown(descriptor, int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0")))
+        os.fchown(descriptor, *machine.caller())
         os.fsync(descriptor)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         # By way of another name: link(2) replaces nothing. A folder's descriptor makes Python follow /proc's link.

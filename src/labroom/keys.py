@@ -6,7 +6,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from labroom import state
+from labroom import machine, state
 from labroom.endpoint import Endpoint
 from labroom.processes import run
 from labroom.room import Room
@@ -128,9 +128,8 @@ def write_known_hosts(
     known_hosts(name).chmod(0o600)
     check_lock(name).touch(0o600)
     if os.geteuid() == 0:
-        owner = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
         for path in folder(name).iterdir():
-            os.chown(path, *owner, follow_symlinks=False)
+            os.chown(path, *machine.caller(), follow_symlinks=False)
 
 
 def client_config(endpoints: Mapping[str, Endpoint]) -> str:

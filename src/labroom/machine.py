@@ -33,6 +33,13 @@ def ansible(command: str) -> list[str]:
     return [sys.executable, "-I", "-m", "ansible", command]
 
 
+def caller() -> tuple[int, int]:
+    """User and group of the person for whom this process writes files: who called sudo(8), or whose it is."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    return int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
+
+
 def require_root(what: str, remedy: str = "") -> None:
     """See that this is root.
 

@@ -1,11 +1,12 @@
 """A room file to begin with: the checkout's own, for a room of another name, on networks that are free here."""
 
+import os
 import re
 import zlib
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from labroom import commands
+from labroom import commands, machine
 from labroom import room as room_file
 from labroom.errors import MachineError, UsageError
 from labroom.fields import SHORT_NAME, SHORT_NAME_IN_WORDS
@@ -47,6 +48,7 @@ def write(name: str, file: Path) -> Room:
     try:
         with file.open("x", encoding="utf-8") as opened:
             try:
+                os.fchown(opened.fileno(), *machine.caller())
                 opened.write(text)
                 opened.flush()
             except BaseException:  # half a file is of no use

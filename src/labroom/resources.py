@@ -7,7 +7,9 @@ In a checkout, and in a collection that Ansible installed, they lie in it. An in
 import os
 import re
 from contextlib import suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
@@ -51,6 +53,20 @@ def hand_over_reports() -> None:
     if owner.st_uid != 0:
         for path in (REPORTS, *REPORTS.rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def module_utils(name: str) -> ModuleType:
+    """A module that Ansible's modules share: they have it on hosts that have no labroom, and so it can't be in it.
+
+    Args:
+        name: its name in plugins/module_utils.
+    """
+    spec = spec_from_file_location(f"labroom_{name}", ROOT / "plugins/module_utils" / f"{name}.py")
+    assert spec  # noqa: S101 (of a file's name there is one)
+    assert spec.loader  # noqa: S101
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def version() -> str:

@@ -113,8 +113,11 @@ def up(file: Path, *, provider: str | None = None, progress: Progress | None = N
             done = makes.up(room, file, progress)
         except BaseException:
             if not was_up:  # half a room is of no use to anybody
-                makes.down(room.name, at_once=True)
-                record.release(room.name)
+                try:
+                    makes.down(room.name, at_once=True)
+                finally:
+                    if not record.read(room.name):
+                        record.release(room.name)
             raise
     return Up(room, was_up, done, time.monotonic() - started)
 
@@ -298,9 +301,12 @@ def make_links(room: Room, changed: Mapping[str, Mapping[Link, BadLink]], *, pro
 def endpoints(room: Room) -> dict[str, Endpoint]:
     """Where each guest of a room answers SSH, by its name."""
     known = record.read(room.name)
-    remedy = bring_up(room, Path(known["file"])) if "file" in known else ""
     found = providers.of(room.name).endpoints(room)
-    return {name: replace(at, remedy=remedy or at.remedy) for name, at in found.items()}
+    if "file" not in known:
+        return found
+    file = Path(known["file"])
+    remedy, provision = bring_up(room, file), commands.playbook("room.yml", file)
+    return {name: replace(at, remedy=remedy, provision=provision) for name, at in found.items()}
 
 
 def bring_up(room: Room, file: Path) -> str:

@@ -1,6 +1,7 @@
 """Where labroom keeps what it makes on this machine, and the locks on it."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -72,7 +73,9 @@ def write_json(file: Path, data: dict[str, Any]) -> None:
         partial.replace(file)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise MachineError(f"can't write {file}: {error.strerror}", f"free some space at {root()}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = f"free some space at {root()}" if full else "set LABROOM_STATE_DIR to a folder that can be written"
+        raise MachineError(f"can't write {file}: {error.strerror}", remedy) from error
 
 
 def remove_tree(path: Path) -> None:

@@ -449,13 +449,15 @@ def test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it(trial: T
         subprocess.run(["ip", "link", "delete", "neighbour0"], check=True)
 
 
-# Runs a command on a machine with links and rules (nft's) of its own, and ufw's file: $1 a folder to use, $2, $3.
+# Runs a command on a machine with links and rules (nft's) of its own, without IPv6, and with ufw's file: $1 a folder to
+# use, $2, $3.
 WALLED = (
     *("unshare", "--net", "--mount", "sh", "-ec"),
     'mkdir -p "$1/groups" "$1/etc/ufw" "$1/work"\n'
     'mount --rbind /sys/fs/cgroup "$1/groups"; mount -t sysfs sysfs /sys; mount --rbind "$1/groups" /sys/fs/cgroup\n'
     'echo "$3" >"$1/etc/ufw/ufw.conf"\n'
     'mount -t overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" overlay /etc\n'
+    "for kind in all default; do echo 1 >/proc/sys/net/ipv6/conf/$kind/disable_ipv6; done\n"
     'ip link set lo up; echo "$2" | nft -f -; shift 3; "$@"',
     "sh",
 )

@@ -260,6 +260,11 @@ def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> Non
     assert f"help: e2fsck -y {home}, or a new home: ./labroom --room {place.file} reset --home one" in error
     assert not any(traces().values()), traces()
     shutil.copy(whole, home)
+    for damage in ("set_super_value state 3", "zap_block -f /lost+found 0"):  # a folder that isn't missed
+        subprocess.run(["debugfs", "-w", "-R", damage, home], check=True, capture_output=True)
+    error = place.run("up", status=3)
+    repair = error.partition("  help: ")[2].partition(", or")[0]
+    assert subprocess.run(["sh", "-c", repair], capture_output=True, check=False).returncode == 1  # repaired
     assert _work(place) == made
 
 

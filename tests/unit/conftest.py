@@ -40,7 +40,9 @@ class Sshd:
         )
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text())
         with (folder / "log").open("w") as log:
-            self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log
+            )  # it ends with the tests, however they end
         own_keys = (folder / "key",), (folder / "known_hosts",)
         self.endpoint = Endpoint("alfa", "127.0.0.1", "127.0.0.1", port, getpass.getuser(), *own_keys)
         wait_for(lambda: "listening" in (folder / "log").read_text(), "sshd to listen")

@@ -87,6 +87,15 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere.yml").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_a_file_is_the_persons_who_called_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "61234")
+    monkeypatch.setenv("SUDO_GID", "61235")
+    new_room.write("exam", tmp_path / "exam.yml")
+    written = (tmp_path / "exam.yml").stat()
+    assert (written.st_uid, written.st_gid) == (61234, 61235)
+
+
 def test_a_name_that_no_room_can_have_is_refused(tmp_path: Path) -> None:
     for name in ("Exam", "exam-1", "examination", "1", "", "../x"):
         with pytest.raises(UsageError, match="is no name of a room: a letter"):

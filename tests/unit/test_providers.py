@@ -299,6 +299,18 @@ def test_a_guest_that_ended_before_it_was_remembered_does_not_run(own_state: Pat
     assert nspawn_guest.runs("own", "one") is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone claims names")
+def test_an_up_without_an_engine_leaves_no_claim(own_state: Path, tmp_path: Path) -> None:
+    file = tmp_path / "room.yml"
+    file.write_text(
+        "name: engine\nnetworks: {private: 192.168.79.0/24, outside: 198.51.100.240/28}\n"
+        "guests: {one: {private: 192.168.79.10}}\n"
+    )
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/nowhere"}
+    labroom("--room", str(file), "up", "--provider", "docker", env=nowhere, status=3)
+    assert not Path("/run/labroom/engine.json").exists()
+
+
 def _record_by(provider: str, room: Room, file: Path) -> dict[str, object]:
     if provider == "docker":
         return docker.record_of(room, file)

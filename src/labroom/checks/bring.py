@@ -2,14 +2,15 @@
 
 import functools
 import hashlib
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from labroom.driver import Host
 from labroom.errors import RoomFault
-from labroom.resources import LABS
+from labroom.resources import LABS, module_utils
+
+# What counts of a folder and how it is packed, as the role lab_programs has it.
+_folder = module_utils("folder")
 
 #: The labs on a host, a folder each.
 PLACE = "/opt/labs"
@@ -57,7 +58,7 @@ def bring(host: Host, labs: Path = LABS, place: str = PLACE) -> None:
         RoomFault: they differ, and can't be replaced.
     """
     left_out = {*host.endpoint.left_out}
-    names = sorted(path.name for path in labs.iterdir() if path.is_dir() and _is_part(path))
+    names = sorted(path.name for path in labs.iterdir() if path.is_dir() and _folder.is_part(path.name))
     names = [name for name in names if name not in left_out]
     if not names:
         return
@@ -66,19 +67,15 @@ def bring(host: Host, labs: Path = LABS, place: str = PLACE) -> None:
     if look.wait() == 0:
         return
     archive = f"{host.scratch}/labs.tar"
-    host.write_file(archive, _archive(labs, names))
+    host.write_file(archive, _folder.pack(labs, [path.name for path in labs.iterdir() if path.name not in names]))
     placing = ["sudo", "-n", "sh", "-c", _PLACE, "sh", archive, place, wanted, *names]
     placed = host.start_command(placing, name="labs", quiet=True)
     if placed.wait() != 0:
         said = placed.stderr.strip().splitlines() or ["it says nothing"]
         raise RoomFault(
             f"the labs on {host.name} are not those of this checkout, and can't be replaced: {said[-1]}",
-            "ansible-playbook playbooks/room.yml --tags lab_programs, with the host's inventory",
+            f"{host.endpoint.provision} --tags lab_programs",
         )
-
-
-def _is_part(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name != "__pycache__"
 
 
 def _files(labs: Path, names: list[str]) -> Iterator[Path]:
@@ -88,7 +85,7 @@ def _files(labs: Path, names: list[str]) -> Iterator[Path]:
         for path in (labs / name).rglob("*"):
             below = path.relative_to(labs)
             right = path.is_file() and not path.is_symlink() and path.suffix != ".md"
-            if right and all(_is_part(Path(part)) for part in below.parts):
+            if right and all(map(_folder.is_part, below.parts)):
                 found.append(below)
     yield from sorted(found, key=lambda path: str(path).encode())
 
@@ -102,21 +99,3 @@ def _listing(labs: Path, names: list[str]) -> bytes:
     files = list(_files(labs, names))
     lines = [f"{hashlib.sha256((labs / file).read_bytes()).hexdigest()}  {file}\n" for file in files]
     return "".join([*lines, *(f"{file}\n" for file in files if _may_be_run(labs / file))]).encode()
-
-
-def _archive(labs: Path, names: list[str]) -> bytes:
-    """The labs as a tar archive, readable for everybody."""
-    archive = io.BytesIO()
-
-    def readable(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        if not all(_is_part(Path(part)) for part in Path(entry.name).parts):
-            return None
-        entry.uid = entry.gid = entry.mtime = 0
-        entry.uname = entry.gname = ""
-        entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
-        return entry
-
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name in names:
-            tar.add(labs / name, name, filter=readable)
-    return archive.getvalue()

@@ -223,6 +223,7 @@ def _endpoint(inventory: str, name: str, variables: Mapping[str, Any]) -> Endpoi
         proxy_command=_proxy_command(found, tokens, _config(arguments)),
         host_key_alias=found["hostkeyalias"][0] if "hostkeyalias" in found else None,
         remedy=f"is it on? {commands.labroom('ssh', name, inventory=inventory)} says more",
+        provision=f"{commands.playbook('room.yml', Path(inventory))} --limit {shlex.quote(name)}",
     )
 
 
@@ -346,7 +347,7 @@ def _try(at: Endpoint) -> RoomFault | None:
     host = driver.hosts[at.name]
     try:
         if host.run("test", "-d", PLACE).status != 0:
-            return RoomFault(f"{at.name} ({at.ssh_host}) has no {PLACE}", "playbooks/room.yml brings the labs")
+            return RoomFault(f"{at.name} ({at.ssh_host}) has no {PLACE}", at.provision)
     except RoomFault as reason:
         return reason
     finally:

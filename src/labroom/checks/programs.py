@@ -83,7 +83,7 @@ def twin(host: Host, name: str, folder: Path = TWINS) -> Launch:
 
 def _compile(host: Host, sources: Mapping[str, bytes], binary: str) -> None:
     if _ask(host, 'command -v "$0"', COMPILER).wait() != 0:
-        raise RoomFault(f"{host.name} has no {COMPILER}", "playbooks/room.yml brings it")
+        raise RoomFault(f"{host.name} has no {COMPILER}", host.endpoint.provision)
     for file, content in sources.items():
         host.write_file(f"{host.scratch}/{file}", content)
     *_, source = sources

@@ -173,8 +173,8 @@ def clear(results: Path, *names: str) -> None:
     except OSError as error:
         remedy = "free some space there"
         if error.errno in (errno.EACCES, errno.EPERM):
-            command = "install -d -o" if error.filename == str(results) else "chown -R"
-            remedy = f"sudo {command} {os.getuid()} {shlex.quote(str(results))}"
+            place = f"{os.getuid()} {shlex.quote(str(results))}"
+            remedy = f"sudo install -d -o {place}" if error.filename == str(results) else f"sudo chown -R {place}"
         raise MachineError(
             f"no report can be written: {error.filename or results}: {error.strerror}", remedy
         ) from error

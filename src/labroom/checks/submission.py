@@ -165,7 +165,7 @@ def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable
     def compiled() -> Launch:
         done = _end(compiling, source.compiler)
         if done.status == 127 or (done.status != 0 and "not found" in done.stderr and source.compiler in done.stderr):
-            raise RoomFault(f"{host.name} has no {source.compiler}", "playbooks/room.yml brings it")
+            raise RoomFault(f"{host.name} has no {source.compiler}", host.endpoint.provision)
         _succeed(done, source.compiler)
         return _launch(source, here, f"./{binary}", warnings=done.stderr, sanitized=sanitized)
 

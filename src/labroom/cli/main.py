@@ -8,7 +8,6 @@ import importlib
 import locale
 import os
 import platform
-import shlex
 import signal
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from labroom import commands
 from labroom.console import Console
 from labroom.errors import LabroomError, MachineError
 from labroom.processes import own_environment
@@ -137,7 +137,7 @@ def _tell_of_file(error: OSError) -> int:
     if error.errno in _FULL:
         remedy = "free some space there"
     elif error.errno in _FORBIDDEN and os.geteuid() != 0:
-        remedy = f"sudo ./labroom {shlex.join(sys.argv[1:])}, or be who may"
+        remedy = f"{commands.labroom(*sys.argv[1:], root=True)}, or be who may"
     else:
         file = _log(error)
         remedy = f"{file} has the rest" if file else ""

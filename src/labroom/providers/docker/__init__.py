@@ -75,7 +75,7 @@ def _compose_command() -> list[str]:
         return ["docker", "compose"]
     if shutil.which("docker-compose"):
         return ["docker-compose"]
-    raise MachineError("Compose is not installed", "on Debian and Ubuntu: apt-get install docker-compose")
+    raise MachineError("Compose is not installed", commands.as_root("apt-get install docker-compose"))
 
 
 def _run_compose(room_name: str, *arguments: str) -> None:
@@ -132,10 +132,7 @@ def prepare(room: Room, file: Path, progress: Progress) -> None:
     project = compose.project(room)
     running = _containers(room.name)
     if running and record.read(room.name).get("project_networks", project["networks"]) != project["networks"]:
-        raise MachineError(
-            "the running room has other networks than room.yml now says",
-            f"{commands.labroom('down', room=file)} && {commands.labroom('up', '--provider', 'docker', room=file)}",
-        )
+        raise MachineError("the running room has other networks than room.yml now says", _anew(room))
     keys.prepare_identity(room.name)
     record.write(room.name, record_of(room, file))
     _project_file(room.name).write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
@@ -229,6 +226,12 @@ def _did_not_boot(room: Room, containers: dict[str, dict[str, Any]], name: str, 
     )
 
 
+def _anew(room: Room) -> str:
+    """The commands that make a room's containers anew."""
+    file = record.read(room.name)["file"]
+    return f"{commands.labroom('down', room=file)} && {commands.labroom('up', '--provider', 'docker', room=file)}"
+
+
 def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     """Let the room's key log in to every guest, and remember the guests' own."""
     allowed = keys.public(keys.identity(room.name))
@@ -242,7 +245,7 @@ def _exchange_keys(room: Room, containers: dict[str, dict[str, Any]]) -> None:
         host_keys = dict(zip(containers, pool.map(exchange, containers.values()), strict=True))
     for name, key in host_keys.items():
         if not key:
-            raise RoomFault(f"container {name} does not take the room's key", "labroom down, then labroom up")
+            raise RoomFault(f"container {name} does not take the room's key", _anew(room))
     ports = {name: [_ssh_port(container)] for name, container in containers.items()}
     for forward in (each for forwards in compose.published(room).values() for each in forwards):
         if forward.target == 22:
@@ -262,7 +265,7 @@ def _furnish(room: Room, containers: dict[str, dict[str, Any]]) -> None:
     with ThreadPoolExecutor() as pool:
         done = dict(zip(containers, pool.map(furnish, containers), strict=True))
     if failed := [name for name, right in done.items() if not right]:
-        raise RoomFault(f"container {failed[0]} does not take the room's files", "labroom down, then labroom up")
+        raise RoomFault(f"container {failed[0]} does not take the room's files", _anew(room))
 
 
 def _archive(files: Iterable[GuestFile]) -> bytes:

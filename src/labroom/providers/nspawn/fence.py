@@ -5,6 +5,10 @@ itself, by whatever address it has. All packets to an address of the machine's o
 whichever addresses it has just now (rtnetlink(7): table local), so these are dropped, but for the name service that
 slirp4netns asks and the ports that room.yml opens. The filter ends with its control group. It is no rule of the
 machine's firewall, so no `nft flush ruleset` and no restart of ufw, firewalld or docker opens the way.
+
+Its thirty instructions are put together here, since nothing that would do it fits: systemd's IPAddressDeny= is for its
+own units, knows no ports and needs systemd as process 1; nft's `socket cgroupv2` would be a rule of that firewall; and
+clang or bpftool would be one more dependency, of a hundred megabytes, whose output is still loaded by these two calls.
 """
 
 import ctypes

@@ -170,12 +170,13 @@ def start(
                 print(plan, file=launching.stdin, flush=True)
         started = json.loads(launching.communicate()[0] or "{}")
     if not started:
-        raise MachineError("what starts guests was killed", commands.labroom("up"))
+        again = commands.labroom("up", room=record.read(room_name).get("file"))
+        raise MachineError("what starts guests was killed", again)
     for guest in wanted:
         pid = started[guest.name]
-        record = {"pid": pid, "start_time": start_time(pid), "digest": guest.digest(), "users": users[guest.name]}
-        record["home"] = bool(guest.home_mib)
-        state.write_json(folder(room_name, guest.name) / _RECORD, record)
+        known = {"pid": pid, "start_time": start_time(pid), "digest": guest.digest(), "users": users[guest.name]}
+        known["home"] = bool(guest.home_mib)
+        state.write_json(folder(room_name, guest.name) / _RECORD, known)
 
 
 def _choose_users(room_name: str, names: Sequence[str]) -> dict[str, int]:

@@ -76,6 +76,7 @@ def examine(room: Room) -> list[Finding]:
     """Everything that this room needs on this machine, and whether it is there."""
     kinds = Path("/proc/filesystems").read_text(encoding="utf-8").split()
     overlay = "overlay" in kinds or Path(f"/lib/modules/{os.uname().release}/kernel/fs/overlayfs").exists()
+    loop = Path("/dev/loop-control").exists()
     missing = cgroups.missing_controllers()
     limits = "control groups that limit processes and memory"
     kept = state.root()
@@ -85,7 +86,7 @@ def examine(room: Room) -> list[Finding]:
         *(_command(command) for command in COMMANDS),
         Finding("overlay file systems", overlay, commands.as_root("modprobe overlay")),
         _user_namespaces(),
-        Finding("loop devices, which hold guests' disks", Path("/dev/loop-control").exists(), "modprobe loop"),
+        Finding("loop devices, which hold guests' disks", loop, commands.as_root("modprobe loop")),
         Finding(limits, not missing, f"boot with cgroup: {', '.join(missing)}"),
         Finding(f"2 GiB free at {kept}", free >= 2 << 30, "free some space, or set LABROOM_STATE_DIR"),
         _networks(room),
