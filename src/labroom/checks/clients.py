@@ -108,7 +108,7 @@ class Client(Subject):
 
     def _accepted(self, listening: Peer, *answers: str) -> Peer:
         def look() -> Peer | None:
-            over = self.program.over
+            over = self._over_and_heard()
             if listening.peers:
                 return listening.peers[0]
             if over:
@@ -128,7 +128,7 @@ class Client(Subject):
 
     def _spoken(self, peer: Peer, before: str) -> Peer:
         def look() -> Peer | None:
-            over = self.program.over
+            over = self._over_and_heard()
             if peer.datagrams:
                 return peer
             if over:
@@ -142,6 +142,13 @@ class Client(Subject):
             lambda within: f"{before}{self.program} sends no datagram to its server{within}",
             by_programs=True,
         )
+
+    def _over_and_heard(self) -> bool:
+        """Whether it is over; then all that it has sent has come, of which another guest tells."""
+        if self.program.over:
+            self.host.driver.settle()
+            return True
+        return False
 
     def type(self, line: str) -> None:
         """Type a line."""

@@ -171,9 +171,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def driver_of_session(
     request: pytest.FixtureRequest, setting: Setting, submission_of_session: Submission
 ) -> Iterator[Driver]:
-    """The room's hosts. All that the session's checks name are connected to at once, in the background."""
+    """The room's hosts. All that the session's checks name are connected to at once, in the background.
+
+    Not by a worker, which runs some of the checks, and may never come to a host.
+    """
     driver = setting.make_driver(partial(resolve, submission=submission_of_session))
-    named = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    items = [] if hasattr(request.config, "workerinput") else request.session.items
+    named = {name for item in items for name in getattr(item, "fixturenames", ())}
     for host in driver.hosts.values():
         if host.name in named:
             Thread(target=_connect, args=(host,), daemon=True).start()
