@@ -48,7 +48,7 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"was killed by SIG(SEGV|BUS)",), _MEMORY),
     ((r"was killed by SIGPIPE(?!.*did not listen)",), _PIPE),
     (
-        (r"\b\d+ zombies?\b|Z is a zombie",),
+        (r"\b[1-9]\d* zombies?\b|Z is a zombie",),
         "a handler of SIGCHLD calls waitpid(-1, NULL, WNOHANG) again and again, until it returns no process; "
         "one SIGCHLD may stand for several children",
     ),
