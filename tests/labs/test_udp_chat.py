@@ -500,7 +500,7 @@ def test_sends_lines(client: Client) -> None:
         got, at = peer.datagram(f"{line!r} was typed")
         assert got in (line.encode(), line.encode() + b"\n"), f"{line!r} was typed\n{difference(line.encode(), got)}"
         peer.send_to(got, at)
-        client.shows(line)
+        client.shows(line, f"{line!r} was sent as it was typed, and came back; but it was not printed")
 
 
 @claim(
