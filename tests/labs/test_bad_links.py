@@ -15,7 +15,7 @@ from labroom.checks.claims import claim
 from labroom.checks.clients import Client
 from labroom.checks.servers import Server
 from labroom.checks.subjects import Subject
-from labroom.driver import Driver, Host, Packet, Peer, Program, shown
+from labroom.driver import CheckFailed, Driver, Host, Packet, Peer, Program, shown
 from labroom.driver.packets import packets_in
 
 MANY = 400  # datagrams, of which some get lost
@@ -283,6 +283,9 @@ def test_sends_all(client: Client) -> None:
     peer = client.connect("50000")
     got = peer.receive_to_end("the client should send 50000 bytes, and end its direction")
     assert len(got) == 50_000, f"told to send 50000 bytes, it sent {len(got)}"
+    client.host.driver.settle()
+    if client.program.over:
+        raise CheckFailed(f"it has ended its direction, and did not wait for the answer: {client.program.last_words}")
     peer.send_in_pieces([b"50000 bytes ", b"in 3 ", b"pieces\n"], client.host, "the answer comes in three pieces")
     peer.end()
     client.shows("50000 bytes in 3 pieces")

@@ -317,7 +317,10 @@ def connected(client: Client, *output: str) -> Peer:
 def wrote(client: Client, data: bytes) -> str:
     """See that a client has written its file; returns its name."""
     name, copy = client.written()
-    assert copy == data, f"the file that it wrote last, {name or 'none'}, is no copy\n{difference(data, copy)}"
+    before = (
+        '\nhint: it held something before: open it with O_TRUNC, or by fopen(…, "w")' if copy.endswith(data) else ""
+    )
+    assert copy == data, f"the file that it wrote last, {name or 'none'}, is no copy\n{difference(data, copy)}{before}"
     return name
 
 

@@ -89,7 +89,7 @@ def passages(program: Subject) -> set[tuple[int, int, int]]:
     }
 
 
-@claim("lesson", "pipe_one")
+@claim("lesson", "pipe_one", hint="read() waits for more as long as any process, the reader too, has a write end open")
 def test_message(program: Subject) -> None:
     """The parent prints what its child has written into the pipe."""
     program.start().expect_text("Who are you?", otherwise="the message was not printed")

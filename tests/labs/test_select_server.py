@@ -167,6 +167,10 @@ def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> Non
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
     servers.serves_at_once(clients, "while other clients were connected")
+    clients[1].close()
+    running.host.driver.settle()
+    clients[1] = running.connect(bravo)  # gets the descriptor that is free again
+    servers.serves_at_once(clients, "one had left and another had come, while other clients were connected")
 
 
 @claim("lesson", *SERVERS, needs=["at_once"])

@@ -317,10 +317,10 @@ CLIENTS = ("echo_client", "line_client")
 LEAVE = {"echo_client": "Q", "line_client": "END"}
 
 
-def answer(peer: Peer, client: Client, line: str) -> bytes:
+def answer(peer: Peer, client: Client, line: str, hint: str = "") -> bytes:
     """Have the client send a line, and see that it is that line, with its newline or without; returns what it sent."""
     client.type(line)
-    peer.expect(line.encode(), otherwise=f"{line!r} was typed")
+    peer.expect(line.encode(), otherwise=f"{line!r} was typed{hint}")
     return line.encode() + peer.rest()
 
 
@@ -350,7 +350,7 @@ def test_sends_lines(client: Client) -> None:
 def test_shows_answers(client: Client) -> None:
     """A client prints what the server sends back."""
     peer = client.connect()
-    sent = answer(peer, client, "question")
+    sent = answer(peer, client, "question", "\nhint: compare the whole line: not only Q may begin with a q")
     peer.send(b"ANSWER..\n"[: len(sent) - 1] + sent[-1:])
     client.shows("ANSWER.")
 

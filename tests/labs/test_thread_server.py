@@ -291,7 +291,9 @@ def test_threads_end(running: Server, alfa: Host) -> None:
 
 def numbers_in(running: Server, words: str) -> set[int]:
     """The numbers in the line that a server has printed for a message."""
-    running.program.expect_text(words, otherwise=f"{words!r} was sent, and the server did not print it")
+    running.wait_until(
+        lambda: words in running.program.stdout, lambda: f"{words!r} was sent, and the server did not print it"
+    )
     line = next(line for line in running.program.stdout.splitlines() if words in line)
     return {int(number) for number in re.findall(r"\d+", line.replace(words, ""))}
 
@@ -322,10 +324,23 @@ def test_the_lock(running: Server, alfa: Host, bravo: Host, server: Host, driver
     running.program.write(CTRL_Q)
     for client, words in zip(clients, (b"apple\n", b"pear\n"), strict=True):
         client.expect(words, otherwise="after Ctrl+Q")
-    found = [numbers_in(running, words) for words in ("apple", "pear")]
-    assert (3 in found[0] and 4 in found[1]) or (4 in found[0] and 3 in found[1]), (
-        f"the third and the fourth message, sent at the same time, were printed with the numbers "
-        f"{sorted(found[0])} and {sorted(found[1])}, not with 3 and 4"
+    see_numbers(running, 3, "apple", "pear")
+    for first, pair in ((5, ("plum", "cherry")), (7, ("fig", "grape"))):
+        running.host.stop_processes([running.program.pid])
+        for client, word in zip(clients, pair, strict=True):
+            client.send(f"{word}\n".encode())
+        running.host.resume_processes([running.program.pid])
+        for client, word in zip(clients, pair, strict=True):
+            client.expect(f"{word}\n".encode(), otherwise="two messages had come at the same time")
+        see_numbers(running, first, *pair)
+
+
+def see_numbers(running: Server, first: int, one: str, other: str) -> None:
+    """See that two messages, sent at the same time, were printed with the number `first` and the next, in any order."""
+    these, those = (numbers_in(running, words) for words in (one, other))
+    assert (first in these and first + 1 in those) or (first in those and first + 1 in these), (
+        f"message {first} and the next one, sent at the same time, were printed with the numbers "
+        f"{sorted(these)} and {sorted(those)}, not with {first} and {first + 1}"
     )
 
 

@@ -34,7 +34,9 @@ from labroom.checks import hints
             "server's x.c waits in accept(3)",
             "returns 0 once the other side has closed",
         ),
+        ("it has 0 zombies, and did not come to have 4", "the claim's"),
         ("no child of it is a zombie\nnot seen within 5 s: a zombie; x.c's processes: 9 ./x", "the claim's"),
+        ("server's x.c was killed by SIGPIPE; it printed nothing more, and did not listen", "the claim's"),
         # What a program prints is not what was seen; and what was seen may have another cause.
         ("server's x.c did not print 'a zombie has 3 descriptors'", "the claim's"),
         ("on stderr it says 'bind() error'", "the claim's"),

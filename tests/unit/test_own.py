@@ -193,6 +193,7 @@ def test_a_difference_is_marked_at_the_first_byte(wanted: bytes, got: bytes, wor
         (b"one two three", b"one two three!!", ""),
         (b"one two three", b"one two three two ", "what the buffer held from before"),
         (b"hello\n", b"hello", "blanks and newlines are bytes like others"),
+        (b"again", b"\n", "that nobody had sent"),
         (b"one \0 two", b"one ", "stop at a zero byte"),
         (b"\xff\xfe", "\ufffd\ufffd".encode(), "send back the bytes as they came"),
     ],

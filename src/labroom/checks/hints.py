@@ -46,11 +46,11 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
 # What was seen, in our words -> hint.
 _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"was killed by SIG(SEGV|BUS)",), _MEMORY),
-    ((r"was killed by SIGPIPE",), _PIPE),
+    ((r"was killed by SIGPIPE(?!.*did not listen)",), _PIPE),
     (
-        (r"\b\d+ zombies?\b|Z is a zombie",),
-        "one SIGCHLD may stand for several children: its handler calls waitpid(-1, NULL, WNOHANG) again and again, "
-        "until it returns no process",
+        (r"\b[1-9]\d* zombies?\b|Z is a zombie",),
+        "a handler of SIGCHLD calls waitpid(-1, NULL, WNOHANG) again and again, until it returns no process; "
+        "one SIGCHLD may stand for several children",
     ),
     (
         (r"descriptors|has (its|the listening) socket open",),

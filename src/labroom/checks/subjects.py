@@ -289,12 +289,11 @@ class Subject:
         """Wait until `look` is true, as long as it does something.
 
         Raises:
-            CheckFailed: it never will be; in the words of `otherwise`, which may look again.
+            CheckFailed: it never will be; in the words of `otherwise`, which may look again, and may end with a hint.
         """
-        self.host.driver.wait_until(
-            lambda: bool(look()),
-            "what the program does",
-            None,
-            lambda within: f"{otherwise()}{within}",
-            by_programs=True,
-        )
+
+        def missed(within: str) -> str:
+            words, *hint = otherwise().split(f"\n{HINT}")
+            return f"\n{HINT}".join([words + within, *hint])
+
+        self.host.driver.wait_until(lambda: bool(look()), "what the program does", None, missed, by_programs=True)

@@ -26,6 +26,9 @@ _MORE = {
 _BEFORE = "what the buffer held from before was sent again: send as many bytes as were read into it, not all of it"
 _CUT = 'strlen(), strcpy() and printf("%s") stop at a zero byte: use the number of bytes that recv() returned'
 _STRIPPED = "blanks and newlines are bytes like others: strip() and rstrip() take them away"
+_ADDED = (
+    "before this came a blank or a newline that nobody had sent: send back the bytes that recv() gave, and no other"
+)
 _DECODED = "the bytes were decoded to text and encoded again: send back the bytes as they came"
 
 
@@ -92,6 +95,8 @@ def _hint(wanted: bytes, got: bytes, same: int) -> str:
         return _DECODED
     if same == len(got):
         return _CUT if got and wanted[same] == 0 else _STRIPPED if got and wanted[same:].isspace() else ""
+    if got[:1].isspace() and same == 0 and wanted.startswith(got.lstrip()):
+        return _ADDED
     if same == len(wanted) and got[same:] in _MORE:
         return _MORE[got[same:]]
     if b"\0" in got[same:] and b"\0" not in wanted:
