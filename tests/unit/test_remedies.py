@@ -42,7 +42,6 @@ UNTRIED = {
     "apt-get install docker.io docker-compose": "as above",
     "apt-get install tmux": "as above",
     "docker network ls": "it shows whose the network is, and repairs nothing",
-    "docker run --rm -v …:/home:ro IMAGE tar -cz /home >GUEST.tar.gz": "it is a pattern, with names to fill in",
     "docker system prune": "it removes what is the machine's",
     "install -d -o …": "as chown, which is its other half",
     "modprobe loop": "it takes a kernel with modules",
@@ -52,7 +51,7 @@ UNTRIED = {
     "ufw allow out on …": "it takes ufw; tried by hand with Debian 12's (docs/when-it-fails.md)",
 }
 ERRORS = ("LabroomError", "UsageError", "RoomFileError", "MachineError", "RoomFault", "Lacking", "Finding")
-WORDS = ("free", "install", "make", "man")  # programs, too, whose names begin sentences
+WORDS = ("free", "install", "make", "man", "write")  # programs, too, whose names begin sentences
 
 
 def _trees() -> Iterator[tuple[Path, ast.Module]]:
