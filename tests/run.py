@@ -96,7 +96,7 @@ def suites() -> list[Suite]:
             (_pytest("unit", "tests/unit", "-n3", "--dist=loadfile"),),
             after=("linters",),
             # The driver's own tests talk to an sshd on loopback; some have a locale that isn't UTF-8.
-            packages=("openssh-server", "locales"),
+            packages=("openssh-server", "locales", "tmux"),
         ),
         Suite(
             "room",
@@ -104,7 +104,7 @@ def suites() -> list[Suite]:
             after=("unit",),
             last=take_down,
         ),
-        Suite("trial", (_pytest("trial", "tests/trial"),), after=("unit",)),
+        Suite("trial", (_pytest("trial", "tests/trial"),), after=("unit",), packages=("tmux",)),
         Suite(
             "own",
             ((*_LABROOM, "up"), _pytest("own", "tests/own")),  # minutes; tests/room has some of it

@@ -4,7 +4,6 @@ import json
 import random
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -222,7 +221,6 @@ def test_a_file_that_can_not_be_written(room: Trial, tmp_path: Path) -> None:
 # -- shell ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
 def test_a_pane_for_each_guest_and_the_same_ones_the_next_time(
     room: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
