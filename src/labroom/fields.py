@@ -42,9 +42,8 @@ def expects(words: str, guess: Callable[[Any], str | None] = lambda _: None) -> 
             return handler(value)
         except ValidationError as error:
             meant = guess(value)
-            raise ValueError(
-                f"expected {words}, not {shown(value)}{f'; did you mean {meant}?' if meant else ''}"
-            ) from error
+            perhaps = f"; did you mean {meant}?" if meant and meant != value else ""
+            raise ValueError(f"expected {words}, not {shown(value)}{perhaps}") from error
 
     return WrapValidator(validate)
 
