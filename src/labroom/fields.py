@@ -1,6 +1,7 @@
 """What the fields of a file may hold: types for pydantic that say, in words of the file, what they expect."""
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv4Network
@@ -16,6 +17,9 @@ from pydantic import (
 )
 
 from labroom.yaml_file import ADDRESS_END
+
+# Plugins that others have installed are no concern of these files, and looking for them takes long (pydantic's docs).
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 # Networks that no room can have: RFC 6890, and what leads rooms to the internet.
 _NEVER = {
@@ -38,9 +42,8 @@ def expects(words: str, guess: Callable[[Any], str | None] = lambda _: None) -> 
             return handler(value)
         except ValidationError as error:
             meant = guess(value)
-            raise ValueError(
-                f"expected {words}, not {shown(value)}{f'; did you mean {meant}?' if meant else ''}"
-            ) from error
+            perhaps = f"; did you mean {meant}?" if meant and meant != value else ""
+            raise ValueError(f"expected {words}, not {shown(value)}{perhaps}") from error
 
     return WrapValidator(validate)
 

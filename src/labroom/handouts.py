@@ -3,7 +3,9 @@
 They are written for the room of the project's own room.yml, and for a person who has the command `labroom`.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -67,11 +69,12 @@ def _own(address: IPv4Address, room: Room) -> IPv4Address:
 
 def rendered(room: Room) -> dict[Path, str]:
     """The handouts that are others in this room than as they are written: file, from the folder of labs, and text."""
+    reworded = _rewording(room)
     names = labs.titles() if room.labs is None else room.labs
     found = {}
     for file in (LABS / name / language for name in names for language in FILES.values()):
         written = file.read_text(encoding="utf-8")
-        if (here := _reworded(written, room)) != written:
+        if (here := reworded(written)) != written:
             found[file.relative_to(LABS)] = here
     return found
 
@@ -85,10 +88,12 @@ def text(lab: str, language: str, room: Room, file: Path) -> str:
         room: the room.
         file: its file, which the commands name where that is needed.
     """
-    handout = _reworded((LABS / lab / FILES[language]).read_text(encoding="utf-8"), room)
+    handout = _rewording(room)((LABS / lab / FILES[language]).read_text(encoding="utf-8"))
     command = commands.labroom("VERB", room=file).removesuffix("VERB")
     return _COMMAND.sub(lambda _: command, handout)
 
 
-def _reworded(handout: str, room: Room) -> str:
-    return _WRITTEN.sub(lambda word: _here(word[0], room), handout)
+def _rewording(room: Room) -> Callable[[str], str]:
+    """What makes a handout one of this room."""
+    here = functools.cache(lambda word: _here(word, room))
+    return lambda handout: _WRITTEN.sub(lambda word: here(word[0]), handout)

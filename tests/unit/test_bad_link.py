@@ -49,6 +49,7 @@ def test_what_can_not_be_meant(field: str, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=r".") as error:
         GOOD.changed(**{field: text})
     assert words in str(error.value)
+    assert f"did you mean {text}?" not in str(error.value)
 
 
 def test_what_is_not_named_stays() -> None:

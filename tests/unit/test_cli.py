@@ -3,11 +3,13 @@
 import os
 import shutil
 import subprocess
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from labroom.cli.parser import room_file
 from labroom.machine import tool
 from labroom.resources import ROOT
 from tests.helpers import labroom
@@ -52,6 +54,16 @@ def test_a_broken_room_file_is_a_usage_error(tmp_path: Path) -> None:
     assert f"    {file}:1: nam: no such field; did you mean name?" in mistakes
     assert not [line for line in mistakes if "name: is required" in line]  # one mistake is one line
     assert "No such file" in _one_line(_labroom("--room", str(tmp_path / "none.yml"), "down"), 2)
+
+
+def test_a_room_file_is_one_by_whatever_way_its_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "way").symlink_to("rooms")
+    monkeypatch.chdir(tmp_path / "way")
+    ways = (Path("a.yml"), Path("../way/a.yml"), tmp_path / "rooms/../way/a.yml")
+    assert {room_file(Namespace(room=way)) for way in ways} == {tmp_path / "rooms/a.yml"}
 
 
 @pytest.mark.parametrize("verb", ["up", "down"])

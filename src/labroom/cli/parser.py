@@ -169,7 +169,8 @@ def room_file(options: argparse.Namespace) -> Path:
     from labroom import room  # half of the time that `labroom list` would take
 
     file: Path | None = options.room
-    return file.absolute() if file else room.default_file()
+    # By whatever way its folder is named, it is one file: rooms are known by theirs.
+    return file.parent.resolve() / file.name if file else room.default_file()
 
 
 def inventory(options: argparse.Namespace) -> str | None:

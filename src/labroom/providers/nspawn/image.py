@@ -69,7 +69,7 @@ def _names(room: Room, release: str) -> dict[str, str]:
     for_gateway = {ROLES / name for name in _roles("gateway.yml")}
     guest_inputs = [*_files(*for_guest, LABS), (PLAYBOOKS / "guest.yml").read_text(encoding="utf-8")]
     on_guests = f"guest-{release}-{_digest(base, inventory.guest_variables(room), guest_inputs)}"
-    gateway_inputs = [*_files(*for_guest, *for_gateway), (PLAYBOOKS / "gateway.yml").read_text(encoding="utf-8")]
+    gateway_inputs = [*_files(*(for_gateway - for_guest)), (PLAYBOOKS / "gateway.yml").read_text(encoding="utf-8")]
     names = {"base": base, "guest": on_guests}
     for name in room.gateways:
         variables = inventory.gateway_variables(room, name, links.UPLINK_NAME_SERVER)
