@@ -12,7 +12,7 @@ import threading
 import time
 from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -99,7 +99,7 @@ class Shared:
         self.numbers = itertools.count(1)
         start = int(time.time() / PORTS_SECONDS * len(ports)) % len(ports)
         self.ports = itertools.cycle([*ports[start:], *ports[:start]])
-        self._threads = ThreadPoolExecutor()
+        self._threads = ThreadPoolExecutor(1000)  # at most; they are started as they are needed
         self.addresses: list[str] = []
         self._began = time.monotonic()
         self._happened_at: float | None = None  # when the events did that are being recorded
@@ -114,7 +114,9 @@ class Shared:
         """Do something with several hosts at once; returns what came of it, in their order. Raises what that raises."""
         if len(hosts) < 2:  # the most frequent case by far, and threads cost more than an answer
             return [do(host) for host in hosts]
-        return list(self._threads.map(do, hosts))
+        doing = [self._threads.submit(do, host) for host in hosts]
+        wait(doing)  # for all, even if the first of them fails
+        return [done.result() for done in doing]
 
     def begin(self, lab: str) -> None:
         """Begin a check of a lab: an empty transcript, time 0."""
