@@ -280,15 +280,15 @@ def test_broken(running: Server, alfa: Host) -> None:
 @claim("lesson", "message_client", hint="shutdown(SHUT_WR) ends this direction, and the answer can still come")
 def test_sends_all(client: Client) -> None:
     """The client sends as many bytes as it was told, then ends its direction, and still waits for the answer."""
-    peer = client.connect("50000")
-    got = peer.receive_to_end("the client should send 50000 bytes, and end its direction")
-    assert len(got) == 50_000, f"told to send 50000 bytes, it sent {len(got)}"
+    peer = client.connect("500000")  # more than a buffer of the kernel holds
+    got = peer.receive_to_end("the client should send 500000 bytes, and end its direction")
+    assert len(got) == 500_000, f"told to send 500000 bytes, it sent {len(got)}"
     client.host.driver.settle()
     if client.program.over:
         raise CheckFailed(f"it has ended its direction, and did not wait for the answer: {client.program.last_words}")
-    peer.send_in_pieces([b"50000 bytes ", b"in 3 ", b"pieces\n"], client.host, "the answer comes in three pieces")
+    peer.send_in_pieces([b"500000 bytes ", b"in 3 ", b"pieces\n"], client.host, "the answer comes in three pieces")
     peer.end()
-    client.shows("50000 bytes in 3 pieces")
+    client.shows("500000 bytes in 3 pieces")
     client.program.expect_exit(0)
 
 

@@ -210,7 +210,7 @@ def test_receives_to_the_end(client: Client) -> None:
     client.shows("three", otherwise="the message came in three pieces, and it stopped too early")
 
 
-@claim("lesson", "hello_client", needs=["prints"], hint="when recv() has returned 0, close() the socket")
+@claim("lesson", "hello_client", needs=["prints"], hint="recv() until it returns 0, then close(): no send()")
 def test_sends_nothing(client: Client) -> None:
     """The client sends nothing, and closes when the server has closed."""
     peer = client.connect()

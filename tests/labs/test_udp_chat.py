@@ -271,7 +271,7 @@ def test_is_bound(running: Server) -> None:
     "lesson",
     "udp_echo_server",
     needs=["is_bound"],
-    hint="sendto() the very address that recvfrom() has given with the datagram",
+    hint="sendto() the very address that recvfrom() has given, as many bytes as it has returned",
 )
 def test_answers_each(running: Server, alfa: Host, bravo: Host) -> None:
     """The echo server sends each datagram back to where it came from, and to nobody else."""

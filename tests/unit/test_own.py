@@ -150,12 +150,17 @@ WRITE of size 1 at 0x7ffc thread T0
             "server.c:26:11: runtime error: index 9 out of bounds\n",
             "server.c:26: index 9 out of bounds (found by UBSan)",
         ),
+        (
+            "message from client : 0123server.c:26:11: runtime error: index 9 out of bounds\n",
+            "server.c:26: index 9 out of bounds (found by UBSan)",
+        ),
         ("ERROR: it says so itself\n", ""),
         ("", ""),
     ],
 )
 def test_what_a_sanitizer_finds_is_one_line_with_the_place(output: str, words: str) -> None:
-    assert submission.finding(output, "server.c") == words
+    source = own.Source("echo_server", "server.c", "c", {"server.c": b""})
+    assert submission.finding(output, source) == words
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,13 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"was killed by SIG(SEGV|BUS)",), _MEMORY),
     ((r"was killed by SIGPIPE(?!.*did not listen)",), _PIPE),
     (
-        (r"\b[1-9]\d* zombies?\b|Z is a zombie",),
+        (r"\b[1-9]\d* zombies?\b|\(Z\)",),
         "a handler of SIGCHLD calls waitpid(-1, NULL, WNOHANG) again and again, until it returns no process; "
         "one SIGCHLD may stand for several children",
+    ),
+    (
+        (r"something of its child stays",),
+        "a child ends when its client has left, by exit() after its loop: else it goes on as its parent does",
     ),
     (
         (r"descriptors|has (its|the listening) socket open",),

@@ -82,10 +82,10 @@ class Subject:
     @property
     def finding(self) -> str:
         """What ASan or UBSan has found in it, with file and line; nothing if that is nothing."""
-        if self._program is None:
+        if self._program is None or self.source is None:
             return ""
         self.host.driver.settle()
-        return finding(self._program.stdout + self._program.stderr, self.called)
+        return finding(self._program.stdout + self._program.stderr, self.source)
 
     @property
     def start_lines(self) -> Sequence[str]:

@@ -233,9 +233,11 @@ def _succeed(done: Completed, command: str) -> None:
         raise CheckFailed(f"{command} fails: {first[0] if first else said[-300:]}\n{said[:4000]}")
 
 
-def finding(output: str, main: str) -> str:
+def finding(output: str, source: Source) -> str:
     """What a sanitizer says in a program's output, in one line: what was done wrong, and where in the source."""
-    if found := re.search(r"^(\S+:\d+):\d+: runtime error: (.*)$", output, re.MULTILINE):
+    main = source.main
+    files = "|".join(re.escape(posixpath.basename(file)) for file in source.files)
+    if found := re.search(rf"((?:{files}):\d+):\d+: runtime error: (.*)", output):  # maybe behind a prompt
         return f"{found[1]}: {found[2].strip()} (found by UBSan)"
     if found := re.search(r"ERROR: AddressSanitizer: (\S+)", output):
         where = re.search(rf" ([^ ]*{re.escape(posixpath.basename(main))}:\d+)", output[found.end() :])

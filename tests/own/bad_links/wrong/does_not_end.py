@@ -1,6 +1,6 @@
 # as: message_client
 # fails: sends_all
-# says: the client should send 50000 bytes, and end its direction
+# says: the client should send 500000 bytes, and end its direction
 import socket
 import sys
 
