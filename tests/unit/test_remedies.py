@@ -27,6 +27,9 @@ TRIED = {
     "ip rule add to … lookup main priority 1": (
         "tests/trial/test_faults.py::test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it"
     ),
+    "ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf": (
+        "tests/unit/test_remedies.py::test_name_servers_that_have_ipv6_addresses_alone"
+    ),
     "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified": (
         "tests/trial/test_faults.py::test_a_machine_without_unified_control_groups"
     ),
@@ -185,6 +188,33 @@ def test_labs_that_can_not_be_replaced(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert "alfa" in said.stdout
     assert "lab_programs" in said.stdout
+
+
+# Whether guests would have names, where systemd-resolved asks servers with IPv6 addresses alone.
+RESOLVED = """
+mount -t tmpfs none /run
+mkdir -p /run/systemd/resolve /run/etc /run/work
+echo nameserver 127.0.0.53 >/run/systemd/resolve/stub-resolv.conf
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work,userxattr overlay /etc
+rm /etc/resolv.conf; echo nameserver 2001:db8::53 >/etc/resolv.conf
+exec "$@"
+"""
+NAMES = """
+from labroom.providers.nspawn import requirements
+import subprocess
+found = requirements.name_servers()
+assert not found.ok
+command, _, _ = found.remedy.partition(", or")
+subprocess.run(["sh", "-c", command], check=True)
+assert requirements.name_servers().ok
+print("repaired by", command)
+"""
+
+
+def test_name_servers_that_have_ipv6_addresses_alone() -> None:
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", RESOLVED, "sh"]
+    done = subprocess.run([*inside, tool("python"), "-c", NAMES], capture_output=True, text=True, check=False)
+    assert "repaired by ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf" in done.stdout, done.stderr
 
 
 # Whether guests can have users of their own, in a user namespace that has a number of its own of them.
