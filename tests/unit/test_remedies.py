@@ -55,7 +55,11 @@ UNTRIED = {
     "ufw allow out on …": "it takes ufw; tried by hand with Debian 12's (docs/when-it-fails.md)",
 }
 ERRORS = ("LabroomError", "UsageError", "RoomFileError", "MachineError", "RoomFault", "Lacking", "Finding")
-WORDS = ("free", "install", "make", "man")  # programs, too, whose names begin sentences
+# Programs, too, on some machines, whose names begin sentences.
+WORDS = (
+    *("choose", "end", "free", "have", "install", "keep", "let", "log", "look"),
+    *("make", "man", "name", "run", "say", "see", "set", "take"),
+)
 
 
 def _trees() -> Iterator[tuple[Path, ast.Module]]:
