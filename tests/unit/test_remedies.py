@@ -34,6 +34,7 @@ TRIED = {
         "tests/trial/test_faults.py::test_a_machine_without_unified_control_groups"
     ),
     "rm -r …": "tests/unit/test_providers.py::test_a_lock_is_never_what_a_link_leads_to",
+    "ssh-keyscan …… >>…": "tests/unit/test_driver.py::test_unknown_host_key",
     "sysctl user.max_user_namespaces=10000": "tests/unit/test_remedies.py::test_user_namespaces_that_are_switched_off",
     "tmux kill-session -t …": "tests/unit/test_remedies.py::test_a_session_that_is_there_already",
 }
@@ -102,7 +103,7 @@ def _remedies() -> Iterator[str]:
                 said += node.args[1:] if _name(node.func) in ERRORS else []
             elif isinstance(node, ast.Assign):
                 names = {_name(each).strip("_").lower() for each in node.targets}
-                said += [node.value] if names & {"allow", "mount_unified", "remedy", "repair", "ufw"} else []
+                said += [node.value] if names & {"allow", "mount_unified", "remedy", "repair", "scan", "ufw"} else []
             for each in said:
                 yield from _texts(each)
 
