@@ -95,7 +95,7 @@ def suites() -> list[Suite]:
             "unit",
             (_pytest("unit", "tests/unit", "-n3", "--dist=loadfile"),),
             after=("linters",),
-            # The driver's own tests talk to an sshd on loopback; some have a locale that isn't UTF-8.
+            # The driver's own tests talk to an sshd on loopback; some have a locale that isn't UTF-8, one a tmux.
             packages=("openssh-server", "locales", "tmux"),
         ),
         Suite(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labroom import room, state
+from labroom.errors import MachineError
 from labroom.machine import tool
 from labroom.processes import run
 from labroom.providers import nspawn, record
@@ -286,6 +287,19 @@ def test_a_home_whose_file_system_has_stopped_is_repaired(place: Trial) -> None:
     assert "can only be read" not in place.run("status")
     assert _work(place) == made
     assert _pid("two") == two
+
+
+def test_no_guest_is_taken_away_where_the_disk_is_full(place: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.up()
+    two = _pid("two")
+    monkeypatch.setattr(homes, "_RESERVE", 1 << 60)  # more than any disk has
+    with pytest.raises(MachineError, match=r"the disk is full: .*/homes has"):
+        nspawn.renew(room.load(place.file), place.file, ["two"], lambda: None)
+    (guest.folder(Trial.name, "one") / "guest.json").unlink()  # as if it had ended
+    with pytest.raises(MachineError, match=r"the disk is full: .*/homes has"):
+        place.up()
+    assert _pid("two") == two
+    assert cgroups.Cgroup(Trial.name, "one").processes()
 
 
 def test_a_full_disk_loses_no_home(place: Trial, tmp_path: Path) -> None:

@@ -27,10 +27,14 @@ TRIED = {
     "ip rule add to … lookup main priority 1": (
         "tests/trial/test_faults.py::test_a_rule_that_leads_elsewhere_is_named_and_the_remedy_repairs_it"
     ),
+    "ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf": (
+        "tests/unit/test_remedies.py::test_name_servers_that_have_ipv6_addresses_alone"
+    ),
     "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified": (
         "tests/trial/test_faults.py::test_a_machine_without_unified_control_groups"
     ),
     "rm -r …": "tests/unit/test_providers.py::test_a_lock_is_never_what_a_link_leads_to",
+    "ssh-keyscan …… >>…": "tests/unit/test_driver.py::test_unknown_host_key",
     "sysctl user.max_user_namespaces=10000": "tests/unit/test_remedies.py::test_user_namespaces_that_are_switched_off",
     "tmux kill-session -t …": "tests/unit/test_remedies.py::test_a_session_that_is_there_already",
 }
@@ -51,7 +55,11 @@ UNTRIED = {
     "ufw allow out on …": "it takes ufw; tried by hand with Debian 12's (docs/when-it-fails.md)",
 }
 ERRORS = ("LabroomError", "UsageError", "RoomFileError", "MachineError", "RoomFault", "Lacking", "Finding")
-WORDS = ("free", "install", "make", "man", "write")  # programs, too, whose names begin sentences
+# Programs, too, on some machines, whose names begin sentences.
+WORDS = (
+    *("choose", "end", "free", "have", "install", "keep", "let", "log", "look"),
+    *("make", "man", "name", "run", "say", "see", "set", "take", "write"),
+)
 
 
 def _trees() -> Iterator[tuple[Path, ast.Module]]:
@@ -94,7 +102,7 @@ def _remedies() -> Iterator[str]:
                 said += node.args[1:] if _name(node.func) in ERRORS else []
             elif isinstance(node, ast.Assign):
                 names = {_name(each).strip("_").lower() for each in node.targets}
-                said += [node.value] if names & {"allow", "mount_unified", "remedy", "repair", "ufw"} else []
+                said += [node.value] if names & {"allow", "mount_unified", "remedy", "repair", "scan", "ufw"} else []
             for each in said:
                 yield from _texts(each)
 
@@ -184,6 +192,33 @@ def test_labs_that_can_not_be_replaced(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert "alfa" in said.stdout
     assert "lab_programs" in said.stdout
+
+
+# Whether guests would have names, where systemd-resolved asks servers with IPv6 addresses alone.
+RESOLVED = """
+mount -t tmpfs none /run
+mkdir -p /run/systemd/resolve /run/etc /run/work
+echo nameserver 127.0.0.53 >/run/systemd/resolve/stub-resolv.conf
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work,userxattr overlay /etc
+rm /etc/resolv.conf; echo nameserver 2001:db8::53 >/etc/resolv.conf
+exec "$@"
+"""
+NAMES = """
+from labroom.providers.nspawn import requirements
+import subprocess
+found = requirements.name_servers()
+assert not found.ok
+command, _, _ = found.remedy.partition(", or")
+subprocess.run(["sh", "-c", command], check=True)
+assert requirements.name_servers().ok
+print("repaired by", command)
+"""
+
+
+def test_name_servers_that_have_ipv6_addresses_alone() -> None:
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", RESOLVED, "sh"]
+    done = subprocess.run([*inside, tool("python"), "-c", NAMES], capture_output=True, text=True, check=False)
+    assert "repaired by ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf" in done.stdout, done.stderr
 
 
 # Whether guests can have users of their own, in a user namespace that has a number of its own of them.

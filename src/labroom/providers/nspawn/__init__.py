@@ -241,6 +241,8 @@ def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], obj
         )
     layers = _layers(room, file)
     wanted = [guest.describe(room, name, layers[image.kind(room, name)]) for name in names]
+    if room.limits.home_mib:
+        homes.require_space(room.name)
     for described in wanted:
         guest.remove(room.name, described.name)
     links.forget_neighbours(room, names)

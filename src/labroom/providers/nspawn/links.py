@@ -38,7 +38,7 @@ _UPLINK = "uplink.helper"  # the control group of slirp4netns; no guest's name h
 _ARP_RETRY_MS = 50  # while a guest boots, ask for it this often instead of once a second
 _ARP_RETRIES = 20
 _SIOCDARP, _ARPREQ = 0x8953, "=H2x4s8x36x16s"  # struct arpreq of arp(7): address and interface
-_NOBODYS_PORT = 1  # nothing in the room's own namespace listens at any
+_SSH_PORT = 22  # by which guests are reached; in the room's own namespace nobody listens there
 _REFUSAL_SECONDS = 3.0
 
 
@@ -330,7 +330,7 @@ def _require_answers(room: Room) -> None:
     """
     router = str(room.networks.router)
     try:
-        socket.create_connection((router, _NOBODYS_PORT), timeout=_REFUSAL_SECONDS).close()
+        socket.create_connection((router, _SSH_PORT), timeout=_REFUSAL_SECONDS).close()
     except ConnectionRefusedError:
         pass
     except OSError as error:

@@ -96,7 +96,10 @@ def examine(room: Room) -> list[Finding]:
 
 def name_servers() -> Finding:
     """Whether slirp4netns can ask this machine's name servers, which it does over IPv4 alone."""
-    remedy = "name one with an IPv4 address in /etc/resolv.conf, or choose internet: false in room.yml"
+    repair = "name one with an IPv4 address in /etc/resolv.conf"
+    if Path("/run/systemd/resolve/stub-resolv.conf").exists():  # systemd-resolved(8) listens at 127.0.0.53, too
+        repair = commands.as_root("ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf")
+    remedy = f"{repair}, or choose internet: false in room.yml"
     return Finding("a name server with an IPv4 address, for guests", bool(links.name_servers()), remedy)
 
 
