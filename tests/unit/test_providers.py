@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from labroom import room as room_file
 from labroom.errors import MachineError
 from labroom.machine import tool
 from labroom.providers import compose, docker, guest_files, guest_network, nspawn, record
-from labroom.providers.nspawn import fetched, image_base, image_tools, links
+from labroom.providers.nspawn import fetched, image_base, image_tools, launcher, links
 from labroom.providers.nspawn import guest as nspawn_guest
 from labroom.resources import ROOT
 from labroom.room import Room
@@ -428,3 +429,16 @@ def test_what_keeps_an_image_from_being_made_is_said_with_a_remedy(
     error = image_tools.failure("ansible-playbook", 2, log)
     assert str(error).startswith(says)
     assert helps in error.remedy
+
+
+def test_a_disk_is_copied_to_a_file_system_of_another_kind(tmp_path: Path) -> None:
+    """Images and rooms may lie on two disks, of which copy_file_range(2) copies nothing from one to the other."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108 (a tmpfs, as tmp_path may be none)
+        template, disk = Path(folder, "template"), tmp_path / "disk"
+        with template.open("wb") as file:
+            file.seek(1 << 20)
+            file.write(b"x" * 9000)
+            file.truncate(4 << 20)
+        launcher.copy_disk(str(template), str(disk))
+        assert disk.read_bytes() == template.read_bytes()
+        assert disk.stat().st_blocks < 100

@@ -301,7 +301,13 @@ def copy_disk(template: str, file: str) -> None:
             break
         end = os.lseek(source, begin, os.SEEK_HOLE)
         while begin < end:
-            begin += os.copy_file_range(source, disk, end - begin, begin, begin)
+            try:
+                begin += os.copy_file_range(source, disk, end - begin, begin, begin)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                os.lseek(disk, begin, os.SEEK_SET)  # images and rooms are on file systems of two kinds
+                begin += os.sendfile(disk, source, begin, end - begin)
     os.close(source)
     os.close(disk)
 
