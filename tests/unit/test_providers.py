@@ -433,7 +433,7 @@ def test_what_keeps_an_image_from_being_made_is_said_with_a_remedy(
 
 def test_a_disk_is_copied_to_a_file_system_of_another_kind(tmp_path: Path) -> None:
     """Images and rooms may lie on two disks, of which copy_file_range(2) copies nothing from one to the other."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108 (a tmpfs, as tmp_path may be none)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         template, disk = Path(folder, "template"), tmp_path / "disk"
         with template.open("wb") as file:
             file.seek(1 << 20)

@@ -137,7 +137,7 @@ def uses(interfaces: Collection[str] = (), addresses: Collection[IPv4Address] = 
 # Guests get tables of sockets of their own (ip-sysctl.rst). Otherwise they share the machine's, and the kernel goes
 # through all its places, a quarter of a million, each time that a check asks which sockets a guest has.
 _SMALL_TABLES = """cd /proc/sys/net/ipv4
-if [ -e tcp_child_ehash_entries ]; then echo 32768 >tcp_child_ehash_entries; fi  # Linux 6.1
+if [ -e tcp_child_ehash_entries ]; then echo 8192 >tcp_child_ehash_entries; fi  # Linux 6.1
 if [ -e udp_child_hash_entries ]; then echo 1024 >udp_child_hash_entries; fi  # Linux 6.2
 """
 
