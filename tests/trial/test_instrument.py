@@ -221,6 +221,10 @@ def test_a_file_that_can_not_be_written(room: Trial, tmp_path: Path) -> None:
 # -- shell ------------------------------------------------------------------------------------------------------
 
 
+def test_a_command_of_several_words_gets_them_as_they_are(room: Trial) -> None:
+    assert room.run("exec", "two", "--", "printf", "%s|", "a  b", "$HOME; ls *") == "two: a  b|$HOME; ls *|\n"
+
+
 def test_a_pane_for_each_guest_and_the_same_ones_the_next_time(
     room: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

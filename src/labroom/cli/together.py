@@ -33,10 +33,11 @@ def execute(options: argparse.Namespace) -> int:
         example = hosts.again(options, "exec", "--all", "--", "uptime")
         raise UsageError("exec needs guests, then --, then a command", example)
     middle = options.words.index("--")
-    names, command = options.words[:middle], " ".join(options.words[middle + 1 :])
+    names, words = options.words[:middle], options.words[middle + 1 :]
     if bool(names) == options.all:
-        words = ["exec", "--all", "--", *options.words[middle + 1 :]]
-        raise UsageError("name the guests, or all of them by --all", hosts.again(options, *words))
+        again = hosts.again(options, "exec", "--all", "--", *words)
+        raise UsageError("name the guests, or all of them by --all", again)
+    command = words[0] if len(words) == 1 else shlex.join(words)  # a line for the shell, or the command's own words
     failed = _run(hosts.chosen(options, names), command, Console(sys.stdout), Console(sys.stderr))
     errors = Console(sys.stderr)
     for name, why in failed.items():
