@@ -45,7 +45,7 @@ def test_are_what_the_roles_promise(up: Vagrant) -> None:
     up.run_other(*argv, f"--deselect={others}", timeout=900)
     shutil.rmtree(own)
     server = up.run("ssh", "server", "-c", "sudo -u student ssh -o BatchMode=yes server 'hostname; whoami'")
-    assert server.split()[-2:] == ["server", "student"]
+    assert "server student" in " ".join(server.split())
 
 
 def test_know_each_other_by_name(up: Vagrant) -> None:
