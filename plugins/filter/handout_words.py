@@ -1,4 +1,8 @@
-"""Which addresses the labs' handouts are to have: those of hosts that exist already."""
+"""Which addresses the labs' handouts are to have: those of hosts that exist already.
+
+For rooms `labroom.handouts` says that. This filter has a table of its own, since roles need ansible-core alone, and not
+what that module imports; a test holds the two in step.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What the fields of a file may hold: types for pydantic that say, in words of the file, what they expect."""
 
 import difflib
-import os
 import re
 from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv4Network
@@ -17,9 +16,6 @@ from pydantic import (
 )
 
 from labroom.yaml_file import ADDRESS_END
-
-# Plugins that others have installed are no concern of these files, and looking for them takes long (pydantic's docs).
-os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 # Networks that no room can have: RFC 6890, and what leads rooms to the internet.
 _NEVER = {

@@ -37,13 +37,13 @@ def up(vagrant: Vagrant) -> Vagrant:
 
 def test_are_what_the_roles_promise(up: Vagrant) -> None:
     # What a machine that has provisioned itself has no key for; and not all machines of the room are up.
-    own = up.inventory.parent / "host_vars"
-    own.mkdir()
-    (own / "alfa.yml").write_text("student_account_hosts: {}\n")
+    host_vars = up.inventory.parent / "host_vars"
+    host_vars.mkdir()
+    (host_vars / "alfa.yml").write_text("student_account_hosts: {}\n")
     others = "tests/guests/test_student_account.py::test_student_gets_to_the_hosts_that_are_named_without_a_question"
     argv = (sys.executable, "-m", "pytest", "-pno:cacheprovider", "tests/guests", f"--ansible-inventory={up.inventory}")
     up.run_other(*argv, f"--deselect={others}", timeout=900)
-    shutil.rmtree(own)
+    shutil.rmtree(host_vars)
     server = up.run("ssh", "server", "-c", "sudo -u student ssh -o BatchMode=yes server 'hostname; whoami'")
     assert "server student" in " ".join(server.split())
 

@@ -115,16 +115,7 @@ class Client(Subject):
                 raise CheckFailed(f"{self.program.last_words}, and did not connect")
             return None
 
-        def wait() -> Peer:
-            return self.host.driver.wait_until(
-                look,
-                f"{self.program} to connect",
-                None,
-                lambda within: f"{self.program} does not connect{within}",
-                by_programs=True,
-            )
-
-        return self._when_answered(wait, *answers)
+        return self._when_answered(lambda: self._wait_for(look, "to connect", "does not connect"), *answers)
 
     def _spoken(self, peer: Peer, before: str) -> Peer:
         def look() -> Peer | None:
@@ -135,13 +126,7 @@ class Client(Subject):
                 raise CheckFailed(f"{self.program.last_words}, and sent nothing")
             return None
 
-        return self.host.driver.wait_until(
-            look,
-            f"{self.program} to send a datagram",
-            None,
-            lambda within: f"{before}{self.program} sends no datagram to its server{within}",
-            by_programs=True,
-        )
+        return self._wait_for(look, "to send a datagram", "sends no datagram to its server", before)
 
     def _over_and_heard(self) -> bool:
         """Whether it is over; then all that it has sent has come, of which another guest tells."""

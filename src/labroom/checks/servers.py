@@ -72,13 +72,7 @@ class Server(Subject):
                 raise CheckFailed(f"{self.program.last_words}, and did not listen")
             return None
 
-        return self.host.driver.wait_until(
-            look,
-            f"{self.program} to listen",
-            None,
-            lambda within: f"{self.program} does not listen on any port{within}",
-            by_programs=True,
-        )
+        return self._wait_for(look, "to listen", "does not listen on any port")
 
     def _found(self, listening: Socket, port: int) -> None:
         self.port = listening.local[1]

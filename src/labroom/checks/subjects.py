@@ -109,6 +109,26 @@ class Subject:
         self._program = program
         return program
 
+    def _wait_for(self, look: Callable[[], T | None], what: str, missed: str, before: str = "") -> T:
+        """What `look` returns as soon as that is something.
+
+        Args:
+            look: asked again and again, as long as the program may still do something.
+            what: the program is waited for "to connect".
+            missed: what it does instead, in the end: "does not connect".
+            before: what is said before that.
+
+        Raises:
+            CheckFailed: it never will be something.
+        """
+        return self.host.driver.wait_until(
+            look,
+            f"{self.program} {what}",
+            None,
+            lambda within: f"{before}{self.program} {missed}{within}",
+            by_programs=True,
+        )
+
     def _when_answered(self, wait: Callable[[], T], *answers: str) -> T:
         """What `wait` returns; a person's program that waits to be typed something instead is typed these answers.
 

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
             signal.signal(number, _interrupted)
     threading.excepthook = sys.unraisablehook = _aside
-    with own_environment():
+    # Plugins of pydantic's that others have installed are no concern of ours, and looking for them takes long.
+    with own_environment(PYDANTIC_DISABLE_PLUGINS="__all__"):
         try:
             return _run(arguments)
         finally:

@@ -125,18 +125,18 @@ def link(options: argparse.Namespace) -> int:
     return 0
 
 
-def _on_network(room: Room, names: Iterable[str], options: argparse.Namespace) -> list[str]:
-    """Those of the guests that are on the network that is named, if one is.
+def _on_network(running: Room, names: Iterable[str], options: argparse.Namespace) -> list[str]:
+    """Those of a room's guests that are on the network that is named, if one is.
 
     Raises:
         UsageError: there is no such network, or a guest that is named isn't on it.
     """
     wanted, link = list(names), options.network
-    if link and link not in room.networks.subnets:
-        raise UsageError(f"there is no network {link!r}", f"the networks: {', '.join(room.networks.subnets)}")
-    on_it = [name for name in wanted if not link or link in room.guests[name].addresses]
+    if link and link not in running.networks.subnets:
+        raise UsageError(f"there is no network {link!r}", f"the networks: {', '.join(running.networks.subnets)}")
+    on_it = [name for name in wanted if not link or link in running.guests[name].addresses]
     if options.guests and (away := [name for name in wanted if name not in on_it]):
-        its = ", ".join(room.guests[away[0]].addresses)
+        its = ", ".join(running.guests[away[0]].addresses)
         raise UsageError(f"{away[0]} is not on the network {link}", f"its networks: {its}")
     return on_it
 
