@@ -141,6 +141,14 @@ def test_reset_makes_guests_new_and_no_others(place: Trial) -> None:
     assert "there is no guest 'three'" in place.run("reset", "three", status=2)
 
 
+def test_a_guest_is_made_new_while_the_network_of_the_old_one_is_still_there(place: Trial) -> None:
+    """The kernel takes its time to remove it, the longer the more the machine has to do; looked into, it stays."""
+    machine = Path(f"/proc/{_pid('one')}/task/{_pid('one')}/children").read_text(encoding="utf-8").split()[0]
+    init = Path(f"/proc/{machine}/task/{machine}/children").read_text(encoding="utf-8").split()[0]
+    with Path(f"/proc/{init}/ns/net").open(encoding="utf-8"):
+        assert place.run("reset", "one") == "new: one\n"
+
+
 def test_a_home_goes_when_a_person_says_so(place: Trial) -> None:
     made = _work(place)
     for words, *verb in (("n", "reset", "--home", "one"), ("", "down", "--purge")):

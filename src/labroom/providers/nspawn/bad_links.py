@@ -31,8 +31,7 @@ def script(room: Room, guest: str, wanted: Mapping[Link, BadLink]) -> str:
     places = {}
     for link in wanted:
         first = link == room.guests[guest].link
-        # As systemd-nspawn names it (--network-bridge=), or we do.
-        port = f"vb-{room.name}-{guest}" if first else links.far_end(guest, f"{link}0")
+        port = links.bridge_port(room.name, guest) if first else links.far_end(guest, f"{link}0")
         places[link] = Place.bridge_port(port, str(room.networks.machine(link)))
     return bad_link.as_file(places, wanted)
 

@@ -237,6 +237,7 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, layers: Sequence[str]
         "count": UID_COUNT,
         "command": command,
         "bounds": bounds.script(),
+        "ports": [links.bridge_port(room_name, wanted.name), *far_ends],
         "far_ends": " ".join(f"{far_end}:{own.removesuffix('0')}" for far_end, own in far_ends.items()),
         "environment": {
             "PATH": environment()["PATH"],

@@ -50,6 +50,7 @@ HOME_FAULT = "its home: "
 _EXT4_STATE, _EXT4_ERRORS = 1024 + 0x3A, 2  # where a superblock says that errors were met (ext4(5), on-disk layout)
 _IN_USE_SECONDS = 60  # so long a home is waited for that somebody still has
 
+_LONGEST_NAME = 15  # bytes of an interface's (IFNAMSIZ)
 _CONSOLE_BYTES = 1 << 20  # what is kept of what a guest prints there
 
 # A guest's supervisor: the far ends of its further interfaces, each with its bridge; the script that holds who runs it
@@ -334,17 +335,27 @@ def _keep_console() -> None:
     os.close(reading)
 
 
+def _remove_left(port: str) -> None:
+    """Remove the far end of a guest's interface that a killed systemd-nspawn has left in the room's network.
+
+    The kernel removes it with the guest's own network, as soon as it comes to that and nobody looks into it any more.
+    """
+    # The kernel does not find a long, alternative name by this.
+    if len(port) > _LONGEST_NAME or _LIBC.if_nametoindex(port.encode()):
+        os.spawnlp(os.P_WAIT, "sh", "sh", "-c", 'ip link del "$1" 2>/dev/null', "sh", port)  # noqa: S606 (a shell is meant)
+
+
 def _become(guest: dict[str, Any]) -> NoReturn:
     """Become the supervisor of a guest.
 
     Args:
         guest: `name`; `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
-            `network`, the file of its network namespace; `disk`, a file with an empty file system that is as large as
-            what it may write (None: as much as there is); `home`, the file with the file system of its /home (None: a
-            folder of its disk); `layers`, topmost first; `stored`, the user who is a guest's root on disk, `wanted`,
-            who is to be this guest's, `count`, how many users a guest has; `command`, systemd-nspawn's, without the
-            users; `far_ends` of its further interfaces, as FAR_END:BRIDGE with blanks between; `bounds`, a script for a
-            shell in its user namespace; `environment`, the command's.
+            `network`, the file of the room's network namespace; `ports`, its far ends there; `disk`, a file with an
+            empty file system that is as large as what it may write (None: as much as there is); `home`, the file with
+            the file system of its /home (None: a folder of its disk); `layers`, topmost first; `stored`, the user who
+            is a guest's root on disk, `wanted`, who is to be this guest's, `count`, how many users a guest has;
+            `command`, systemd-nspawn's, without the users; `far_ends` of its further interfaces, as FAR_END:BRIDGE with
+            blanks between; `bounds`, a script for a shell in its user namespace; `environment`, the command's.
     """
     os.setsid()
     os.umask(0o022)
@@ -357,6 +368,8 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     _keep_console()
     network = os.open(guest["network"], os.O_RDONLY | os.O_CLOEXEC)
     _checked(_LIBC.setns(network, _CLONE_NEWNET), guest["network"])
+    for port in guest["ports"]:
+        _remove_left(port)
     _checked(_LIBC.unshare(_CLONE_NEWNS), "unshare")
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     for name in ("disk", "root"):

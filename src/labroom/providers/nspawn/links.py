@@ -57,6 +57,14 @@ def inside(room_name: str) -> tuple[str, ...]:
     return ("nsenter", f"--net={namespace(room_name)}", "--")
 
 
+def bridge_port(room_name: str, guest: str) -> str:
+    """The port of the bridge that a guest's first interface leads to, as systemd-nspawn names it.
+
+    If it is longer than an interface's name may be, that is an alternative name (ip-link(8), property).
+    """
+    return f"vb-{room_name}-{guest}"
+
+
 def far_end(guest: str, own: str) -> str:
     """The far end, in the room's namespace, of a further interface of a guest's: as long a name as one may have."""
     return f"far-{hashlib.sha256(f'{guest} {own}'.encode()).hexdigest()[:11]}"
