@@ -4,6 +4,9 @@ Loss and a cut are nftables' (nft(8)), which every kernel with nftables has; rat
 delay and jitter are netem's, tc-netem(8), which some kernels lack. Each holds in both directions, as a cable's: what
 comes in is led through a device of its own, an ifb, and what is on its way to or from the machine that asked for it is
 spared, so that a bad link can always be repaired over SSH.
+
+Whoever gives an interface another queue loses what is sent at that moment. So what is bad for one port alone leaves the
+queue of the interface as it is: nftables leads the packets of that port through devices with queues of their own.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ _LONGEST_US, _SLOWEST, _FASTEST = 60_000_000, 8_000, 10_000_000_000
 _PACKET = 1_600  # bytes: more than any on Ethernet
 _QUEUE_MS = 100  # what waits for its turn at a slow link; more is lost, as at a router
 _LOSS_PARTS = 10_000  # loss in 0.01 %
+_NFT = "{ command -v nft >/dev/null || lacks nftables; } && nft"
 
 
 def _number(text: str, units: Mapping[str, int]) -> float:
@@ -156,6 +160,7 @@ _NEEDED_BY = {
     "sch_tbf": "a rate needs",
     "sch_htb": "delay and rate need",
     "ifb": "delay and rate need",
+    "veth": "delay and rate need",
     "nftables": "loss and a cut need",
 }
 
@@ -224,10 +229,11 @@ class Place:
         Where that can't be done it ends with status 1, and on its standard error what refused it (`refusal`); the link
         is good then. Without the interface its status is `NO_INTERFACE`.
         """
-        steps = [*self._shaped(link), *self._lost(link)]
+        shaped = () if link.down or not (link.delay or link.rate) else self._shaped(link)
+        steps = [*shaped, *self._lost(link)]
         return "\n".join(
             [
-                f"device={self._own} nowhere={self._own}n",
+                f"device={self._own} nowhere={self._own}n out={self._own}o",
                 f'interface=$({self.interface}) && [ -n "$interface" ] || exit {NO_INTERFACE}',
                 'lacks() { echo "lacks $1" >&2; return 1; }',
                 "good() {",
@@ -238,6 +244,7 @@ class Place:
                 "    fi",
                 '    ip link del "$device"',
                 '    ip link del "$nowhere"',
+                '    ip link del "$out"',
                 *(f"    nft delete table {family} $device" for family in self._families),
                 "} >/dev/null 2>&1",
                 "bad() {",
@@ -252,37 +259,23 @@ class Place:
 
     def _shaped(self, link: BadLink) -> list[str]:
         """The commands for delay and rate."""
-        if link.down or not (link.delay or link.rate):
-            return []
         steps = ['{ ip link add "$device" type ifb || lacks ifb; }', 'ip link set "$device" up']
+        if self.port:
+            return [*steps, *self._led_through_queues(link)]
         # What leaves by the interface, and what has come in by it: a bridge's port sends what the spared one has sent.
         sides = ("src", "dst") if self.bridged else ("dst", "src")
         for device, side in zip(("$interface", "$device"), sides, strict=True):
             tc = f'dev "{device}"'
             # The class in which what is to be delayed waits; what is in none goes at once (tc-htb(8)).
             steps += [
-                f"{{ tc qdisc add {tc} root handle bad: htb default {0 if self.port else 2} || lacks sch_htb; }}",
+                f"{{ tc qdisc add {tc} root handle bad: htb default 2 || lacks sch_htb; }}",
                 f"tc class add {tc} parent bad: classid bad:2 htb rate 100gbit quantum 60000",
+                *_queues(device, "parent bad:2", link),
             ]
-            above = "bad:2"
-            if link.rate:
-                burst = max(2 * _PACKET, bits(link.rate) // 8 // 100)
-                steps.append(
-                    f"{{ tc qdisc add {tc} parent {above} handle bad2: tbf rate {bits(link.rate)}bit burst {burst} "
-                    f"latency {_QUEUE_MS}ms || lacks sch_tbf; }}"
-                )
-                above = "bad2:1"
-            if link.delay:
-                jitter = f" {microseconds(link.jitter)}us" if link.jitter else ""
-                steps.append(
-                    f"{{ tc qdisc add {tc} parent {above} handle bad3: netem limit 10000 delay "
-                    f"{microseconds(link.delay)}us{jitter} || lacks sch_netem; }}"
-                )
-            u32 = f"tc filter add {tc} parent bad: protocol ip u32"
             if self.spared:
-                steps.append(f"{u32} match ip {side} {self.spared} flowid bad:0")
-            if self.port:
-                steps += [f"{u32} match ip {end} {self.port} 0xffff flowid bad:2" for end in ("sport", "dport")]
+                steps.append(
+                    f"tc filter add {tc} parent bad: protocol ip u32 match ip {side} {self.spared} flowid bad:0"
+                )
         return [
             *steps,
             'tc qdisc add dev "$interface" ingress',
@@ -290,24 +283,52 @@ class Place:
             'action mirred egress redirect dev "$device"',
         ]
 
+    def _led_through_queues(self, link: BadLink) -> list[str]:
+        """The commands that lead a port's packets through queues: what comes in by an ifb, which hands it back.
+
+        What goes out passes a pair of devices, at whose other end it is marked and sent again. An ifb would not take
+        it: it would not know whose it is.
+        """
+        into = " ".join(f"{packets} fwd to $device;" for packets in self._of_port())
+        out = " ".join(f"meta mark != 0xbad {packets} fwd to $out;" for packets in self._of_port())
+        chains = (
+            f"chain in {{ type filter hook ingress device $interface priority filter; {into} }};",
+            f"chain out {{ type filter hook egress device $interface priority filter - 1; {out} }};",
+            "chain back { type filter hook ingress device ${out}f priority filter; "
+            "meta mark set 0xbad fwd to $interface; };",
+        )
+        return [
+            '{ ip link add "$out" type veth peer name "${out}f" || lacks veth; }',
+            'ip link set "$out" up',
+            'ip link set "${out}f" up',
+            *_queues("$device", "root", link),
+            *_queues("$out", "root", link),
+            f'{_NFT} "table netdev $device {{ {" ".join(chains)} }}"',
+        ]
+
+    def _of_port(self) -> list[str]:
+        """The port's packets, in the words of nft(8); all, without a port."""
+        if not self.port:
+            return [""]
+        return [f"meta l4proto {{ tcp, udp }} th {side} {self.port}" for side in ("sport", "dport")]
+
     def _lost(self, link: BadLink) -> list[str]:
         """The commands for loss."""
         if not (link.loss or link.down):
             return []
         share = _LOSS_PARTS if link.down or not link.loss else parts(link.loss)
         lost = f"numgen random mod {_LOSS_PARTS} < {share} " if share < _LOSS_PARTS else ""
-        tables = "{ command -v nft >/dev/null || lacks nftables; } && nft"
         if self.bridged:
             incoming = self._chain("prerouting", "daddr", "iifname $interface", f"{lost}drop")
             outgoing = self._chain("postrouting", "saddr", "oifname $interface", f"{lost}drop")
-            return [f'{tables} "table bridge $device {{ {incoming} {outgoing} }}"']
+            return [f'{_NFT} "table bridge $device {{ {incoming} {outgoing} }}"']
         # Who sends is not to notice: what he sends gets lost in a device that is never up, and not by a refusal.
         incoming = self._chain("prerouting", "saddr", "iifname $interface", f"{lost}drop")
         hook = "egress device $interface"
         outgoing = self._chain(hook, "daddr", "meta protocol { ip, ip6 }", f"{lost}fwd to $nowhere")
         return [
             '{ ip link add "$nowhere" type ifb || lacks ifb; }',
-            f'{tables} "table inet $device {{ {incoming} }}; table netdev $device {{ {outgoing} }}"',
+            f'{_NFT} "table inet $device {{ {incoming} }}; table netdev $device {{ {outgoing} }}"',
         ]
 
     def _chain(self, hook: str, end: str, what: str, verdict: str) -> str:
@@ -315,9 +336,27 @@ class Place:
         rules = [f"ip {end} {self.spared} accept"] if self.spared else []
         if self.spared and self.bridged:
             rules.append(f"arp {end} ip {self.spared} accept")
-        ports = [f"meta l4proto {{ tcp, udp }} th {side} {self.port} " for side in ("sport", "dport")]
-        rules += [f"{what} {port}{verdict}" for port in (ports if self.port else [""])]
+        rules += [f"{what} {packets} {verdict}" for packets in self._of_port()]
         return f"chain {hook.split()[0]} {{ type filter hook {hook} priority filter; {'; '.join(rules)}; }};"
+
+
+def _queues(device: str, parent: str, link: BadLink) -> list[str]:
+    """The commands that put the queues of a rate and a delay into a device, below `parent`."""
+    steps = []
+    if link.rate:
+        burst = max(2 * _PACKET, bits(link.rate) // 8 // 100)
+        steps.append(
+            f'{{ tc qdisc add dev "{device}" {parent} handle bad2: tbf rate {bits(link.rate)}bit burst {burst} '
+            f"latency {_QUEUE_MS}ms || lacks sch_tbf; }}"
+        )
+        parent = "parent bad2:1"
+    if link.delay:
+        jitter = f" {microseconds(link.jitter)}us" if link.jitter else ""
+        steps.append(
+            f'{{ tc qdisc add dev "{device}" {parent} handle bad3: netem limit 10000 delay '
+            f"{microseconds(link.delay)}us{jitter} || lacks sch_netem; }}"
+        )
+    return steps
 
 
 def as_file(places: Mapping[str, Place], links: Mapping[str, BadLink]) -> str:

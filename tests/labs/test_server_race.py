@@ -238,8 +238,7 @@ def test_one_line(client: Client) -> None:
 @claim("interface", "load_client")
 def test_refused(client: Client, server: Host) -> None:
     """Where nobody listens, it says `connect: Connection refused` on stderr and exits with 1."""
-    # Long enough for the kernel to ask again: a packet may get lost while another lab makes its link a slow one.
-    client.names_the_call("connect: Connection refused", server.address, server.unused_port(), "--seconds", 4)
+    client.names_the_call("connect: Connection refused", server.address, server.unused_port())
 
 
 @claim("interface", "load_client")

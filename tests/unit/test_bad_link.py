@@ -170,11 +170,14 @@ def came(folder: Path, script: str, count: int) -> int:
     return int(done.stdout.split()[-1])
 
 
-@pytest.mark.skipif(
+NAMESPACES = pytest.mark.skipif(
     not shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
     or subprocess.run(["unshare", "-n", "true"]).returncode != 0,
     reason="needs root, and nftables",
 )
+
+
+@NAMESPACES
 def test_loss_for_one_port_is_not_noticed_by_who_sends(tmp_path: Path) -> None:
     def script(port: int, link: BadLink) -> str:
         return Place.own_interface("10.9.9.1", "", port).script(link)
@@ -183,6 +186,20 @@ def test_loss_for_one_port_is_not_noticed_by_who_sends(tmp_path: Path) -> None:
     assert 30 < came(tmp_path, script(99, half), 100) < 70
     assert came(tmp_path, script(98, half), 100) == 100
     assert came(tmp_path, f"{script(99, half)}\n{script(99, GOOD)}", 100) == 100
+
+
+@NAMESPACES
+def test_a_rate_for_one_port_leaves_the_queue_of_all_others_alone(tmp_path: Path) -> None:
+    """Whoever changes that loses what is sent at the moment."""
+
+    def script(port: int, link: BadLink) -> str:
+        queue = '[ "$(tc qdisc show dev near)" = "qdisc noqueue 0: root refcnt 2 " ]'
+        return f"{Place.own_interface('10.9.9.1', '', port).script(link)}\n{queue}"
+
+    slow = GOOD.changed(rate="8kbit")
+    assert 0 < came(tmp_path, script(99, slow), 300) < 100
+    assert came(tmp_path, script(98, slow), 300) == 300
+    assert came(tmp_path, f"{script(99, slow)}\n{script(99, GOOD)}", 300) == 300
 
 
 @pytest.mark.parametrize("says", ["while :; do echo 9; done", "while :; do echo 9 >&2; done"])
