@@ -55,6 +55,8 @@ class Suite:
         after_failure: a command that ends what only steps that failed, or were interrupted, leave up.
         packages: of Debian, beyond those that `labroom up` installs. All suites' are installed at once, beforehand.
         at_once: how many of its steps run at a time.
+        nice: how far others go before it where processors are short (nice(1)): the longest suite would else be alone at
+            the end, on one processor.
         by_default: whether it runs where no suite is named.
         kept: returns the file that is kept between runs, being expensive; its name has a digest of what is in it.
     """
@@ -66,6 +68,7 @@ class Suite:
     after_failure: Step = ()
     packages: tuple[str, ...] = ()
     at_once: int = 1
+    nice: int = 5
     by_default: bool = True
     kept: Callable[[], Path] | None = None
 
@@ -137,6 +140,7 @@ def suites() -> list[Suite]:
         Suite(  # from the beginning: it takes longest, and waits for its machines for most of its time
             "vagrant",
             (_pytest("vagrant", "tests/vagrant"),),
+            nice=0,
             packages=libvirt.PACKAGES,
             kept=lambda: box.file(libvirt.RELEASE),
         ),
@@ -225,7 +229,8 @@ class Run:
         with tempfile.TemporaryFile(dir=REPORTS) as output:
             with self._lock:
                 process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "INT", "--", *step],  # should this process be killed
+                    # The signal is for the case that this process is killed.
+                    ["setpriv", "--pdeathsig", "INT", "--", "nice", "-n", str(suite.nice), *step],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

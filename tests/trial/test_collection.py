@@ -12,11 +12,10 @@ import yaml
 from labroom.resources import ROOT, version
 from tests.trial.room import Trial
 
-# A bare guest where it reaches its package mirror.
+# A guest where it reaches its package mirror. Bare ones are provisioned by the suite lab_room.
 ROOM = """\
 plugin: labroom.labroom.room
 name: trial
-image: {provisioned: false}
 networks: {private: 192.168.75.0/24, outside: 198.51.100.0/28}
 guests:
   one: {outside: 198.51.100.10}
@@ -128,7 +127,9 @@ def test_roles_and_inventory_work_in_a_playbook_of_ones_own(
     (elsewhere.folder / "own.yml").write_text(PLAYBOOK)
     trial.up()
     use = ("ansible-playbook", f"--inventory={trial.file}", "own.yml")
-    elsewhere.run(*use, environment_of=oldest_ansible)
+    first = elsewhere.run(*use, environment_of=oldest_ansible)
+    assert re.findall(r"^changed: .*\n", first, re.MULTILINE)
+    assert re.search(r"TASK \[labroom.labroom.name_service : Install .*\n+changed: ", first), first
     again = elsewhere.run(*use, environment_of=oldest_ansible)
     assert re.findall(r"^one +: .* changed=(\d+) ", again, re.MULTILINE) == ["0"], again
     assert trial.run("ssh", "one", "ls", "/srv/labs/tcp_hello").split() == [

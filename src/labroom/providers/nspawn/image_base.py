@@ -57,7 +57,7 @@ WantedBy=sysinit.target
 [Journal]
 Storage=volatile
 RuntimeMaxUse=4M
-RuntimeMaxFileSize=1M
+RuntimeMaxFileSize=512K
 """,
     # Where memory is short, process 1 and the guest's supervisor go last: the guest would end with them.
     "etc/systemd/system.conf.d/labroom.conf": """\
