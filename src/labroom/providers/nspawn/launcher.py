@@ -224,12 +224,16 @@ def _repair(device: str) -> None:
         raise OSError(f"e2fsck: {said}")
 
 
-def _trim(place: str) -> None:
-    """Give what is free on a file system back to the disk that its file is on (fstrim(8)).
+def _trim(file: str, place: str) -> None:
+    """Give what is free on a file system back to the disk that its file is on (fstrim(8)), if the file still has it.
 
     The mount option `discard`, which does it at once, loses files: after an error ext4 discards what was removed last,
-    though that was not written down, and it is there again after the next mount, empty.
+    though that was not written down, and it is there again after the next mount, empty. To look for what is free takes
+    memory, which the guest would keep.
     """
+    backing, within = os.stat(file), os.statvfs(place)
+    if backing.st_blocks * 512 <= backing.st_size - within.f_bfree * within.f_frsize:
+        return
     root = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     with contextlib.suppress(OSError):  # the disk below can't
         fcntl.ioctl(root, _FITRIM, struct.pack("QQQ", 0, (1 << 64) - 1, 0))
@@ -260,7 +264,7 @@ def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int =
         _repair(path)
         _mount(*wanted)
     os.close(device)
-    _trim(place)
+    _trim(file, place)
     os.makedirs(f"{place}/.work/work", exist_ok=True)  # overlayfs's own
     files = f"{place}/{name}"
     os.makedirs(files, exist_ok=True)
