@@ -22,6 +22,7 @@ from types import FrameType
 from labroom import commands
 from labroom.console import Console
 from labroom.errors import LabroomError, MachineError
+from labroom.machine import hand_over
 from labroom.processes import own_environment
 from labroom.resources import hand_over_reports, version
 
@@ -155,11 +156,12 @@ def _unexpected(error: BaseException) -> int:
 
 
 def _log(error: BaseException) -> Path | None:
-    """Write all that is known of an error into a file that only this user can read; None where none can be written."""
+    """Write all that is known of an error into a file that this user alone can read; None where none can be written."""
     try:
         begin = time.strftime("labroom-error-%Y%m%dT%H%M%S-")
         descriptor, name = tempfile.mkstemp(prefix=begin, suffix=".log")
         system = f"{platform.platform()}, Python {platform.python_version()}"
+        hand_over(descriptor)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"labroom {version()}: {' '.join(sys.argv[1:])}\n{system}\n\n")
             traceback.print_exception(error, file=file)
