@@ -109,6 +109,11 @@ def apt_proxies() -> list[str]:
     return [f'{name} "{value}"' for name, _, value in (line.partition("=") for line in text.splitlines()) if value]
 
 
+def certificates() -> list[Path]:
+    """The certificates of those whom this machine trusts besides its distribution's (update-ca-certificates(8))."""
+    return sorted(file for file in Path("/usr/local/share/ca-certificates").rglob("*.crt") if file.is_file())
+
+
 def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:
     """The sources (sources.list(5)) of `release` in this machine's apt configuration, of its distribution alone.
 

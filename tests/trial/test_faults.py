@@ -517,7 +517,9 @@ def test_a_firewall_that_is_closed_while_a_room_is_up_is_named(trial: Trial, tmp
     named = f"keeps it from its own room: 198.51.100.14 does not answer it\n  help: {remedy}\n"
     assert done.stderr.count(named) == len(verbs)
     assert done.stdout.count("[3]\n") == len(verbs)
-    assert re.findall(r"^(\w+): kept$", done.stdout, re.MULTILINE) == ["one", "two"], "they are the guests that were"
+    assert sorted(re.findall(r"^(\w+): kept$", done.stdout, re.MULTILINE)) == ["one", "two"], (
+        "they are the guests that were"
+    )
 
 
 def test_firewalls_as_people_have_them_are_no_hindrance(trial: Trial, tmp_path: Path) -> None:
