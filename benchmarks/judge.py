@@ -19,20 +19,20 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from labroom import room, rooms
-from labroom.endpoint import Endpoint
+from labroom import room
 from labroom.errors import LabroomError
 from labroom.resources import ROOT
+from labroom.room import Room
 from tests.own.test_judge import RIGHT, WRONG, judged, said
 
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
-def verdicts(endpoints: dict[str, Endpoint], file: Path) -> tuple[dict[str, str], bool, float]:
+def verdicts(place: Room, file: Path) -> tuple[dict[str, str], bool, float]:
     """What came of a program's lessons, whether that is as its first lines say, and the seconds that it took."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        checks = judged(endpoints, file, Path(folder))
+        checks = judged(place, file, Path(folder))
     seconds = time.monotonic() - began
     failed = {check.name.partition("[")[0].removeprefix("test_") for check in checks if check.verdict == "failed"}
     lessons: dict[str, str] = {check.name: check.verdict for check in checks if check.kind == "lesson"}
@@ -51,7 +51,7 @@ def main() -> int:
     figures: dict[str, dict[str, list[object]]] = {}
     bad = 0
     try:
-        endpoints = rooms.endpoints(room.load(room.default_file()))
+        place = room.load(room.default_file())
         for load in ("idle", "loaded"):
             busy = [subprocess.Popen(BUSY) for _ in range(os.cpu_count() or 1)] if load == "loaded" else []
             found: dict[Path, list[tuple[dict[str, str], bool, float]]] = defaultdict(list)
@@ -59,7 +59,7 @@ def main() -> int:
                 for turn in range(1, times + 1):
                     print(f"  {load}: round {turn} of {times}", flush=True)
                     for file in files:
-                        found[file].append(verdicts(endpoints, file))
+                        found[file].append(verdicts(place, file))
             finally:
                 for process in busy:
                     process.kill()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -17,6 +19,8 @@ case " ${ID-} ${ID_LIKE-} " in *" debian "*) ;; *) echo "${PRETTY_NAME-$(uname -
 dpkg-query --show --showformat='${Package} ${Package}:${Architecture} ${db:Status-Status}\n' -- "$@" || [ $? = 1 ]
 """
 _OTHER_FAMILY = 3
+# Prints the names that the host's lists have of packages that begin like one of "$@".
+_LISTED = 'for initial; do apt-cache pkgnames "$initial"; done'
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -56,4 +60,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "lock_timeout": 300,  # a VM's first boot may be upgrading itself
         }
         done = self._execute_module("ansible.legacy.apt", arguments, task_vars=task_vars)
+        if done.get("failed") and "No package matching" in done.get("msg", "") and (words := self._unknown(missing)):
+            done["msg"] = words
         return {**done, "missing": missing}
+
+    def _unknown(self, names: Sequence[str]) -> str:
+        """Which packages the host's release hasn't, in words, and what was perhaps meant; empty if it has all."""
+        initials = sorted({name[0] for name in names})
+        known = self._low_level_execute_command(shlex.join(["sh", "-c", _LISTED, "sh", *initials]))["stdout"].split()
+        said = []
+        for name in names:
+            if name.partition(":")[0] not in known:
+                meant = difflib.get_close_matches(name, known, n=1)
+                said.append(f"{name} (did you mean {meant[0]}?)" if meant else name)
+        return f"the release has no package {', '.join(said)}" if said else ""

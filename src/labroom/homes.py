@@ -170,7 +170,7 @@ def _appearing(target: Path) -> Iterator[io.BufferedRandom]:
     with os.fdopen(descriptor, "w+b") as out:
         yield out
         out.flush()
-        os.fchown(descriptor, *machine.caller())
+        machine.hand_over(descriptor)
         os.fsync(descriptor)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         # By way of another name: link(2) replaces nothing. A folder's descriptor makes Python follow /proc's link.

@@ -40,6 +40,22 @@ def caller() -> tuple[int, int]:
     return int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
 
 
+def hand_over(descriptor: int) -> None:
+    """Give a file that was just made to the person who called sudo."""
+    if os.geteuid() == 0:
+        os.fchown(descriptor, *caller())
+
+
+def as_caller(*argv: str) -> list[str]:
+    """A command that writes files: under sudo they are the person's who called it, wherever root may write."""
+    user, group = caller()
+    if user == os.geteuid():
+        return [*argv]
+    power = "-all,+dac_override,+fowner"  # capabilities(7): what root may do with files
+    own = (f"--reuid={user}", f"--regid={group}", "--init-groups", f"--inh-caps={power}", f"--ambient-caps={power}")
+    return ["setpriv", *own, "--", *argv]
+
+
 def require_root(what: str, remedy: str = "") -> None:
     """See that this is root.
 
@@ -91,6 +107,11 @@ def apt_proxies() -> list[str]:
     """The HTTP proxies in this machine's apt configuration, as apt options."""
     text = run("apt-config", "dump", "--format=%f=%v%n", "Acquire::http::Proxy", "Acquire::https::Proxy")
     return [f'{name} "{value}"' for name, _, value in (line.partition("=") for line in text.splitlines()) if value]
+
+
+def certificates() -> list[Path]:
+    """The certificates of those whom this machine trusts besides its distribution's (update-ca-certificates(8))."""
+    return sorted(file for file in Path("/usr/local/share/ca-certificates").rglob("*.crt") if file.is_file())
 
 
 def apt_sources(release: str, etc: Path = Path("/etc/apt")) -> str:

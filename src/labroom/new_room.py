@@ -1,6 +1,5 @@
 """A room file to begin with: the checkout's own, for a room of another name, on networks that are free here."""
 
-import os
 import re
 import zlib
 from ipaddress import IPv4Address, IPv4Network
@@ -48,7 +47,7 @@ def write(name: str, file: Path) -> Room:
     try:
         with file.open("x", encoding="utf-8") as opened:
             try:
-                os.fchown(opened.fileno(), *machine.caller())
+                machine.hand_over(opened.fileno())
                 opened.write(text)
                 opened.flush()
             except BaseException:  # half a file is of no use

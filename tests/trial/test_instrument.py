@@ -225,6 +225,11 @@ def test_a_command_of_several_words_gets_them_as_they_are(room: Trial) -> None:
     assert room.run("exec", "two", "--", "printf", "%s|", "a  b", "$HOME; ls *") == "two: a  b|$HOME; ls *|\n"
 
 
+def test_a_command_that_a_signal_ends_is_no_log_in_that_failed(room: Trial) -> None:
+    assert room.run("ssh", "one", "echo before; kill -KILL $$", status=137) == "before\nKilled\n"
+    assert room.run("exec", "one", "--", "kill -KILL $$", status=1).endswith("labroom: one: exit status 137\n")
+
+
 def test_a_pane_for_each_guest_and_the_same_ones_the_next_time(
     room: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

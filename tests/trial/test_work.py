@@ -244,6 +244,19 @@ def test_files_are_copied_from_a_guest_and_to_all(place: Trial, tmp_path: Path) 
     place.run("ssh", "two", "rm -r 'to all'")
 
 
+def test_what_is_written_under_sudo_is_the_persons(place: Trial, tmp_path: Path) -> None:
+    place.up()
+    nobody = {"SUDO_UID": "65534", "SUDO_GID": "65534"}  # whom passwd(5) has
+    place.run("capture", "one", "--seconds", "0.1", "-w", str(tmp_path / "one.pcap"), env=nobody)
+    place.run("copy", "one:/etc/skel", str(tmp_path / "folder"), env=nobody)
+    place.run("copy", "one:/etc/hostname", str(tmp_path), env=nobody)
+    place.run("backup", str(tmp_path / "homes"), env=nobody)
+    place.run("new", "another", "--file", str(tmp_path / "another.yml"), env=nobody)
+    made = [path for path in tmp_path.rglob("*") if path not in (place.file, *place.file.parents)]
+    assert {path.name for path in made} > {"one.pcap", "folder", ".bashrc", "hostname", "homes", "another.yml"}
+    assert {(path.owner(), path.group()) for path in made} == {("nobody", "nogroup")}
+
+
 def test_a_power_cut_and_errors_of_the_disk(place: Trial, tmp_path: Path) -> None:
     made = _work(place)
     place.run("ssh", "one", "sync; head -c 5M /dev/urandom >.cache/unsynced")

@@ -34,7 +34,8 @@ class Machine:
 
     Attributes:
         sandbox: where it is.
-        folder: what lies there is seen by it: `apt` is its /etc/apt, `keyrings` its /usr/share/keyrings.
+        folder: what lies there is seen by it: `apt` is its /etc/apt, `keyrings` its /usr/share/keyrings,
+            `certificates` its /usr/local/share/ca-certificates.
         archive: the folder of the archive.
     """
 
@@ -84,7 +85,12 @@ def _prepare(machine: Machine) -> None:
         (folder / "apt" / name).mkdir(parents=True)
     shutil.copytree("/etc/apt/trusted.gpg.d", folder / "apt/trusted.gpg.d")
     shutil.copytree("/usr/share/keyrings", folder / "keyrings", ignore=shutil.ignore_patterns("ubuntu-*"))
-    for here, place in {"apt": "/etc/apt", "keyrings": "/usr/share/keyrings"}.items():
+    (folder / "certificates").mkdir()
+    subject, certificate = "/CN=labroom's tests", str(folder / "certificates/own.crt")
+    key = ("-newkey", "ed25519", "-noenc", "-keyout", "/dev/null")
+    machine.sandbox.run("openssl", "req", "-x509", *key, "-subj", subject, "-days", "9", "-out", certificate)
+    places = {"apt": "/etc/apt", "keyrings": "/usr/share/keyrings", "certificates": "/usr/local/share/ca-certificates"}
+    for here, place in places.items():
         machine.sandbox.run("mount", "--bind", str(folder / here), place)
     machine.sandbox.run("ip", "link", "set", "tap0", "down")
 

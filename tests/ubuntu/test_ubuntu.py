@@ -75,6 +75,12 @@ def test_auto_is_ubuntu_where_key_and_archive_are_there(room: Machine) -> None:
         assert "Ubuntu 24.04" in room.labroom("ssh", name, "cat /etc/os-release")
 
 
+def test_guests_trust_whom_the_machine_trusts(room: Machine) -> None:
+    own = (room.folder / "certificates/own.crt").read_text()
+    assert own.strip() in room.labroom("ssh", "alfa", "cat /etc/ssl/certs/ca-certificates.crt")
+    assert "cert = /etc/ssl/certs/ca-certificates.crt\n" in room.labroom("ssh", "alfa", "cat /etc/pip.conf")
+
+
 def test_labs_run_there(room: Machine) -> None:
     assert "1 lab: 1 passed" in room.labroom("check", "tcp_hello")
 

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from argparse import Namespace
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -99,6 +101,16 @@ def test_doctor_names_what_is_missing_and_the_command_that_mends_it(tmp_path: Pa
     assert done.returncode == 3
     assert "NO  systemd-nspawn: apt-get install systemd-container" in done.stdout
     assert "ok  ip\n" in done.stdout
+
+
+def test_ctrl_c_while_the_interpreter_starts_is_no_traceback() -> None:
+    command, pipe = [str(ROOT / "labroom"), "list"], subprocess.PIPE
+    for moment in range(60):  # thousandths of a second
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(moment / 1000)
+            process.send_signal(signal.SIGINT)
+            assert "Traceback" not in process.communicate(timeout=20)[1], f"after {moment} ms"
 
 
 def test_the_launcher_says_when_packages_cannot_be_had(tmp_path: Path) -> None:

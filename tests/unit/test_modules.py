@@ -146,6 +146,13 @@ def test_packages_names_those_that_are_missing() -> None:
 
 
 @as_root
+def test_packages_says_which_ones_the_release_has_not_and_what_was_meant() -> None:
+    done = run("packages", {"names": ["cowsai", "dash", "g++-12x", "no-such-package-at-all-zq"]})
+    words = "cowsai (did you mean cowsay?), g++-12x (did you mean g++-12?), no-such-package-at-all-zq"
+    assert done["msg"] == f"the release has no package {words}"
+
+
+@as_root
 @pytest.mark.parametrize(
     ("os_release", "says"),
     [

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -51,8 +52,20 @@ def test_nothing_waits_for_input(sshd: Sshd) -> None:
 
 def test_those_that_fail_are_named(sshd: Sshd) -> None:
     assert run(sshd, "exit 3")[2] == {"alfa": "exit status 3", "bravo": "exit status 3"}
-    unreached = run(sshd, "exit 255", ["alfa"])[2]["alfa"]
-    assert unreached.startswith("exit status 255, as where ssh can't log in: ")
+    assert run(sshd, "exit 255", ["alfa"])[2] == {"alfa": "exit status 255"}
+
+
+def test_who_can_not_log_in_is_told_from_a_command_that_failed(sshd: Sshd) -> None:
+    nobody = replace(sshd.endpoint, ssh_port=1, remedy="labroom up")
+    failed = together._run({"alfa": nobody}, "true", Console(io.StringIO()), Console(io.StringIO()))
+    assert failed == {"alfa": "ssh could not log in: labroom up"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGHUP])
+def test_a_command_that_a_signal_ends_has_a_shells_status(sshd: Sshd, number: int) -> None:
+    output, _, failed = run(sshd, f"echo before; kill -{number} $$", ["alfa"])
+    assert output == ["alfa: before"]
+    assert failed == {"alfa": f"exit status {128 + number}"}
 
 
 def test_what_a_guest_says_is_bounded_and_harmless(sshd: Sshd) -> None:

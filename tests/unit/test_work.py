@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from labroom import homes, room
 from labroom.cli import work
 from labroom.endpoint import Endpoint
 from labroom.errors import RoomFileError, UsageError
+from labroom.providers.nspawn import disks
 from labroom.room import Room
 
 ROOM = """\
@@ -152,3 +154,11 @@ def test_a_home_is_large_enough_or_not_kept(file: Path, mib: str, *, fine: bool)
             RoomFileError, match=r"limits.home_mib: expected 0, which keeps none, or a whole number from"
         ):
             room.load(file)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="homes are root's")
+def test_a_home_is_brought_back_to_a_machine_that_has_never_had_a_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABROOM_STATE_DIR", str(tmp_path / "state"))
+    assert disks.empty(64, 1000, lasting=True).stat().st_size == 64 << 20

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 
 from labroom import keys, over_ssh
@@ -15,9 +16,12 @@ def ssh(options: argparse.Namespace) -> int:
     at = hosts.chosen(options, [options.guest])[options.guest]
     for file in () if inventory(options) else at.identity_files:
         file.open("rb").close()  # a room's key is another user's, unless it can be read: ssh itself goes on without it
-    argv = over_ssh.command(at, ("LogLevel", "ERROR"))
+    argv, words = over_ssh.command(at, ("LogLevel", "ERROR")), options.command
+    if words and not words[0].startswith("-"):  # else they are options of ssh's
+        # As sshd(8) runs it; where a signal ends it, the exit status is a shell's, which ssh would take for its own.
+        words = [shlex.join(["sh", "-c", '"${SHELL:-sh}" -c "$1"; exit $?', "sh", " ".join(words)])]
     sys.stdout.flush()
-    os.execvp("ssh", [*argv, *options.command])  # noqa: S606 (no shell is meant)
+    os.execvp("ssh", [*argv, *words])  # noqa: S606 (no shell is meant)
 
 
 def ssh_config(options: argparse.Namespace) -> int:

@@ -22,10 +22,12 @@ from types import FrameType
 from labroom import commands
 from labroom.console import Console
 from labroom.errors import LabroomError, MachineError
+from labroom.machine import hand_over
 from labroom.processes import own_environment
 from labroom.resources import hand_over_reports, version
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 # The functions of verbs that do more than show something: where nobody reads any more, they were interrupted.
@@ -42,9 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Names and paths are then the same ones in every locale, and those that Ansible and OpenSSH are told.
         os.execv(sys.executable, [sys.executable, "-Xutf8", *sys.orig_argv[1:]])  # noqa: S606 (no shell is meant)
     os.umask(0o022)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
-            signal.signal(number, _interrupted)
     threading.excepthook = sys.unraisablehook = _aside
     # Plugins of pydantic's that others have installed are no concern of ours, and looking for them takes long.
     with own_environment(PYDANTIC_DISABLE_PLUGINS="__all__"):
@@ -59,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     function = ""
     try:
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) has it ignored
+                signal.signal(number, _interrupted)
         _settle()
         # Modules that only some verbs need are imported by those: `labroom list` starts in a tenth of a second.
         from labroom.cli.parser import parser
@@ -76,7 +78,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None):
             return _tell("interrupted: nobody reads its output any more", "", 130) if function in _WORKING else 0
         return _tell_of_file(error) if error.strerror else _unexpected(error)
-    except Exception as error:  # noqa: BLE001 (the last line of defence)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 (the last line of defence)
+        if signal.getsignal(signal.SIGINT) is _go_on and not isinstance(error, Exception):
+            return _tell("interrupted", "", 130)  # an import was cut short, which is a panic to pyo3
         return _unexpected(error)
     return status
 
@@ -103,9 +109,13 @@ def _settle() -> None:
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
     """End what is being done, once: a closed terminal may send SIGHUP twice, and clearing away goes on to its end."""
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, lambda number, frame: None)
+    for each in _ENDING:
+        signal.signal(each, _go_on)
     raise KeyboardInterrupt
+
+
+def _go_on(number: int, frame: FrameType | None) -> None:
+    """Clear away."""
 
 
 def _aside(caught: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
@@ -155,11 +165,12 @@ def _unexpected(error: BaseException) -> int:
 
 
 def _log(error: BaseException) -> Path | None:
-    """Write all that is known of an error into a file that only this user can read; None where none can be written."""
+    """Write all that is known of an error into a file that this user alone can read; None where none can be written."""
     try:
         begin = time.strftime("labroom-error-%Y%m%dT%H%M%S-")
         descriptor, name = tempfile.mkstemp(prefix=begin, suffix=".log")
         system = f"{platform.platform()}, Python {platform.python_version()}"
+        hand_over(descriptor)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"labroom {version()}: {' '.join(sys.argv[1:])}\n{system}\n\n")
             traceback.print_exception(error, file=file)

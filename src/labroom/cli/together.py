@@ -22,6 +22,10 @@ from labroom.processes import environment
 _LINE = 10_000  # bytes of a line that are shown
 _MOST = 4 << 20  # bytes that a guest may print; it is ended when it goes on
 _PIECE = 1 << 16
+# Runs $1 as sshd(8) does, by the student's own shell. Who has logged in says so first; where a signal ends it, the exit
+# status is a shell's, which ssh(1) would take for a log-in that failed.
+_LOGGED_IN = b"\0"
+_COMMAND = r'printf "\0" >&2; "${SHELL:-sh}" -c "$1"; exit $?'
 
 
 # -- exec -------------------------------------------------------------------------------------------------------
@@ -57,12 +61,12 @@ class _Stream:
         self._console, self._name = console, name
         self._line = b""
 
-    def take(self, data: bytes) -> None:
-        """Show the lines that have ended; no data: the stream has, and so has its last line."""
+    def take(self, data: bytes, *, ended: bool) -> None:
+        """Show the lines that have ended; where the stream has, its last line, too."""
         *lines, rest = (self._line + data).split(b"\n")
         self._line = rest[: _LINE + 1]
-        if not data and self._line:
-            lines, self._line = [self._line], b""
+        if ended and self._line:
+            lines, self._line = [*lines, self._line], b""
         for line in lines:
             text = line[:_LINE].removesuffix(b"\r").decode(errors="backslashreplace")
             self._console.line(f"{self._name}: {text}{'…' if len(line) > _LINE else ''}")
@@ -70,14 +74,14 @@ class _Stream:
 
 def _run(at: Mapping[str, Endpoint], command: str, output: Console, errors: Console) -> dict[str, str]:
     """Run a command on hosts side by side to its end, and return what became of it where it failed."""
-    script = 'exec "${SHELL:-sh}" -c "$1"'  # as sshd(8) runs it, by the student's own shell
     running: dict[str, subprocess.Popen[bytes]] = {}
     said = dict.fromkeys(at, 0)
+    reached = set()
     failed = {}
     with selectors.DefaultSelector() as selector:
         try:
             for name, endpoint in at.items():
-                running[name] = process = over_ssh.start(endpoint, script, command)
+                running[name] = process = over_ssh.start(endpoint, _COMMAND, command)
                 for pipe, console in ((process.stdout, output), (process.stderr, errors)):
                     if pipe:
                         selector.register(pipe, selectors.EVENT_READ, (name, _Stream(console, name)))
@@ -85,12 +89,16 @@ def _run(at: Mapping[str, Endpoint], command: str, output: Console, errors: Cons
                 for key, _ in selector.select():
                     name, stream = key.data
                     data = os.read(key.fd, _PIECE)
+                    ended = not data
                     said[name] += len(data)
                     if said[name] > _MOST:
-                        data = b""
+                        data, ended = b"", True
                         failed[name] = f"printed more than {_MOST >> 20} MiB, and was ended"
-                    stream.take(data)
-                    if not data:
+                    if name not in reached and _LOGGED_IN in data:
+                        reached.add(name)
+                        data = data.replace(_LOGGED_IN, b"", 1)
+                    stream.take(data, ended=ended)
+                    if ended:
                         selector.unregister(key.fileobj)
                         if name in failed:
                             running[name].kill()
@@ -98,8 +106,8 @@ def _run(at: Mapping[str, Endpoint], command: str, output: Console, errors: Cons
         finally:
             over_ssh.end(list(running.values()))
     for name, status in statuses.items():
-        if status == over_ssh.UNREACHED:
-            failed.setdefault(name, f"exit status 255, as where ssh can't log in: {at[name].remedy}")
+        if name not in reached:
+            failed.setdefault(name, f"ssh could not log in: {at[name].remedy}")
         elif status:
             failed.setdefault(name, f"exit status {status}")
     return {name: failed[name] for name in at if name in failed}

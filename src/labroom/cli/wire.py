@@ -271,7 +271,7 @@ class _Copy:
         """Where to write; what was not written whole is taken away again."""
         try:
             if self._out is None:
-                self._out = sys.stdout.buffer if str(self._file) == "-" else self._file.open("wb", buffering=0)
+                self._out = sys.stdout.buffer if str(self._file) == "-" else _anew(self._file)
             yield self._out
         except BrokenPipeError:
             raise
@@ -281,3 +281,13 @@ class _Copy:
                     self._out.truncate(self.size)
             name = "standard output" if str(self._file) == "-" else self._file
             raise MachineError(f"{name}: {error.strerror}", "name another file: -w FILE") from error
+
+
+def _anew(file: Path) -> BinaryIO:
+    """Open a file to write it from its beginning; who called sudo owns it, unless it was there."""
+    try:
+        opened = file.open("xb", buffering=0)
+    except FileExistsError:
+        return file.open("wb", buffering=0)
+    machine.hand_over(opened.fileno())
+    return opened

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labroom import commands, homes, rooms
+from labroom import commands, homes, machine, rooms
 from labroom.cli import hosts
 from labroom.cli.parser import room_file
 from labroom.console import Console, ConsoleProgress, harmless
@@ -137,7 +137,7 @@ def _copy(at: Endpoint, sources: list[str], target: str, *, loud: bool) -> None:
         RoomFault: not all of it was copied.
     """
     options = [*at.ssh_options(), ("HostName", at.ssh_host), ("Port", str(at.ssh_port)), ("User", at.user)]
-    argv = ["scp", "-F", "none", "-s", "-r", "-p", *([] if loud else ["-q"])]
+    argv = machine.as_caller("scp", "-F", "none", "-s", "-r", "-p", *([] if loud else ["-q"]))
     argv += [*(f"-o{name}={value}" for name, value in (*options, ("LogLevel", "ERROR"))), "--", *sources, target]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()) as copying:
         assert copying.stderr  # noqa: S101 (it was asked for)

@@ -32,6 +32,7 @@ def empty(mib: int, files: int, *, lasting: bool = False) -> Path:
     """
     disk = state.images() / f"{'home-' if lasting else ''}{mib}-{files}.ext4"
     if not disk.exists():
+        state.prepare(disk.parent)  # a home may be brought back before there is an image
         partial = disk.with_name(f"{disk.name}.{os.getpid()}")
         partial.touch(0o600)
         os.truncate(partial, mib << 20)

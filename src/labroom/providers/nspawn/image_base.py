@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,12 @@ _MANUAL = "man/man[1-8]/*"
 # The manual's index (`man -k`) is made once, by the role toolchain, and not again with each package.
 _NO_INDEX = 'echo man-db man-db/auto-update boolean false | chroot "$1" debconf-set-selections'
 _KEYS = {"ubuntu": "ubuntu-keyring", "debian": "debian-archive-keyring"}  # the packages of their archives' keys
+# Guests trust whom this machine trusts: a mirror, or a proxy that looks into TLS. pip has to be told.
+_TRUST = """cp -L --parents %s "$1"
+chmod -R a+rX "$1/usr/local/share/ca-certificates"
+chroot "$1" update-ca-certificates
+printf '[global]\\ncert = /etc/ssl/certs/ca-certificates.crt\\n' >"$1/etc/pip.conf"
+"""
 # Has the command that follows see the folder $1 as /mnt: apt and dpkg can't read every path.
 _AS_MNT = ("sh", "-c", 'mount --bind "$1" /mnt && shift && exec "$@"', "sh")
 _UNITS = Path(__file__).parents[1] / "masked_units.txt"
@@ -70,7 +77,8 @@ DefaultOOMScoreAdjust=400
 def recipe() -> str:
     """Tells one way of making the base from another."""
     modules = [Path(__file__).read_text(encoding="utf-8"), Path(image_tools.__file__).read_text(encoding="utf-8")]
-    return hashlib.sha256("\n".join([*modules, *masked_units("nspawn")]).encode()).hexdigest()
+    trusted = [hashlib.sha256(file.read_bytes()).hexdigest() for file in machine.certificates()]
+    return hashlib.sha256("\n".join([*modules, *masked_units("nspawn"), *trusted]).encode()).hexdigest()
 
 
 def masked_units(who: str) -> list[str]:
@@ -179,7 +187,9 @@ def create(layer: str, release: str, progress: Progress) -> None:
     tree.parent.mkdir()
     log = image_tools.log(layer)
     seen = Path("/mnt", tree.name)
-    command, sources = bootstrap(release, seen, PACKAGES, "--aptopt=APT::Install-Recommends false")
+    trusted = shlex.join(map(str, machine.certificates()))
+    hooks = [f"--customize-hook={_TRUST % trusted}"] if trusted else []
+    command, sources = bootstrap(release, seen, PACKAGES, "--aptopt=APT::Install-Recommends false", *hooks)
     with progress.phase(f"base of the guests' image ({release})", log):
         image_tools.run_logged([*processes.PRIVATE_MOUNTS, *_AS_MNT, str(tree.parent), *command], log, stdin=sources)
     with progress.phase("made to boot as a guest"):
