@@ -38,9 +38,28 @@ _FILES = {
     "etc/resolv.conf": "nameserver 192.168.121.1\n",  # libvirt's own, on the network that Vagrant makes
     "etc/sudoers.d/vagrant": "vagrant ALL=(ALL) NOPASSWD: ALL\n",
     "etc/modprobe.d/box.conf": "blacklist kvm_amd\nblacklist powernow_k8\n",  # which the emulated processor asks for
-    "etc/systemd/system/ssh.service.d/host-keys.conf": "[Service]\nExecStartPre=\nExecStartPre=ssh-keygen -A\n",
+    "etc/systemd/system/ssh.service.d/host-keys.conf": """\
+[Service]
+ExecStartPre=
+# Of one kind alone: an RSA key takes seconds there.
+ExecStartPre=sh -c "[ -e $KEY ] || exec ssh-keygen -q -t ed25519 -N '' -f $KEY"
+Environment=KEY=/etc/ssh/ssh_host_ed25519_key
+""",
+    # Not each device of the machine: its network alone, whose driver comes with it.
+    "etc/systemd/system/systemd-udev-trigger.service.d/network.conf": """\
+[Service]
+ExecStart=
+ExecStart=udevadm trigger --action=add --subsystem-match=virtio --subsystem-match=net
+""",
     "etc/systemd/network/10-eth0.network": "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n[DHCPv4]\nClientIdentifier=mac\n",
 }
+# As in image_base: what keeps sshd waiting, and daemons that start when they are asked for.
+_MASKED_FILES = (
+    "etc/tmpfiles.d/systemd-nologin.conf",
+    "etc/systemd/system/multi-user.target.wants/dbus.service",
+    "etc/systemd/system/multi-user.target.wants/systemd-logind.service",
+)
+_GENERATORS = "usr/lib/systemd/system-generators"  # they look for hardware, partitions and init scripts at each start
 _INIT = """\
 #!/bin/busybox sh
 busybox mount -t devtmpfs dev /dev
@@ -137,17 +156,22 @@ def _bootstrap(release: str, tree: Path) -> None:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tree / name)
     for name, text in _FILES.items():
-        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
     (tree / "etc/sudoers.d/vagrant").chmod(0o440)
-    for unit in image_base.masked_units("vm"):
-        (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    units = [f"etc/systemd/system/{unit}" for unit in image_base.masked_units("vm")]
+    generators = [f"etc/systemd/system-generators/{path.name}" for path in (tree / _GENERATORS).iterdir()]
+    for name in (*units, *generators, *_MASKED_FILES):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).unlink(missing_ok=True)
+        (tree / name).symlink_to("/dev/null")
     (tree / "key").write_text(_public_key().read_text())
     script = """
         useradd --create-home --shell /bin/bash --password '*' vagrant
         install -d -o vagrant -g vagrant -m 700 /home/vagrant/.ssh
         install -o vagrant -g vagrant -m 600 /key /home/vagrant/.ssh/authorized_keys
         systemctl --quiet enable ssh systemd-networkd
+        systemctl --quiet set-default multi-user
         update-ca-certificates
         rm -rf /key /var/lib/apt/lists/* /var/cache/apt/*.bin /etc/ssh/ssh_host_*
     """
