@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any
 
@@ -17,6 +18,8 @@ case " ${ID-} ${ID_LIKE-} " in *" debian "*) ;; *) echo "${PRETTY_NAME-$(uname -
 dpkg-query --show --showformat='${Package} ${Package}:${Architecture} ${db:Status-Status}\n' -- "$@" || [ $? = 1 ]
 """
 _OTHER_FAMILY = 3
+# The fact that a host's lists are fresh: the run that has fetched them, which is the process that has started ours.
+_FETCHED_BY = "labroom_lists_fetched_by"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -49,11 +52,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             return {"changed": bool(missing), "missing": missing}
         arguments = {
             "name": missing,
-            # Fresh lists always: lists of unknown age, or emptied ones of an image, look fresh to cache_valid_time.
-            "update_cache": True,
+            # Fetched once a run: lists of unknown age, or emptied ones of an image, look fresh to cache_valid_time.
+            "update_cache": (task_vars or {}).get("ansible_facts", {}).get(_FETCHED_BY) != os.getppid(),
             "update_cache_retries": 2,  # the default, five, says nothing for minutes where there is no network
             "install_recommends": False,
             "lock_timeout": 300,  # a VM's first boot may be upgrading itself
         }
         done = self._execute_module("ansible.legacy.apt", arguments, task_vars=task_vars)
+        if not done.get("failed"):
+            done["ansible_facts"] = {_FETCHED_BY: os.getppid()}
         return {**done, "missing": missing}
