@@ -252,16 +252,27 @@ def exists(room: Room) -> bool:
 
 
 def running(file: Path) -> Room:
-    """The room of this file, which has to be up.
+    """The room of this file, which has to be up, and be reached.
 
     Raises:
         RoomFileError: the file is missing, unreadable or invalid.
         RoomFault: the room isn't up.
+        MachineError: a firewall of this machine keeps it from the room.
     """
     room = room_file.load(file)
     if not exists(room):
         raise RoomFault(f"room {room.name} is not up", bring_up(room, file))
+    require_way(room)
     return room
+
+
+def require_way(room: Room) -> None:
+    """See that this machine may call the guests of a room that is up.
+
+    Raises:
+        MachineError: a firewall of the machine's keeps it from them.
+    """
+    providers.of(room.name).require_way(room)
 
 
 def needs_root(room: Room) -> bool:

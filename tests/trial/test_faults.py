@@ -469,14 +469,55 @@ WALL = """table inet wall {
 }"""
 
 
+OPEN_BY_HAND = "let pass what uses trial-private and trial-outside: nft list ruleset shows the rules"
+# All that `firewall-cmd --panic-on` does (firewalld 1.3).
+PANIC = """table inet firewalld_policy_drop {
+    chain raw_prerouting { type filter hook prerouting priority -291; policy drop; }
+    chain raw_output { type filter hook output priority -291; policy drop; }
+}"""
+# What closes that wall while a room is up, and what is said then.
+CLOSED_LATER = {
+    "drop": ("chain inet wall out { policy drop; }", OPEN_BY_HAND),
+    "reject": ("add rule inet wall out reject", OPEN_BY_HAND),
+    "prohibit": ("add rule inet wall out reject with icmpx admin-prohibited", OPEN_BY_HAND),
+    "deaf": ("insert rule inet wall in iifname trial-outside drop", OPEN_BY_HAND),
+    "panic": (PANIC, "firewall-cmd --panic-off"),
+}
+OPENED = {
+    OPEN_BY_HAND: "insert rule inet wall out oifname { trial-private, trial-outside } accept\n"
+    "insert rule inet wall in iifname { trial-private, trial-outside } ct state established accept",
+    "firewall-cmd --panic-off": "delete table inet firewalld_policy_drop",
+}
+
+
 @pytest.mark.parametrize("ufw", ["yes", "no"])
 def test_a_firewall_that_keeps_the_machine_from_its_room_is_named(trial: Trial, tmp_path: Path, ufw: str) -> None:
     closed = (*WALLED, str(tmp_path / "own"), WALL % "drop", f"# ufw\nENABLED={ufw}")  # ufw default deny outgoing
     error = trial.run("up", before=closed, status=3)
     by_ufw = "ufw allow out on trial-private && ufw allow out on trial-outside"
-    remedy = by_ufw if ufw == "yes" else "let pass what uses trial-private and trial-outside: nft list ruleset"
+    remedy = by_ufw if ufw == "yes" else OPEN_BY_HAND
     assert f"keeps it from its own room: 198.51.100.14 does not answer it\n  help: {remedy}" in error
     assert not any(traces().values()), traces()
+
+
+@pytest.mark.parametrize("closed", CLOSED_LATER)
+def test_a_firewall_that_is_closed_while_a_room_is_up_is_named(trial: Trial, tmp_path: Path, closed: str) -> None:
+    rules, remedy = CLOSED_LATER[closed]
+    walled = (*WALLED, str(tmp_path / "own"), WALL % "accept", "# ufw\nENABLED=no")
+    verbs = ["status", "exec one -- hostname", "up"]
+    if closed in ("reject", "prohibit"):  # which is said at once, and not after seconds
+        verbs += ["status --json", "ssh one hostname", "check tcp_hello", "copy one:/etc/motd .", "reset one"]
+    script = (
+        '"$@" up; "$@" exec --all -- "echo kept >/tmp/mark"; echo "$CLOSE" | nft -f -\n'
+        f'for verb in {" ".join(map(repr, verbs))}; do "$@" $verb; echo "[$?]"; done\n'
+        'echo "$OPEN" | nft -f -; "$@" exec --all -- cat /tmp/mark; "$@" down'
+    )
+    env = {"CLOSE": rules, "OPEN": OPENED[remedy]}
+    done = labroom("--room", str(trial.file), before=(*walled, "sh", "-c", script, "sh"), env=env)
+    named = f"keeps it from its own room: 198.51.100.14 does not answer it\n  help: {remedy}\n"
+    assert done.stderr.count(named) == len(verbs)
+    assert done.stdout.count("[3]\n") == len(verbs)
+    assert re.findall(r"^(\w+): kept$", done.stdout, re.MULTILINE) == ["one", "two"], "they are the guests that were"
 
 
 def test_firewalls_as_people_have_them_are_no_hindrance(trial: Trial, tmp_path: Path) -> None:

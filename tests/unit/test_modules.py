@@ -145,23 +145,39 @@ def test_packages_names_those_that_are_missing() -> None:
     assert run("packages", {"names": names[::2]}) == {"diff": "", "changed": False, "missing": []}
 
 
-def test_packages_fetches_the_lists_once_a_run(tmp_path: Path) -> None:
-    """Says an apt that does nothing but write down what it is told."""
-    module, playbook, told = tmp_path / "library/apt.py", tmp_path / "playbook.yml", tmp_path / "told"
-    module.parent.mkdir()
-    install = [{"labroom.labroom.packages": {"names": [f"no-such-package-{number}"]}} for number in range(3)]
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": install}]))
-    module.write_text(f"""#!/usr/bin/python3
-import json, sys
-with open({str(told)!r}, "a") as file:
-    print(json.load(open(sys.argv[1]))["update_cache"], file=file)
-print(json.dumps({{"changed": True}}))
-# WANT_JSON
-""")
+@pytest.fixture
+def apt_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with what an apt-get was told that does nothing else: the last argument but for its options."""
+    told = tmp_path / "told"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/apt-get").write_text(f'#!/bin/sh\nfor last; do :; done; echo "$last" >>{told}\n')
+    (tmp_path / "bin/apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
+    return told
+
+
+def test_packages_fetches_the_lists_once_a_run(tmp_path: Path, apt_get: Path) -> None:
+    names = ["cowsay", "sl", "figlet"]  # which this machine has not
+    playbook = tmp_path / "playbook.yml"
+    tasks = [{"labroom.labroom.packages": {"names": [name]}} for name in names]
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     command = [tool("ansible-playbook"), "--connection=local", "--inventory=localhost,", str(playbook)]
     for _ in range(2):
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    assert told.read_text().split() == ["True", "False", "False"] * 2
+    assert apt_get.read_text(encoding="utf-8").split() == ["update", *names] * 2
+
+
+@pytest.mark.parametrize("name", ["libc6-", "dash+", "libc.6"])
+def test_packages_never_takes_a_name_for_a_pattern_or_a_wish_to_be_without_it(name: str, apt_get: Path) -> None:
+    assert run("packages", {"names": [name]})["msg"].startswith(f"the release has no package {name}")
+    assert apt_get.read_text(encoding="utf-8").split() == ["update"]
+
+
+@as_root
+def test_packages_says_which_ones_the_release_has_not_and_what_was_meant() -> None:
+    done = run("packages", {"names": ["cowsai", "dash", "g++-12x", "no-such-package-at-all-zq"]})
+    words = "cowsai (did you mean cowsay?), g++-12x (did you mean g++-12?), no-such-package-at-all-zq"
+    assert done["msg"] == f"the release has no package {words}"
 
 
 @as_root

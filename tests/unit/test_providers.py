@@ -408,8 +408,8 @@ def test_a_bare_guest_gets_what_a_builder_has_fetched(tmp_path: Path) -> None:
     ("printed", "says", "helps"),
     [
         (
-            "[ERROR]: Task failed: Module failed: No package matching 'htpo' is available\nPLAY RECAP",
-            "the guests' release has no package htpo",
+            '{"changed": false, "msg": "the release has no package htpo (did you mean htop?), nix"}\nPLAY RECAP',
+            "the guests' release has no package htpo (did you mean htop?), nix",
             "the field packages of the room file",
         ),
         (

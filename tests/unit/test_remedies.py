@@ -47,9 +47,11 @@ UNTRIED = {
     "apt-get install tmux": "as above",
     "docker network ls": "it shows whose the network is, and repairs nothing",
     "docker system prune": "it removes what is the machine's",
+    "firewall-cmd --panic-off": "it takes firewalld; what that does, a test undoes: tests/trial/test_faults.py",
     "install -d -o …": "as chown, which is its other half",
     "modprobe loop": "it takes a kernel with modules",
     "modprobe overlay": "as above",
+    "nft list ruleset": "it shows the rules, and repairs nothing",
     "sysctl …=…": "it is the machine's own setting, where a container's is refused",
     "systemctl start docker": "it takes a machine with systemd",
     "ufw allow out on …": "it takes ufw; tried by hand with Debian 12's (docs/when-it-fails.md)",
@@ -102,7 +104,7 @@ def _remedies() -> Iterator[str]:
                 said += node.args[1:] if _name(node.func) in ERRORS else []
             elif isinstance(node, ast.Assign):
                 names = {_name(each).strip("_").lower() for each in node.targets}
-                said += [node.value] if names & {"allow", "mount_unified", "remedy", "repair", "scan", "ufw"} else []
+                said += [node.value] if names & {"allow", "mount_unified", "remedy", "repair", "scan"} else []
             for each in said:
                 yield from _texts(each)
 

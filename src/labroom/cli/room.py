@@ -72,6 +72,8 @@ def status(options: argparse.Namespace) -> int:
     if options.json:
         links = {name: {to: link.said() for to, link in own.items()} for name, own in bad.items()}
         console.data(data.status(shown, str(file), rooms.status(shown) if up else None, rooms.made_by(shown), links))
+        if up:
+            rooms.require_way(shown)
         return 0
     if not up:
         console.line(f"room {shown.name} is not up: {rooms.bring_up(shown, file)}")
@@ -101,6 +103,7 @@ def status(options: argparse.Namespace) -> int:
             console.line(f"forwarded by {by}, {shown.far_address(name)}:")
             for forward in ports:
                 console.line(f"  {forward.port:>5} -> {forward.guest}:{forward.target}")
+    rooms.require_way(shown)
     return 0
 
 

@@ -156,6 +156,13 @@ class Provider(Protocol):
     def exists(self, room_name: str) -> bool:
         """Whether the room of this name is up."""
 
+    def require_way(self, room: Room) -> None:
+        """See that this machine may call the guests of a room that is up.
+
+        Raises:
+            MachineError: a firewall of the machine's keeps it from them.
+        """
+
     def status(self, room: Room) -> list[Status]:
         """What is known of each guest, in the order of room.yml."""
 

@@ -42,6 +42,7 @@ __all__ = [
     "remove_half_homes",
     "remove_homes",
     "renew",
+    "require_way",
     "status",
     "unpack_home",
     "up",
@@ -129,6 +130,7 @@ def bring_up(room: Room, file: Path, layers: image.Layers) -> dict[str, str]:
         links.close_to(room)
     else:
         links.restore(room)
+        links.require_answers(room)  # else guests would be replaced in which nothing is wrong
     links.route(room)
     keys.prepare(room)
     if room.internet and not links.uplink_runs(name):
@@ -232,6 +234,7 @@ def purge() -> None:
 def renew(room: Room, file: Path, names: Iterable[str], change: Callable[[], object]) -> None:
     """Make guests of a room that is up anew (`Provider.renew`)."""
     _refuse_other_links(room, file)
+    links.require_answers(room)
     names = list(names)
     if homeless := [name for name in names if _is_homeless(room, name)]:
         again = (commands.labroom(verb, room=file) for verb in ("down", "up"))
@@ -300,6 +303,11 @@ def remove_half_homes(room_name: str) -> None:
 def exists(room_name: str) -> bool:
     """Whether the room's links are there."""
     return links.exists(room_name)
+
+
+def require_way(room: Room) -> None:
+    """See that this machine's firewall lets it call the room (`Provider.require_way`)."""
+    links.require_answers(room)
 
 
 def status(room: Room) -> list[Status]:

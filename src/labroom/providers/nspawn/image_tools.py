@@ -133,7 +133,7 @@ def failure(tool: str, status: int, output_log: Path) -> MachineError:
             f"no network for the first image: {unreachable.group(0).strip()}",
             "the package mirror of this machine's apt must answer, once: try apt-get update",
         )
-    if unknown := re.search(r"No package matching '([^'\s]+)' is available", text):
+    if unknown := re.search(r'"the release has no package ([^"]+)"', text):
         return MachineError(
             f"the guests' release has no package {unknown[1]}",
             "write it as the release does, or take it out of the field packages of the room file",

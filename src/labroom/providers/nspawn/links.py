@@ -40,6 +40,7 @@ _ARP_RETRIES = 20
 _SIOCDARP, _ARPREQ = 0x8953, "=H2x4s8x36x16s"  # struct arpreq of arp(7): address and interface
 _SSH_PORT = 22  # by which guests are reached; in the room's own namespace nobody listens there
 _REFUSAL_SECONDS = 3.0
+_IP_RECVERR = 11  # linux/in.h: what ICMP says of a socket is kept (ip(7))
 
 
 def interface(room_name: str, link: Link) -> str:
@@ -279,7 +280,7 @@ def _join(room: Room) -> None:
     run(*inside(room.name), "ip", "-batch", "-", stdin=attach)
     for link in room.networks.subnets:
         _require_way_to(room, link)
-    _require_answers(room)
+    require_answers(room)
 
 
 def restore(room: Room) -> None:
@@ -330,25 +331,52 @@ def _require_way_to(room: Room, link: Link) -> None:
         )
 
 
-def _require_answers(room: Room) -> None:
+def require_answers(room: Room) -> None:
     """See that the machine's firewall lets it call the room: the router, which no guest is, refuses it at once.
+
+    Where the machine has lost its address in the room, that is no firewall's doing; `up` gives it back.
 
     Raises:
         MachineError: it doesn't.
     """
     router = str(room.networks.router)
+    with socket.socket() as calling:
+        calling.settimeout(_REFUSAL_SECONDS)
+        calling.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        try:
+            calling.bind((str(room.networks.machine("outside")), 0))
+        except OSError:
+            return
+        try:
+            calling.connect((router, _SSH_PORT))
+        except ConnectionRefusedError:
+            if not _is_of_icmp(calling):
+                return
+        except OSError:
+            pass
+    raise MachineError(
+        f"a firewall of this machine keeps it from its own room: {router} does not answer it", _opening(room)
+    )
+
+
+def _is_of_icmp(calling: socket.socket) -> bool:
+    """Whether a refusal came by ICMP, as of firewalls that reject; a host where nobody listens says it by TCP."""
     try:
-        socket.create_connection((router, _SSH_PORT), timeout=_REFUSAL_SECONDS).close()
-    except ConnectionRefusedError:
-        pass
-    except OSError as error:
-        names = [interface(room.name, link) for link in room.networks.subnets]
-        ufw = " && ".join(commands.as_root(f"ufw allow out on {name}") for name in names)
-        words = f"let pass what uses {' and '.join(names)}: nft list ruleset shows the rules"
-        raise MachineError(
-            f"a firewall of this machine keeps it from its own room: {router} does not answer it",
-            ufw if _ufw_is_on() else words,
-        ) from error
+        return bool(calling.recvmsg(1, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
+def _opening(room: Room) -> str:
+    """What opens the machine's firewall to its room."""
+    names = [interface(room.name, link) for link in room.networks.subnets]
+    remedy = f"let pass what uses {' and '.join(names)}: {commands.as_root('nft list ruleset')} shows the rules"
+    if _ufw_is_on():
+        remedy = " && ".join(commands.as_root(f"ufw allow out on {name}") for name in names)
+    with contextlib.suppress(MachineError):  # this isn't root
+        if "firewalld_policy_drop" in run("nft", "list", "tables"):
+            remedy = commands.as_root("firewall-cmd --panic-off")
+    return remedy
 
 
 def _ufw_is_on() -> bool:
