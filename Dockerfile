@@ -9,12 +9,12 @@ RUN if [ -e /etc/dpkg/dpkg.cfg.d/excludes ]; then rm /etc/dpkg/dpkg.cfg.d/exclud
     DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --reinstall && \
     if dpkg-divert --list /usr/bin/man | grep -q .; then \
     rm -f /usr/bin/man && dpkg-divert --quiet --remove --rename /usr/bin/man; fi; fi
-# No package may start a service in a build; docker/start removes this. python3-venv is for docker/provision. Each container
-# gets a host key and a machine-id of its own when it starts.
+# No package may start a service in a build; docker/start removes this. Each container gets a host key and a machine-id of
+# its own when it starts.
 RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d && \
     echo man-db man-db/auto-update boolean false | debconf-set-selections && \
     apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates dbus \
-    iproute2 openssh-server python3 python3-apt python3-venv systemd systemd-sysv && \
+    iproute2 openssh-server python3 python3-apt systemd systemd-sysv && \
     apt-get clean && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* /var/lib/dbus/machine-id && : >/etc/machine-id
 # An Ubuntu of a registry has a user `ubuntu`: `student` is to have the same number everywhere, in archives of homes.
 RUN ! id ubuntu 2>/dev/null || userdel --remove ubuntu
@@ -34,28 +34,32 @@ LABEL labroom=""
 STOPSIGNAL SIGRTMIN+3
 ENTRYPOINT ["/usr/local/sbin/start"]
 
-FROM base AS guest
-# The packages of the roles, which find them there: a changed lab or role fetches none anew.
+FROM base AS provisioned
+# The packages of the roles, which find them there, and Ansible, which goes again: a changed lab or role fetches none anew.
 COPY roles/toolchain/defaults/main.yml /tmp/toolchain.yml
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-    sudo $(sed -n 's/^  - //p' /tmp/toolchain.yml) && \
+    sudo python3-venv $(sed -n 's/^  - //p' /tmp/toolchain.yml) && mandb --create --quiet && \
     apt-get clean && rm -rf /var/lib/apt/lists/* /tmp/toolchain.yml
+# By the pip that venv has inside. Python 3.10, Ubuntu 22.04's, gets 2.17.
+RUN PYTHONPATH=$(echo /usr/share/python-wheels/pip-*.whl) python3 -m pip install --quiet --no-cache-dir --no-compile \
+    --target=/tmp/ansible 'ansible-core>=2.17,<2.20'
 WORKDIR /tmp/ansible_collections/labroom/labroom
-COPY docker/provision docker/
+COPY docker/inventory docker/provision docker/
 COPY playbooks/guest.yml playbooks/
 COPY plugins plugins
 COPY roles roles
 COPY labs labs
 # What the room wants of these roles, as JSON, beside their defaults.
 ARG VARIABLES={}
-RUN printf '[guests]\nlocalhost\n' >/tmp/guests && docker/provision guest.yml /tmp/guests --extra-vars "$VARIABLES"
+RUN docker/provision guest.yml "$VARIABLES"
+
+FROM provisioned AS guest
+RUN rm -rf /tmp/*
 WORKDIR /
 
-FROM guest AS gateway
-WORKDIR /tmp/ansible_collections/labroom/labroom
-COPY . .
-# Another room's description, as JSON, in place of the checkout's own; which of its gateways, if not the first.
-ARG ROOM
-ARG GATEWAY
-RUN if [ "$ROOM" ]; then printf '%s' "$ROOM" >room.yml; fi && docker/provision gateway.yml docker/inventory.py
+FROM provisioned AS gateway
+COPY playbooks/gateway.yml playbooks/
+# What the room says of this gateway: its roles' variables, as JSON.
+ARG GATEWAY_VARIABLES={}
+RUN docker/provision gateway.yml "$GATEWAY_VARIABLES" && rm -rf /tmp/*
 WORKDIR /

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,8 @@ case " ${ID-} ${ID_LIKE-} " in *" debian "*) ;; *) echo "${PRETTY_NAME-$(uname -
 dpkg-query --show --showformat='${Package} ${Package}:${Architecture} ${db:Status-Status}\n' -- "$@" || [ $? = 1 ]
 """
 _OTHER_FAMILY = 3
+# The fact that a host's lists are fresh: the run that has fetched them, which is the process that has started ours.
+_FETCHED_BY = "labroom_lists_fetched_by"
 # Prints the names that the host's lists have of packages that begin like one of "$@".
 _LISTED = 'for initial; do apt-cache pkgnames "$initial"; done'
 
@@ -53,8 +56,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             return {"changed": bool(missing), "missing": missing}
         arguments = {
             "name": missing,
-            # Fresh lists always: lists of unknown age, or emptied ones of an image, look fresh to cache_valid_time.
-            "update_cache": True,
+            # Fetched once a run: lists of unknown age, or emptied ones of an image, look fresh to cache_valid_time.
+            "update_cache": (task_vars or {}).get("ansible_facts", {}).get(_FETCHED_BY) != os.getppid(),
             "update_cache_retries": 2,  # the default, five, says nothing for minutes where there is no network
             "install_recommends": False,
             "lock_timeout": 300,  # a VM's first boot may be upgrading itself
@@ -62,6 +65,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         done = self._execute_module("ansible.legacy.apt", arguments, task_vars=task_vars)
         if done.get("failed") and "No package matching" in done.get("msg", "") and (words := self._unknown(missing)):
             done["msg"] = words
+        if not done.get("failed"):
+            done["ansible_facts"] = {_FETCHED_BY: os.getppid()}
         return {**done, "missing": missing}
 
     def _unknown(self, names: Sequence[str]) -> str:

@@ -5,8 +5,8 @@ module: packages
 short_description: Debian packages are installed
 description:
   - Installs Debian packages, without their recommended ones.
-  - Asks C(dpkg-query), which answers in milliseconds. Only when a package is missing, the package lists are fetched and
-    C(apt) installs it, so a host that has them all needs no network.
+  - Asks C(dpkg-query), which answers in milliseconds. Only when a package is missing, the package lists are fetched,
+    once in a run of C(ansible-playbook), and C(apt) installs it, so a host that has them all needs no network.
   - Where the host's release lacks some, names them all, and what was perhaps meant.
   - Fails at once, in one line, on a host that is neither Debian nor Ubuntu nor derived from them.
 options:

@@ -37,11 +37,14 @@ class Machine:
         """Run `labroom`."""
         return self.run(sys.executable, "-m", "labroom", *arguments, status=status, compose=compose, env=env)
 
-    def clear_away(self) -> None:
-        """Remove what a test that failed has left."""
-        self.run("sh", "-c", "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force")
-        self.run("docker", "network", "prune", "--force")
+    def clear_away(self) -> list[str]:
+        """Remove what a test has left; returns what it should not have: all but homes."""
+        left = self.left()
+        if left:
+            self.run("sh", "-c", "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force")
+            self.run("docker", "network", "prune", "--force")
         self.run("sh", "-c", "docker volume ls --quiet | xargs --no-run-if-empty docker volume rm --force")
+        return left
 
     def left(self) -> list[str]:
         """The containers, and the networks that are not Docker's own."""
@@ -67,9 +70,6 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture
 def fresh(machine: Machine) -> Iterator[Machine]:
-    """The machine, with nothing up at the beginning; nothing may be up at the end."""
-    assert not machine.left()
+    """The machine, with nothing up, as every test leaves it: nothing may be up at the end."""
     yield machine
-    left = machine.left()
-    machine.clear_away()
-    assert not left
+    assert not machine.clear_away()

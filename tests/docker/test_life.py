@@ -9,7 +9,7 @@ import pytest
 
 from tests.docker.conftest import GUESTS, Machine
 
-OWN_KEY = ("cut", "-d ", "-f2", "/etc/ssh/ssh_host_ed25519_key.pub")
+OWN_KEY = "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub"
 # A room of one's own: another name, other networks and more of them, no internet.
 EXAM = """
 name: exam
@@ -32,8 +32,21 @@ try:
 except OSError as error:
     print(error)
 """
-BOOTED = "until [ -S /run/systemd/private ]; do sleep 0.05; done; exec systemctl is-system-running --wait"
+# Waits until a guest has booted; prints how it is, and its host key.
+BOOTED = f"""
+until [ -S /run/systemd/private ]; do sleep 0.05; done
+systemctl is-system-running --wait
+{OWN_KEY}
+"""
 UP = ("up", "--provider", "docker")
+
+
+@pytest.fixture
+def exam(tmp_path: Path) -> Path:
+    """Its file."""
+    file = tmp_path / "exam.yml"
+    file.write_text(EXAM)
+    return file
 
 
 def key_at(machine: Machine, port: int) -> str:
@@ -63,10 +76,10 @@ def test_compose_by_hand_gives_a_room(fresh: Machine, version: int) -> None:
         return fresh.run(*compose, *arguments, compose=version, env=base)
 
     run("up", "--detach", "--build")
+    own = {}
     for guest in GUESTS:
-        state = run("exec", "-T", guest, "timeout", "180", "sh", "-c", BOOTED)
-        assert state.split() == ["running"], guest
-    own = {guest: run("exec", "-T", guest, *OWN_KEY).strip() for guest in GUESTS}
+        state, own[guest] = run("exec", "-T", guest, "timeout", "180", "sh", "-c", BOOTED).split()
+        assert state == "running", guest
     assert len(set(own.values())) == len(GUESTS), "two containers have the same host key"
     # Names, the private network and the toolchain, as the student.
     seen = run("exec", "-T", "--user", "student", "alfa", "ssh-keyscan", "-t", "ed25519", "server")
@@ -88,12 +101,11 @@ def test_either_compose_takes_over_from_the_other(fresh: Machine) -> None:
     fresh.labroom("down")
 
 
-def test_room_of_ones_own_of_more_networks_without_internet(fresh: Machine, tmp_path: Path) -> None:
-    file, archive = tmp_path / "exam.yml", tmp_path / "work.tar.gz"
-    file.write_text(EXAM)
+def test_room_of_ones_own_of_more_networks_without_internet(fresh: Machine, exam: Path) -> None:
+    archive = exam.with_name("work.tar.gz")
 
     def labroom(*arguments: str) -> str:
-        return fresh.labroom("--room", str(file), *arguments)
+        return fresh.labroom("--room", str(exam), *arguments)
 
     labroom(*UP)
     assert labroom("ssh", "pc", "getent hosts gateway.lab.test").split() == ["192.168.76.2", "gateway.lab.test"]
@@ -103,7 +115,7 @@ def test_room_of_ones_own_of_more_networks_without_internet(fresh: Machine, tmp_
     pings = "ping -c 1 -W 1 192.168.75.2; ping -c 1 -W 1 192.168.76.2; true"
     assert re.findall(r"\d received", labroom("ssh", "pc", pings)) == ["1 received", "0 received"]
     labroom("link", "r1", "--clear")
-    assert key_at(fresh, 2222) == labroom("ssh", "pc", " ".join(f"'{word}'" for word in OWN_KEY)).strip()
+    assert key_at(fresh, 2222) == labroom("ssh", "pc", OWN_KEY).strip()
     for guest, machine_address in (("pc", "192.168.75.1"), ("gateway", "203.0.113.30")):
         fresh.run("docker", "exec", f"exam_{guest}_1", "ip", "route", "replace", "default", "via", machine_address)
         assert "timed out" in fresh.run("docker", "exec", f"exam_{guest}_1", "python3", "-c", ASK), guest
@@ -120,7 +132,7 @@ def test_room_of_ones_own_of_more_networks_without_internet(fresh: Machine, tmp_
         "student",
     ]
     assert "homes are kept: gateway pc r1" in labroom("down")
-    assert "there is nobody to ask" in fresh.labroom("--room", str(file), "down", "--purge", status=2)
+    assert "there is nobody to ask" in fresh.labroom("--room", str(exam), "down", "--purge", status=2)
     assert fresh.run("docker", "volume", "ls", "--quiet").split() == [
         "exam_home-gateway",
         "exam_home-pc",
@@ -143,15 +155,15 @@ def test_bare_room_is_provisioned_by_the_playbook(fresh: Machine, tmp_path: Path
     fresh.labroom("--room", str(file), "down")
 
 
-def test_port_that_is_taken_is_named_and_nothing_stays(fresh: Machine) -> None:
-    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 9090)); time.sleep(600)"
+def test_port_that_is_taken_is_named_and_nothing_stays(fresh: Machine, exam: Path) -> None:
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 2222)); time.sleep(600)"
     holder = fresh.sandbox.start("python3", "-c", listen, log="holder.log")
     try:
-        fresh.sandbox.wait_for(["sh", "-c", "ss -ltn 'sport = 9090' | grep -q 9090"], holder, "holder.log")
-        said = fresh.labroom(*UP, status=3)
-        assert "labroom: port 9090 of 127.0.0.1 is in use on this machine" in said
+        fresh.sandbox.wait_for(["sh", "-c", "ss -ltn 'sport = 2222' | grep -q 2222"], holder, "holder.log")
+        said = fresh.labroom("--room", str(exam), *UP, status=3)
+        assert "labroom: port 2222 of 127.0.0.1 is in use on this machine" in said
     finally:
-        fresh.run("sh", "-c", "kill $(ss -ltnpH 'sport = 9090' | sed 's/.*pid=//; s/,.*//')")
+        fresh.run("sh", "-c", "kill $(ss -ltnpH 'sport = 2222' | sed 's/.*pid=//; s/,.*//')")
         holder.wait()
 
 
@@ -164,13 +176,14 @@ def test_addresses_that_are_taken_are_no_traceback(fresh: Machine) -> None:
         fresh.run("docker", "network", "rm", "other")
 
 
-def test_interrupted_up_leaves_nothing(fresh: Machine) -> None:
+def test_interrupted_up_leaves_nothing(fresh: Machine, exam: Path) -> None:
     script = """
         "$@" & up=$!
-        until [ "$(docker ps --all --quiet)" ]; do kill -0 $up || exit; done
+        until [ "$(docker ps --all --quiet)" ]; do kill -0 $up || exit; sleep 0.1; done
         kill -INT $up; wait $up
     """
-    said = fresh.run("sh", "-c", script, "sh", sys.executable, "-m", "labroom", *UP, status=130)
+    up = (sys.executable, "-m", "labroom", "--room", str(exam), *UP)
+    said = fresh.run("sh", "-c", script, "sh", *up, status=130)
     assert said.endswith("labroom: interrupted\n")
 
 

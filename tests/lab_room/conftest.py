@@ -160,6 +160,9 @@ def _write_inventory(pcs: LabRoom) -> None:
         "# ssh_server_password_authentication": "ssh_server_password_authentication",
         "# student_account_password_hash": "student_account_password_hash",
         "# student_account_hosts": "student_account_hosts",
+        # No lab's program runs on the gateway.
+        f"gate: {{ ansible_host: {PRESENT['gate']} }}": f"gate: {{ ansible_host: {PRESENT['gate']}, "
+        "toolchain_packages: [iproute2, tcpdump] }",
         f"far: {{ ansible_host: {PRESENT['far']} }}": f"far: {{ ansible_host: {PRESENT['far']}, ansible_become: true, "
         'ansible_user: instructor, ansible_become_password: "{{ vault_become_password }}" }',
     }

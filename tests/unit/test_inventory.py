@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from labroom import keys
+from labroom import keys, room
 from labroom.machine import tool
+from labroom.providers import compose
 from labroom.resources import ROOT
 
 
@@ -47,11 +48,10 @@ def test_the_key_that_logs_in_is_the_students_too(inventory: dict[str, Any], tmp
 
 
 def test_the_gateways_image_gets_what_the_gateway_gets(inventory: dict[str, Any]) -> None:
-    """The script with which the Dockerfile provisions says what the plug-in says, but for whom the gateway asks."""
-    done = subprocess.run([tool("python"), "docker/inventory.py"], cwd=ROOT, capture_output=True, check=True)
-    script = json.loads(done.stdout)["gateways"]
-    assert script["hosts"] == ["localhost"]
+    """What Compose builds it with is what the plug-in says, but for whom the gateway asks."""
+    build = compose.project(room.load(ROOT / "room.yml"))["services"]["gateway"]["build"]
+    image = json.loads(build["args"]["GATEWAY_VARIABLES"])
     gateway = inventory["_meta"]["hostvars"]["gateway"]
-    expected = {name: gateway[name] for name in script["vars"]} | {"name_service_upstream": ["127.0.0.11"]}
-    assert script["vars"] == expected
+    expected = {name: gateway[name] for name in image} | {"name_service_upstream": ["127.0.0.11"]}
+    assert image == expected
     assert len(expected) > 5

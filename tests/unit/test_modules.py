@@ -145,6 +145,25 @@ def test_packages_names_those_that_are_missing() -> None:
     assert run("packages", {"names": names[::2]}) == {"diff": "", "changed": False, "missing": []}
 
 
+def test_packages_fetches_the_lists_once_a_run(tmp_path: Path) -> None:
+    """Says an apt that does nothing but write down what it is told."""
+    module, playbook, told = tmp_path / "library/apt.py", tmp_path / "playbook.yml", tmp_path / "told"
+    module.parent.mkdir()
+    install = [{"labroom.labroom.packages": {"names": [f"no-such-package-{number}"]}} for number in range(3)]
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": install}]))
+    module.write_text(f"""#!/usr/bin/python3
+import json, sys
+with open({str(told)!r}, "a") as file:
+    print(json.load(open(sys.argv[1]))["update_cache"], file=file)
+print(json.dumps({{"changed": True}}))
+# WANT_JSON
+""")
+    command = [tool("ansible-playbook"), "--connection=local", "--inventory=localhost,", str(playbook)]
+    for _ in range(2):
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    assert told.read_text().split() == ["True", "False", "False"] * 2
+
+
 @as_root
 def test_packages_says_which_ones_the_release_has_not_and_what_was_meant() -> None:
     done = run("packages", {"names": ["cowsai", "dash", "g++-12x", "no-such-package-at-all-zq"]})

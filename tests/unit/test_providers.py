@@ -209,7 +209,8 @@ def test_containers_are_a_room_of_more_networks() -> None:
     assert services["r1"]["environment"]["ROUTER"] == "192.168.75.3"
     assert services["r1"]["image"] == services["alfa"]["image"]
     assert services["provider"]["image"] != services["box"]["image"]
-    assert services["box"]["build"]["args"]["GATEWAY"] == "box"
+    variables = json.loads(services["box"]["build"]["args"]["GATEWAY_VARIABLES"])
+    assert variables["nat_gateway_outside_address"] == "192.168.74.3"
     assert services["provider"]["environment"]["ROUTES"] == "route replace 192.168.74.0/24 via 192.168.75.2\n"
 
 

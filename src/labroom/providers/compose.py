@@ -9,10 +9,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from labroom import keys
-from labroom import room as room_file
-from labroom.inventory import guest_variables
+from labroom.inventory import gateway_variables, guest_variables
 from labroom.providers import guest_network
-from labroom.resources import ROOT
 from labroom.room import LINKS, ForwardedPort, Link, Room
 from labroom.routes import OUTSIDE
 
@@ -143,12 +141,14 @@ def _build_arguments(room: Room, name: str) -> dict[str, str]:
     arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
     own = {key: value for key, value in guest_variables(room).items() if value != keys.STUDENT}
     if _target(room, name) != "base" and own:
-        arguments["VARIABLES"] = json.dumps(own)
-    if _target(room, name) == "gateway" and room != room_file.load(ROOT / "room.yml"):
-        arguments["ROOM"] = room.model_dump_json(exclude_none=True).replace("$", "$$")
-        if room.guests[name] is not room.gateway:
-            arguments["GATEWAY"] = name
+        arguments["VARIABLES"] = _json(own)
+    if _target(room, name) == "gateway":
+        arguments["GATEWAY_VARIABLES"] = _json(gateway_variables(room, name, NAME_SERVER))
     return arguments
+
+
+def _json(variables: dict[str, Any]) -> str:
+    return json.dumps(variables).replace("$", "$$")  # what Compose makes `$` of again
 
 
 def _environment(room: Room, name: str) -> dict[str, str]:

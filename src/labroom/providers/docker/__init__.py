@@ -196,14 +196,15 @@ def _wait_for_ssh(room: Room, containers: dict[str, dict[str, Any]]) -> None:
         RoomFault: a container ended, or did not answer in time.
     """
     deadline = time.monotonic() + _BOOT_TIMEOUT
+    look = 0.0
     pending = dict(containers)
-    while pending:
-        for name in [name for name, container in pending.items() if _says_ssh(_ssh_port(container))]:
-            del pending[name]
-        if pending:
+    while pending := {name: each for name, each in pending.items() if not _says_ssh(_ssh_port(each))}:
+        if (now := time.monotonic()) >= look:  # asking the engine takes what the guests could boot with
+            look = now + 1
             ended = [name for name, container in _containers(room.name).items() if not container["State"]["Running"]]
-            if ended or time.monotonic() > deadline:
+            if ended or now > deadline:
                 raise _did_not_boot(room, containers, min(ended or pending), ended=bool(ended))
+        time.sleep(0.05)
 
 
 def _says_ssh(port: int) -> bool:
