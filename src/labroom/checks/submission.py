@@ -39,7 +39,9 @@ class Submission:
         self.sources = sources
         self._built: dict[tuple[str, int, str], Launch | CheckFailed] = {}  # host, which agent of it, program
         self._confined: dict[str, bool] = {}
-        self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
+        self.starts: dict[str, Sequence[str]] = {}  # server -> the start line that worked
+        #: client -> how it reached its peer: on its own host?, at which port (0: any), arguments, what was typed
+        self.ways: dict[str, tuple[bool, int, Sequence[str], Sequence[str]]] = {}
         self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
 
     def without_folders(self, text: str) -> str:
