@@ -217,11 +217,12 @@ def test_read_write(program: Subject) -> None:
 
 @claim("robustness", "open_flags", needs=["read_write"])
 def test_any_bytes(program: Subject) -> None:
-    """Bytes that are no UTF-8 are read like others, and `write` goes on behind them."""
-    program.beside("sh", "-c", r"printf '\377\376\200\300....' > digits").expect_exit(0)
+    """A zero byte, and bytes that are no UTF-8, are read and shown like others, and `write` goes on behind them."""
+    program.beside("sh", "-c", r"printf '\377\376\0\300....' > digits").expect_exit(0)
     ended(program, "digits", "O_RDWR")
     held = program.host.read_file(f"{program.folder}/digits")
-    assert held == b"\xff\xfe\x80\xc0ABC.", f"the file holds {held!r}; {program.program.last_words}"
+    assert held == b"\xff\xfe\0\xc0ABC.", f"the file holds {held!r}; {program.program.last_words}"
+    shows(program, r"ABC\.", "what stands in the file behind a zero byte (ABC.)")
 
 
 @claim("lesson", "open_flags")
@@ -283,7 +284,7 @@ def test_special_bits(program: Subject) -> None:
     lay(program)
     program.beside("chmod", "6150", "digits").expect_exit(0)
     ended(program, "digits")
-    shows(program, "---sr-s---", "---sr-s---")
+    shows(program, "--sr-s---", "--sr-s---")  # of a plain file, ls(1) puts one more - before it
     shows(program, "6150", "6150")
 
 
