@@ -171,7 +171,7 @@ def test_gets_24(program: Subject) -> None:
     program.start(settles=False).expect_number(24, LONG, otherwise="the parent did not print 24")
 
 
-@claim("lesson", "wait_poll", needs=["gets_24"])
+@claim("lesson", "wait_poll", needs=["gets_24"], hint="waitpid() with WNOHANG returns at once: 0 while the child runs")
 def test_is_not_held_up(program: Subject, driver: Driver) -> None:
     """While its child runs, or is stopped, the parent is not held up: it goes on, and says so."""
     wait_poll = program.start(settles=False, env={"LAB_PACE": "0.5"})
@@ -190,7 +190,9 @@ def test_is_not_held_up(program: Subject, driver: Driver) -> None:
     assert not ended, "the child was stopped, and its parent took it for one that has ended"
 
 
-@claim("lesson", "wait_poll", needs=["gets_24"])
+@claim(
+    "lesson", "wait_poll", needs=["gets_24"], hint="WIFEXITED() first; WIFSIGNALED() and WTERMSIG() tell of a signal"
+)
 def test_killed_is_not_exited(program: Subject) -> None:
     """A parent whose child was killed by a signal doesn't take that for an exit."""
     exited = program.start(settles=False, env={"LAB_PACE": "0.02"})

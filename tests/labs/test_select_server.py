@@ -341,6 +341,20 @@ def test_types_after_a_time_out(program: Subject) -> None:
     started.expect_text("late words")
 
 
+@claim(
+    "robustness",
+    "select_stdin",
+    needs=["types"],
+    hint="read(), not fgets() or scanf(): what these have read ahead waits in a buffer that select() does not see",
+)
+def test_lines_together(program: Subject) -> None:
+    """Two lines that come together are both printed at once: none waits in a buffer that `select` doesn't see."""
+    both = ["sh", "-c", """(printf 'first line\nsecond line\n'; exec cat) | exec "$@\"""", "sh"]
+    started = program.start(settles=False, under=both)
+    started.expect_text("first line")
+    started.expect_text("second line", otherwise="two lines came together, and the first one was printed")
+
+
 @claim("interface", "select_stdin", needs=["times_out"])
 def test_stdin_prints(program: Subject) -> None:
     """It prints `message from console: ` and what was typed, and `Time-out!` otherwise."""
