@@ -190,9 +190,7 @@ def test_is_not_held_up(program: Subject, driver: Driver) -> None:
     assert not ended, "the child was stopped, and its parent took it for one that has ended"
 
 
-@claim(
-    "lesson", "wait_poll", needs=["gets_24"], hint="WIFEXITED() first; WIFSIGNALED() and WTERMSIG() tell of a signal"
-)
+@claim("lesson", "wait_poll", needs=["gets_24"], hint="WIFEXITED() first: WIFSIGNALED() and WTERMSIG() tell a signal")
 def test_killed_is_not_exited(program: Subject) -> None:
     """A parent whose child was killed by a signal doesn't take that for an exit."""
     exited = program.start(settles=False, env={"LAB_PACE": "0.02"})
