@@ -163,14 +163,14 @@ def test_closed_is_free(program: Subject) -> None:
         shows_descriptor(program, file, number)
 
 
-@claim("lesson", "standard_descriptors", needs=["lowest_free"])
+@claim("lesson", "standard_descriptors", needs=["lowest_free"], hint="O_CREAT | O_RDONLY, and the mode in octal: 0644")
 def test_creates(program: Subject) -> None:
     """A file that isn't there is created with the permissions 0644, and one that is there stays as it is."""
     lay(program)
     ended(program, "new", "digits")
     assert content(program) == "0123456789", f"the file that was there holds {content(program)!r} now"
     permissions = permissions_of(program.host, "new", program.folder)
-    assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}"
+    assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}, not -rw-r--r--"
 
 
 @claim("robustness", "standard_descriptors", needs=["lowest_free"])

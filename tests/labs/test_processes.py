@@ -113,11 +113,11 @@ def test_memory_of_its_own(program: Subject) -> None:
     program.host.driver.wait_until(lambda: ran.over, "the child to end", LONG, lambda within: f"it did not end{within}")
     for who, one, other in ("child", 13, 27), ("parent", 9, 23):
         assert ran.saw(rf"{number(one)}[^\d\n]+{number(other)}"), (
-            f"the {who}'s {one} and {other} are not in one line; it printed {ran.lines}"
+            f"the {who}'s {one} and {other} are not in one line; it printed {ran.lines}, and {ran.ending}"
         )
 
 
-@claim("lesson", "zombie")
+@claim("lesson", "zombie", hint="the child ends at once; its parent neither waits nor ignores SIGCHLD, but sleeps")
 def test_stays_as_a_zombie(program: Subject) -> None:
     """The child ends at once, and stays as a zombie while its parent sleeps."""
     program.start(settles=False, env={"LAB_PACE": "1"})  # it sleeps for 30 s, so there is time to look
@@ -149,7 +149,7 @@ def test_says_its_new_parent(program: Subject) -> None:
     orphan.kill()
 
 
-@claim("lesson", "wait_two")
+@claim("lesson", "wait_two", hint="wait() once for each child, and WEXITSTATUS() of what it has stored")
 def test_both_statuses(program: Subject) -> None:
     """The parent prints 3 and 7, with which its two children have exited, and none stays as a zombie."""
     wait_two = program.start(settles=False)
@@ -158,14 +158,17 @@ def test_both_statuses(program: Subject) -> None:
         return [status for status in (3, 7) if not wait_two.saw_number(status)]
 
     program.host.driver.wait_until(
-        lambda: wait_two.over or not missing(), "3 and 7", LONG, lambda within: f"it did not print 3 and 7{within}"
+        lambda: wait_two.over or not missing(),
+        "3 and 7",
+        LONG,
+        lambda within: f"it did not print {' and '.join(map(str, missing()))}{within}",
     )
     assert not missing(), f"it did not print {' and '.join(map(str, missing()))}; {wait_two.last_words}"
     zombies = [p.pid for p in wait_two.processes() if p.state == "Z" and p.ppid == wait_two.pid]
     assert not zombies, f"it printed both, and {len(zombies)} of its children are zombies"
 
 
-@claim("lesson", "wait_poll")
+@claim("lesson", "wait_poll", hint="WEXITSTATUS() of what waitpid() has stored, where WIFEXITED() is true")
 def test_gets_24(program: Subject) -> None:
     """The parent prints 24, with which its child has exited."""
     program.start(settles=False).expect_number(24, LONG, otherwise="the parent did not print 24")

@@ -91,7 +91,7 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
         "buffer",
     ),
     (
-        (r"has closed its direction", r"was not closed", r"waits in"),
+        (r"has closed its direction", r"was not closed"),
         "recv() returns 0 once the other side has closed: leave the loop then, and close() the socket, in each process "
         "that has it",
     ),

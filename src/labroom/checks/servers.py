@@ -16,6 +16,9 @@ from labroom.driver.words import HINT
 _EPHEMERAL = range(32768, 61000)  # ports that the kernel gives to who binds to port 0 (ip(7))
 SPIN_SECONDS = 0.2  # of a processor: a server that takes them and has nothing to do is in an endless loop
 
+#: A hint of claims that a server which waits for a newline, or decodes, fails.
+AS_IT_COMES = "send back what recv() gave, as many bytes: a message need not end with a newline, nor be text"
+
 
 class Server(Subject):
     """A server that listens.
