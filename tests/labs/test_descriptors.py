@@ -163,14 +163,14 @@ def test_closed_is_free(program: Subject) -> None:
         shows_descriptor(program, file, number)
 
 
-@claim("lesson", "standard_descriptors", needs=["lowest_free"])
+@claim("lesson", "standard_descriptors", needs=["lowest_free"], hint="O_CREAT | O_RDONLY, and the mode in octal: 0644")
 def test_creates(program: Subject) -> None:
     """A file that isn't there is created with the permissions 0644, and one that is there stays as it is."""
     lay(program)
     ended(program, "new", "digits")
     assert content(program) == "0123456789", f"the file that was there holds {content(program)!r} now"
     permissions = permissions_of(program.host, "new", program.folder)
-    assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}"
+    assert permissions == "-rw-r--r--", f"the new file's permissions are {permissions}, not -rw-r--r--"
 
 
 @claim("robustness", "standard_descriptors", needs=["lowest_free"])
@@ -217,11 +217,12 @@ def test_read_write(program: Subject) -> None:
 
 @claim("robustness", "open_flags", needs=["read_write"])
 def test_any_bytes(program: Subject) -> None:
-    """Bytes that are no UTF-8 are read like others, and `write` goes on behind them."""
-    program.beside("sh", "-c", r"printf '\377\376\200\300....' > digits").expect_exit(0)
+    """A zero byte, and bytes that are no UTF-8, are read and shown like others, and `write` goes on behind them."""
+    program.beside("sh", "-c", r"printf '\377\376\0\300....' > digits").expect_exit(0)
     ended(program, "digits", "O_RDWR")
     held = program.host.read_file(f"{program.folder}/digits")
-    assert held == b"\xff\xfe\x80\xc0ABC.", f"the file holds {held!r}; {program.program.last_words}"
+    assert held == b"\xff\xfe\0\xc0ABC.", f"the file holds {held!r}; {program.program.last_words}"
+    shows(program, r"ABC\.", "what stands in the file behind a zero byte (ABC.)")
 
 
 @claim("lesson", "open_flags")
@@ -283,7 +284,7 @@ def test_special_bits(program: Subject) -> None:
     lay(program)
     program.beside("chmod", "6150", "digits").expect_exit(0)
     ended(program, "digits")
-    shows(program, "---sr-s---", "---sr-s---")
+    shows(program, "--sr-s---", "--sr-s---")  # of a plain file, ls(1) puts one more - before it
     shows(program, "6150", "6150")
 
 

@@ -404,7 +404,7 @@ def test_answers(running: Server, alfa: Host) -> None:
     servers.answers(running, alfa)
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim("lesson", *SERVERS, needs=["answers"], hint=servers.AS_IT_COMES)
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
     servers.returns_every_byte(running, alfa)
@@ -416,7 +416,12 @@ def test_any_length(running: Server, alfa: Host) -> None:
     servers.returns_any_length(running, alfa)
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["answers"],
+    hint="after fork(), the child serves its client and ends; its parent closes that socket, and goes back to accept()",
+)
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
@@ -438,7 +443,12 @@ def test_a_child_for_each(running: Server, alfa: Host) -> None:
     )
 
 
-@claim("lesson", *SERVERS, needs=["a_child_for_each"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["a_child_for_each"],
+    hint="SIGCHLD interrupts accept(): set SA_RESTART by sigaction(), or go on where errno is EINTR",
+)
 def test_a_child_that_dies(running: Server, alfa: Host, bravo: Host) -> None:
     """A child that is stopped, or dies, harms no client but its own."""
     bravos = running.connect(bravo)

@@ -130,7 +130,11 @@ def test_one_pipe_and_a_pause(program: Subject) -> None:
     assert len(pipes) < 2, f"its parent has {len(pipes)} pipes open, not one"
 
 
-@claim("lesson", "pipe_two")
+@claim(
+    "lesson",
+    "pipe_two",
+    hint="one pipe for each direction: one writes to its end 1, the other reads from its end 0",
+)
 def test_two_pipes(program: Subject) -> None:
     """Through two pipes, without any pause, the parent gets the question, then the child the answer, each time."""
     for _ in range(5):

@@ -144,13 +144,18 @@ def test_listens(running: Server) -> None:
     """A server listens on the port that it is given."""
 
 
-@claim("lesson", *SERVERS, needs=["listens"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["listens"],
+    hint="select() leaves in a set what is ready: give it a copy at each call, and the highest descriptor plus one",
+)
 def test_answers(running: Server, alfa: Host) -> None:
     """What a client sends comes back."""
     servers.answers(running, alfa)
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim("lesson", *SERVERS, needs=["answers"], hint=servers.AS_IT_COMES)
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
     servers.returns_every_byte(running, alfa)
@@ -162,7 +167,12 @@ def test_any_length(running: Server, alfa: Host) -> None:
     servers.returns_any_length(running, alfa)
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["answers"],
+    hint="bytes go back to the client whose they are; who leaves is taken out of the set or list, and nobody else",
+)
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     clients = [running.connect(guest) for guest in (alfa, bravo, charlie)]
@@ -332,13 +342,27 @@ def test_times_out(program: Subject, driver: Driver) -> None:
         pytest.fail(f"it printed {len(started.lines)} lines: after its first time-out, it does not wait any more")
 
 
-@claim("lesson", "select_stdin", needs=["times_out"])
+@claim("lesson", "select_stdin", needs=["times_out"], hint="FD_SET() before each select(): a time-out empties the set")
 def test_types_after_a_time_out(program: Subject) -> None:
     """After a time-out, too, what is typed is printed: the set of descriptors is given afresh at each call."""
     started = program.start(settles=False)
     wait_for_time_outs(started, 1)
     started.send("late words")
     started.expect_text("late words")
+
+
+@claim(
+    "robustness",
+    "select_stdin",
+    needs=["types"],
+    hint="read(), not fgets() or scanf(): what these have read ahead waits in a buffer that select() does not see",
+)
+def test_lines_together(program: Subject) -> None:
+    """Two lines that come together are both printed at once: none waits in a buffer that `select` doesn't see."""
+    both = ["sh", "-c", """(printf 'first line\nsecond line\n'; exec cat) | exec "$@\"""", "sh"]
+    started = program.start(settles=False, under=both)
+    started.expect_text("first line")
+    started.expect_text("second line", otherwise="two lines came together, and the first one was printed")
 
 
 @claim("interface", "select_stdin", needs=["times_out"])

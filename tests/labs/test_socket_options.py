@@ -161,7 +161,7 @@ def test_limits(program: Subject, server: Host) -> None:
         )
 
 
-@claim("lesson", "get_set_options")
+@claim("lesson", "get_set_options", hint="TCP_NODELAY is an option of IPPROTO_TCP, not of SOL_SOCKET")
 def test_switched_on(program: Subject) -> None:
     """SO_KEEPALIVE, SO_REUSEADDR and TCP_NODELAY are off as they are found, and on when they were set."""
     program.start().wait()
@@ -173,6 +173,9 @@ def test_switched_on(program: Subject) -> None:
         assert len(values) >= 2, f"of {name} it should print what it was and what it is; it printed {values}"
         assert values[0] == 0, f"{name} of a new socket is 0; as found it printed {values[0]}"
         assert values[-1] > 0, f"{name} was to be set; read back, it printed {values[-1]}"
+    calls = [line for lines in program.traced("setsockopt").values() for line in lines if "setsockopt" in line]
+    for name in OPTIONS:
+        assert any(f", {name}, " in line for line in calls), f"it does not set {name}; the kernel saw {calls}"
 
 
 @claim("interface", "get_set_options", needs=["switched_on"])

@@ -187,7 +187,7 @@ def test_connects(client: Client) -> None:
     "lesson",
     "hello_client",
     needs=["connects"],
-    hint="print as many bytes as recv() returned: it puts no zero byte after them",
+    hint="print as many bytes as recv() returned, and call it again until it returns 0",
 )
 def test_prints(client: Client) -> None:
     """The client prints what the server sends before it closes."""

@@ -219,7 +219,7 @@ def test_answers(running: Server, alfa: Host) -> None:
     servers.answers(running, alfa)
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim("lesson", *SERVERS, needs=["answers"], hint=servers.AS_IT_COMES)
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too."""
     servers.returns_every_byte(running, alfa)

@@ -291,7 +291,7 @@ def comes_back(running: Server, peer: Peer, data: bytes, otherwise: str = "") ->
 def test_every_byte(running: Server, alfa: Host) -> None:
     """Every byte comes back unchanged, a zero byte and bytes that are no text too, and no more than was sent."""
     peer = running.datagrams(alfa)
-    for data in (b"a longer datagram", b"zero \0 byte", b"\xff\xfe\xc3", b"x"):
+    for data in (b"a longer datagram", b"zero \0 byte", b"\xff\xfe\xc3", b" a line \n", b"zero at its end\0", b"x"):
         comes_back(running, peer, data)
 
 

@@ -35,6 +35,8 @@ def found(folder: Path, lab: str = "tcp_hello", program: str = "", **files: str)
         ({"Hello_Server__C": MAIN}, {"hello_server": "Hello_Server.C"}),
         ({"__MACOSX_SLASH_server__c": MAIN, "server__c": MAIN}, {"hello_server": "server.c"}),
         ({"a folder_SLASH_서버_server__c": MAIN}, {"hello_server": "a folder/서버_server.c"}),
+        ({"Makefile": "hello_client: src/main.o\n", "src_SLASH_main__c": MAIN}, {"hello_client": "src/main.c"}),
+        ({"Makefile": "NAME = my_server\n", "src_SLASH_main__c": MAIN}, {"hello_server": "src/main.c"}),
     ],
 )  # fmt: skip
 def test_programs_are_found_by_their_names(tmp_path: Path, files: dict[str, str], expected: dict[str, str]) -> None:
@@ -83,6 +85,13 @@ def test_own_yml_says_how_a_program_is_built_and_started(tmp_path: Path) -> None
     (tmp_path / "own.yml").write_text("hello_server: {file: x.c, start: '-p {port}', build: 'cc x.c', typed: '{port}'}")
     (source,) = own.find(tmp_path, "tcp_hello").values()
     assert (source.main, source.start, source.build, list(source.typed)) == ("x.c", "-p {port}", "cc x.c", ["{port}"])
+
+
+def test_a_makefile_builds_what_lies_below_it(tmp_path: Path) -> None:
+    found(tmp_path, Makefile="x:", src_SLASH_hello_server__c=MAIN, src_SLASH_a__c="int a;", include_SLASH_a__h="")
+    (source,) = own.find(tmp_path, "tcp_hello").values()
+    assert (source.kind, source.folder, source.build_command) == ("make", "", "make")
+    assert (source.parts, source.header_folders) == (["src/a.c", "src/hello_server.c"], ["include"])
 
 
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from labroom.checks.subjects import LOOPBACK, Subject
+from labroom.checks.subjects import ASKED, LOOPBACK, Subject
 from labroom.checks.submission import Submission
 from labroom.driver import CheckFailed, Host, Peer
 
@@ -49,11 +49,14 @@ class Client(Subject):
             CheckFailed: it sends none.
         """
 
-        def spoken(peer: Peer, *_: str) -> Peer:
+        def spoken(peer: Peer, *answers: str) -> Peer:
             if line is None:
                 return self._spoken(peer, "")
             self.type(line)
-            return self._spoken(peer, "a line was typed, and ")
+            self._spoken(peer, "a line was typed, and ")
+            if peer.datagrams[0][0] in map(str.encode, answers):  # it has asked for nothing
+                raise CheckFailed("it sends the first line that is typed")
+            return peer
 
         return self._reach(Host.datagrams, spoken, options, tty)
 
@@ -66,22 +69,24 @@ class Client(Subject):
     ) -> Peer:
         """Start it in each way that there is, until it reaches a peer: `found` is given that, and what to type."""
         last: CheckFailed | None = None
-        for at, port, words in self._ways():
+        for at, port, words, typed in self._ways(asked=listen is Host.datagrams):
             listening = self.listening = listen(at, port)
             host = self.told[0] if self.told else at.address if at is not self.host else LOOPBACK
-            arguments = [word.format(host=host, port=listening.address[1]) for word in words]
-            self.start(*arguments, *options, tty=tty)
-            for line in self.source.typed if self.source else ():
-                self.program.send(line.format(host=host, port=listening.address[1]))
+            where = {"host": host, "port": str(listening.address[1])}
+            self.start(*(word.format_map(where) for word in words), *options, tty=tty)
+            for line in typed:
+                self.program.send(line.format_map(where))
             try:
-                peer = found(listening, host, str(listening.address[1]))
+                peer = found(listening, *where.values())
             except CheckFailed as error:
                 last = last or error
                 self._give_up_unless_decided(last)
                 listening.close()
                 continue
             if self._submission and not self.told:
-                self._submission.starts[self.name] = [str(at is self.host), str(port), *words]
+                self._submission.ways[self.name] = (at is self.host, port, words, typed)
+                if typed and self.source and not self.source.typed:
+                    self.remarks.append(ASKED)
                 if port:
                     self.remarks.append(f"it connects to port {port}, whatever it is told")
                 if at is self.host:
@@ -89,22 +94,33 @@ class Client(Subject):
             return peer
         raise last or CheckFailed(f"{self.called} can't be started")
 
-    def _ways(self) -> list[tuple[Host, int, list[str]]]:
-        """Where the peer listens (0: any port), and the arguments."""
-        own = [(self.peer_host, self.told[1] if self.told else 0, shlex.split(line)) for line in self.start_lines]
+    def _ways(self, asked: bool) -> list[tuple[Host, int, Sequence[str], Sequence[str]]]:
+        """Where the peer listens (0: any port), the arguments, and what is typed before all else.
+
+        Args:
+            asked: whether it may ask for that, which is not seen: it looks like one that waits for a line to send.
+        """
+        typed = self.source.typed if self.source else ()
+        port = self.told[1] if self.told else 0
+        own: list[tuple[Host, int, Sequence[str], Sequence[str]]] = [
+            (self.peer_host, port, shlex.split(line), typed) for line in self.start_lines
+        ]
         if self.source is None or self.source.start or self.told:
             return own
-        if self._submission and (known := self._submission.starts.get(self.name)):
-            here, port, *words = known
-            return [(self.host if here == "True" else self.peer_host, int(port), words)]
+        if self._submission and (known := self._submission.ways.get(self.name)):
+            here, port, words, typed = known
+            return [(self.host if here else self.peer_host, port, words, typed)]
+        asked = asked and not typed
         ports = [int(n) for n in dict.fromkeys(re.findall(r"\b(\d{4,5})\b", self.source.text)) if 1024 < int(n) < 65536]
         fixed = [
-            (at, port, shlex.split(line))
+            (at, port, shlex.split(line), lines)
             for port in ports[:3]
             for at in (self.host, self.peer_host)
-            for line in self.starts_fixed
+            for line, lines in [*((line, typed) for line in self.starts_fixed), *([("", ("{host}",))] if asked else [])]
         ]
-        return [*own, (self.host, 0, ["{port}"]), *fixed]
+        if asked:
+            own.append((self.peer_host, 0, (), ("{host}", "{port}")))
+        return [*own, (self.host, 0, ["{port}"], typed), *fixed]
 
     def _accepted(self, listening: Peer, *answers: str) -> Peer:
         def look() -> Peer | None:

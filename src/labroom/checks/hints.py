@@ -81,12 +81,17 @@ _SEEN: tuple[tuple[tuple[str, ...], str], ...] = (
         "or where select(), poll() or epoll says that something has come",
     ),
     (
+        (r"nothing came", r"clients (were|had) connected", r"waits in futex\("),
+        "it waits for a thread's end, or for a lock, while a client waits for it: detach each thread, and hold no lock "
+        "in recv()",
+    ),
+    (
         (r"nothing came", _WAITS_FOR_MORE),
         "it waits for more than was sent: recv() and read() give what has come, which may be less than a line or a "
         "buffer",
     ),
     (
-        (r"has closed its direction", r"was not closed", r"waits in"),
+        (r"has closed its direction", r"was not closed"),
         "recv() returns 0 once the other side has closed: leave the loop then, and close() the socket, in each process "
         "that has it",
     ),

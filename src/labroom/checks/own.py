@@ -58,16 +58,28 @@ class Source:
         return decoded(self.files.get(self.main, b""))
 
     @property
+    def folder(self) -> str:
+        """The folder, of its files, in which it is built and run: that of its Makefile, if one builds it."""
+        folder = posixpath.dirname(self.main)
+        return _made_in(folder, self.files) or "" if self.kind == "make" else folder
+
+    @property
     def parts(self) -> list[str]:
-        """The sources beside it of which it is compiled."""
+        """The sources beside it of which it is compiled, as they are called in its folder."""
         folder = posixpath.dirname(self.main)
         return [
-            posixpath.basename(path)
+            posixpath.relpath(path, self.folder or ".")
             for path, data in self.files.items()
             if posixpath.dirname(path) == folder
             and posixpath.splitext(path)[1].lower() in (".c", ".cc", ".cpp", ".cxx")
             and (path == self.main or not _is_program(path, data))
         ]
+
+    @property
+    def header_folders(self) -> list[str]:
+        """The folders that hold headers, as they are called in its folder."""
+        headers = (path for path in self.files if path.endswith((".h", ".hpp")))
+        return sorted({posixpath.relpath(posixpath.dirname(path) or ".", self.folder or ".") for path in headers})
 
     @property
     def compiler(self) -> str:
@@ -262,7 +274,36 @@ def _in_folder(files: Mapping[str, bytes], wanted: Sequence[str], program: str) 
             )
     if not found and len(wanted) == len(left) == 1:
         found[wanted[0]] = left[0]
+    if not found and len(left) == 1 and (named := _named_by_makefile(files, wanted)):
+        found[named] = left[0]
     return {program: found[program]} if program else found
+
+
+def _makefile(folder: str, files: Mapping[str, bytes]) -> str | None:
+    """The Makefile in a folder."""
+    paths = (posixpath.join(folder, name) for name in ("GNUmakefile", "makefile", "Makefile"))
+    return next((path for path in paths if path in files), None)
+
+
+def _named_by_makefile(files: Mapping[str, bytes], wanted: Sequence[str]) -> str:
+    """The program of the lab that the folder's Makefile names; nothing if there is none, or more than one."""
+    words = set(re.findall(r"\w+", decoded(files.get(_makefile("", files) or "", b""))))
+    parts = [_part(name) for name in wanted]
+    named = [name for name in wanted if name in words] or [
+        name
+        for name, part in zip(wanted, parts, strict=True)
+        if part and parts.count(part) == 1 and part in map(_part, words)
+    ]
+    return named[0] if len(named) == 1 else ""
+
+
+def _made_in(folder: str, files: Mapping[str, bytes]) -> str | None:
+    """The folder whose Makefile builds what lies in a folder: that itself, or the nearest one around it."""
+    while _makefile(folder, files) is None:
+        if not folder:
+            return None
+        folder = posixpath.dirname(folder)
+    return folder
 
 
 def _what(file: str, wanted: Sequence[str], program: str) -> str:
@@ -280,11 +321,7 @@ def _what(file: str, wanted: Sequence[str], program: str) -> str:
 
 def _source(program: str, main: str, files: Mapping[str, bytes], said: Mapping[str, Any]) -> Source:
     kind = _SOURCES.get(posixpath.splitext(main)[1].lower(), "program")
-    folder = posixpath.dirname(main)
-    makefile = next(
-        (name for name in ("Makefile", "makefile", "GNUmakefile") if posixpath.join(folder, name) in files), ""
-    )
-    if kind in ("c", "c++") and makefile:
+    if kind in ("c", "c++") and _made_in(posixpath.dirname(main), files) is not None:
         kind = "make"
     typed = said.get("typed", ())
     return Source(

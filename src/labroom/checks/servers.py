@@ -11,9 +11,13 @@ from labroom.checks.subjects import LOOPBACK, Subject
 from labroom.checks.submission import LIMITS
 from labroom.driver import CheckFailed, Host, Peer, Socket
 from labroom.driver.values import in_words
+from labroom.driver.words import HINT
 
 _EPHEMERAL = range(32768, 61000)  # ports that the kernel gives to who binds to port 0 (ip(7))
 SPIN_SECONDS = 0.2  # of a processor: a server that takes them and has nothing to do is in an endless loop
+
+#: A hint of claims that a server which waits for a newline, or decodes, fails.
+AS_IT_COMES = "send back what recv() gave, as many bytes: a message need not end with a newline, nor be text"
 
 
 class Server(Subject):
@@ -114,7 +118,13 @@ class Server(Subject):
         Raises:
             CheckFailed: it is refused.
         """
-        return self.peer(host, **options).wait_connected()
+        try:
+            return self.peer(host, **options).wait_connected()
+        except CheckFailed as error:
+            if any(found.local[0] == "::" for found in self.host.listening(self.program)):
+                words = f"{error}\n{HINT}it listens by IPv6 alone: switch IPV6_V6ONLY off, or listen by AF_INET"
+                raise CheckFailed(words) from error
+            raise
 
     def datagrams(self, host: Host) -> Peer:
         """A client's UDP socket on a host; on the server's own where it is bound to loopback alone."""

@@ -22,6 +22,8 @@ from labroom.errors import RoomFault
 T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
+#: A remark.
+ASKED = "what it asks for when it starts was typed"
 
 
 class Subject:
@@ -144,7 +146,7 @@ class Subject:
                 if self.program.status is not None or "waits in read(0)" not in self.host.driver.idle():
                     raise
             self.program.send(answer)
-            self.remarks.append("what it asks for when it starts was typed")
+            self.remarks.append(ASKED)
         return wait()
 
     def _give_up_unless_decided(self, error: CheckFailed) -> None:

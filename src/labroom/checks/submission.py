@@ -39,7 +39,9 @@ class Submission:
         self.sources = sources
         self._built: dict[tuple[str, int, str], Launch | CheckFailed] = {}  # host, which agent of it, program
         self._confined: dict[str, bool] = {}
-        self.starts: dict[str, Sequence[str]] = {}  # program -> the start line that worked
+        self.starts: dict[str, Sequence[str]] = {}  # server -> the start line that worked
+        #: client -> how it reached its peer: on its own host?, at which port (0: any), arguments, what was typed
+        self.ways: dict[str, tuple[bool, int, Sequence[str], Sequence[str]]] = {}
         self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
 
     def without_folders(self, text: str) -> str:
@@ -110,7 +112,7 @@ def begin_build(host: Host, source: Source, *, sanitized: bool = False) -> Calla
         if script and b"\r" in data.partition(b"\n")[0]:
             data = data.replace(b"\r\n", b"\n")
         host.write_file(f"{folder}/{path}", data, 0o755 if script or data.startswith(b"\x7fELF") else 0o644)
-    here = posixpath.join(folder, posixpath.dirname(source.main)).rstrip("/")
+    here = posixpath.join(folder, source.folder).rstrip("/")
     main = posixpath.basename(source.main)
     if source.build:
         _succeed(_run(host, here, "sh", "-c", source.build), source.build)
@@ -154,11 +156,13 @@ def _launch(source: Source, here: str, *argv: str, warnings: str = "", sanitized
 def _compile(host: Host, source: Source, here: str, sanitized: bool) -> Callable[[], Launch]:
     compiler = source.compiler
     binary = posixpath.splitext(posixpath.basename(source.main))[0] + (".sanitized" if sanitized else "")
-    if posixpath.join(posixpath.dirname(source.main), binary) in source.files:
+    if posixpath.join(source.folder, binary) in source.files:
         binary += ".out"
     options = ["-g", "-pthread", *WARNINGS, "-o", binary]
     if sanitized:
         options += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    if source.kind == "make":  # whose Makefile says where its headers are
+        options += [f"-I{folder}" for folder in source.header_folders]
     language = ["-x", "c++" if compiler == "g++" else "c"]
     compiling = _start(host, here, source.compiler, *options, *language, *source.parts, "-lm")
 
@@ -188,11 +192,7 @@ def _built_file(host: Host, here: str, source: Source) -> str:
     """What a Makefile has made: the program's name, its source's, or the only new program."""
     main = posixpath.splitext(posixpath.basename(source.main))[0]
     found = _run(host, here, "find", ".", "-maxdepth", "2", "-type", "f", "-perm", "-u+x", "-printf", "%P\\n")
-    made = [
-        name
-        for name in found.stdout.splitlines()
-        if posixpath.join(posixpath.dirname(source.main), name) not in source.files
-    ]
+    made = [name for name in found.stdout.splitlines() if posixpath.join(source.folder, name) not in source.files]
     for wanted in (source.program, main, f"{main}.out"):
         if fitting := [name for name in made if posixpath.basename(name) == wanted]:
             return f"./{fitting[0]}"

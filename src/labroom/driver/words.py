@@ -91,7 +91,7 @@ def _letter(data: bytes, at: int) -> int:
 
 def _hint(wanted: bytes, got: bytes, same: int) -> str:
     """Why they differ, where the difference tells that."""
-    if _REPLACED in got and _REPLACED not in wanted:
+    if (_REPLACED in got and _REPLACED not in wanted) or got == wanted.decode(errors="ignore").encode():
         return _DECODED
     if same == len(got):
         return _CUT if got and wanted[same] == 0 else _STRIPPED if got and wanted[same:].isspace() else ""
