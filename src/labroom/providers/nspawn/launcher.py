@@ -224,14 +224,18 @@ def _repair(device: str) -> None:
         raise OSError(f"e2fsck: {said}")
 
 
-def _trim(file: str, place: str) -> None:
+def _trim(backing: os.stat_result, place: str) -> None:
     """Give what is free on a file system back to the disk that its file is on (fstrim(8)), if the file still has it.
 
     The mount option `discard`, which does it at once, loses files: after an error ext4 discards what was removed last,
     though that was not written down, and it is there again after the next mount, empty. To look for what is free takes
     memory, which the guest would keep.
+
+    Args:
+        backing: the file.
+        place: where the file system is mounted.
     """
-    backing, within = os.stat(file), os.statvfs(place)
+    within = os.statvfs(place)
     if backing.st_blocks * 512 <= backing.st_size - within.f_bfree * within.f_frsize:
         return
     root = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
@@ -254,6 +258,7 @@ def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int =
         OSError: it is beyond repair without losing something, or the machine refuses it.
     """
     path, device = _attach(file)
+    backing = os.stat(file)  # which may lie below `place`
     os.makedirs(place, exist_ok=True)
     wanted = path, place, "ext4", flags | _MS_NOATIME, f"{_DISK_OPTIONS},errors=remount-ro"
     if os.pread(device, 1, _EXT4_STATE)[0] & _EXT4_ERRORS:
@@ -264,7 +269,7 @@ def _mount_home_disk(file: str, place: str, name: str, stored: int, flags: int =
         _repair(path)
         _mount(*wanted)
     os.close(device)
-    _trim(file, place)
+    _trim(backing, place)
     os.makedirs(f"{place}/.work/work", exist_ok=True)  # overlayfs's own
     files = f"{place}/{name}"
     os.makedirs(files, exist_ok=True)
