@@ -361,8 +361,9 @@ def require_answers(room: Room) -> None:
 
 def _is_of_icmp(calling: socket.socket) -> bool:
     """Whether a refusal came by ICMP, as of firewalls that reject; a host where nobody listens says it by TCP."""
+    calling.setblocking(False)  # else Python asks again and again until the socket's time is over
     try:
-        return bool(calling.recvmsg(1, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT))
+        return bool(calling.recvmsg(1, 512, socket.MSG_ERRQUEUE))
     except OSError:
         return False
 
