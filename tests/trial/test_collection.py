@@ -128,7 +128,6 @@ def test_roles_and_inventory_work_in_a_playbook_of_ones_own(
     trial.up()
     use = ("ansible-playbook", f"--inventory={trial.file}", "own.yml")
     first = elsewhere.run(*use, environment_of=oldest_ansible)
-    assert re.findall(r"^changed: .*\n", first, re.MULTILINE)
     assert re.search(r"TASK \[labroom.labroom.name_service : Install .*\n+changed: ", first), first
     again = elsewhere.run(*use, environment_of=oldest_ansible)
     assert re.findall(r"^one +: .* changed=(\d+) ", again, re.MULTILINE) == ["0"], again

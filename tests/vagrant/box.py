@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from labroom import processes, state
+from labroom import machine, processes, state
 from labroom.providers.nspawn import image_base
 from labroom.resources import ROOT
 
@@ -53,13 +53,6 @@ ExecStart=udevadm trigger --action=add --subsystem-match=virtio --subsystem-matc
 """,
     "etc/systemd/network/10-eth0.network": "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n[DHCPv4]\nClientIdentifier=mac\n",
 }
-# As in image_base: what keeps sshd waiting, and daemons that start when they are asked for.
-_MASKED_FILES = (
-    "etc/tmpfiles.d/systemd-nologin.conf",
-    "etc/systemd/system/multi-user.target.wants/dbus.service",
-    "etc/systemd/system/multi-user.target.wants/systemd-logind.service",
-)
-_GENERATORS = "usr/lib/systemd/system-generators"  # they look for hardware, partitions and init scripts at each start
 _INIT = """\
 #!/bin/busybox sh
 busybox mount -t devtmpfs dev /dev
@@ -107,7 +100,7 @@ def file(release: str) -> Path:
     inputs = [Path(__file__), _public_key(), *_configuration().values(), *map(_defaults, _ROLES)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
     command, sources = image_base.bootstrap(release, Path("tree"), [])
-    digest.update("\n".join([*command, sources, *image_base.masked_units("vm")]).encode())
+    digest.update("\n".join([*command, sources, image_base.recipe(), *image_base.masked_units("vm")]).encode())
     return state.root() / "boxes" / f"{release}-{digest.hexdigest()[:12]}.box"
 
 
@@ -123,7 +116,7 @@ def _defaults(role: str) -> Path:
 
 def _configuration() -> dict[str, Path]:
     """This machine's own certificates and pip configuration: files here, by where they lie in the box."""
-    found = [*Path("/usr/local/share/ca-certificates").rglob("*.crt"), Path("/etc/pip.conf")]
+    found = [*machine.certificates(), Path("/etc/pip.conf")]
     return {str(path.relative_to("/")): path for path in sorted(found) if path.is_file()}
 
 
@@ -159,12 +152,7 @@ def _bootstrap(release: str, tree: Path) -> None:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
     (tree / "etc/sudoers.d/vagrant").chmod(0o440)
-    units = [f"etc/systemd/system/{unit}" for unit in image_base.masked_units("vm")]
-    generators = [f"etc/systemd/system-generators/{path.name}" for path in (tree / _GENERATORS).iterdir()]
-    for name in (*units, *generators, *_MASKED_FILES):
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).unlink(missing_ok=True)
-        (tree / name).symlink_to("/dev/null")
+    image_base.mask(tree, "vm")
     (tree / "key").write_text(_public_key().read_text())
     script = """
         useradd --create-home --shell /bin/bash --password '*' vagrant

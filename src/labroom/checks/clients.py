@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from labroom.checks.subjects import ASKED, LOOPBACK, Subject
-from labroom.checks.submission import Submission
+from labroom.checks.submission import Submission, Way
 from labroom.driver import CheckFailed, Host, Peer
 
 
@@ -69,12 +69,13 @@ class Client(Subject):
     ) -> Peer:
         """Start it in each way that there is, until it reaches a peer: `found` is given that, and what to type."""
         last: CheckFailed | None = None
-        for at, port, words, typed in self._ways(asked=listen is Host.datagrams):
-            listening = self.listening = listen(at, port)
+        for way in self._ways(asked=listen is Host.datagrams):
+            at = self.host if way.here else self.peer_host
+            listening = self.listening = listen(at, way.port)
             host = self.told[0] if self.told else at.address if at is not self.host else LOOPBACK
             where = {"host": host, "port": str(listening.address[1])}
-            self.start(*(word.format_map(where) for word in words), *options, tty=tty)
-            for line in typed:
+            self.start(*(word.format_map(where) for word in way.words), *options, tty=tty)
+            for line in way.typed:
                 self.program.send(line.format_map(where))
             try:
                 peer = found(listening, *where.values())
@@ -84,43 +85,40 @@ class Client(Subject):
                 listening.close()
                 continue
             if self._submission and not self.told:
-                self._submission.ways[self.name] = (at is self.host, port, words, typed)
-                if typed and self.source and not self.source.typed:
+                self._submission.ways[self.name] = way
+                if way.typed and self.source and not self.source.typed:
                     self.remarks.append(ASKED)
-                if port:
-                    self.remarks.append(f"it connects to port {port}, whatever it is told")
+                if way.port:
+                    self.remarks.append(f"it connects to port {way.port}, whatever it is told")
                 if at is self.host:
                     self.remarks.append("it connects to its own host, whatever it is told")
             return peer
         raise last or CheckFailed(f"{self.called} can't be started")
 
-    def _ways(self, asked: bool) -> list[tuple[Host, int, Sequence[str], Sequence[str]]]:
-        """Where the peer listens (0: any port), the arguments, and what is typed before all else.
+    def _ways(self, asked: bool) -> list[Way]:
+        """The ways to start it.
 
         Args:
-            asked: whether it may ask for that, which is not seen: it looks like one that waits for a line to send.
+            asked: whether it may ask for host and port, which isn't seen: it looks like one that waits for a line.
         """
         typed = self.source.typed if self.source else ()
         port = self.told[1] if self.told else 0
-        own: list[tuple[Host, int, Sequence[str], Sequence[str]]] = [
-            (self.peer_host, port, shlex.split(line), typed) for line in self.start_lines
-        ]
+        own = [Way(False, port, shlex.split(line), typed) for line in self.start_lines]
         if self.source is None or self.source.start or self.told:
             return own
         if self._submission and (known := self._submission.ways.get(self.name)):
-            here, port, words, typed = known
-            return [(self.host if here else self.peer_host, port, words, typed)]
+            return [known]
         asked = asked and not typed
         ports = [int(n) for n in dict.fromkeys(re.findall(r"\b(\d{4,5})\b", self.source.text)) if 1024 < int(n) < 65536]
         fixed = [
-            (at, port, shlex.split(line), lines)
+            Way(here, port, shlex.split(line), lines)
             for port in ports[:3]
-            for at in (self.host, self.peer_host)
+            for here in (True, False)
             for line, lines in [*((line, typed) for line in self.starts_fixed), *([("", ("{host}",))] if asked else [])]
         ]
         if asked:
-            own.append((self.peer_host, 0, (), ("{host}", "{port}")))
-        return [*own, (self.host, 0, ["{port}"], typed), *fixed]
+            own.append(Way(False, 0, (), ("{host}", "{port}")))
+        return [*own, Way(True, 0, ["{port}"], typed), *fixed]
 
     def _accepted(self, listening: Peer, *answers: str) -> Peer:
         def look() -> Peer | None:

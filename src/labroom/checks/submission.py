@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from labroom.checks.own import COMPILED, WARNINGS, Source
 from labroom.driver import CheckFailed, Completed, Host, Launch, Program
@@ -32,6 +32,22 @@ SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:color=never", "UBSAN_OPTIONS": "co
 BUILD_SECONDS = 60.0
 
 
+class Way(NamedTuple):
+    """How a client reaches the driver's peer.
+
+    Attributes:
+        here: whether the peer listens on the client's own host.
+        port: the port that the peer listens at; 0: any.
+        words: the client's arguments, with {host} and {port}.
+        typed: what is typed before all else, likewise.
+    """
+
+    here: bool
+    port: int
+    words: Sequence[str]
+    typed: Sequence[str]
+
+
 class Submission:
     """A person's programs, as they are built on the hosts of one session."""
 
@@ -40,8 +56,7 @@ class Submission:
         self._built: dict[tuple[str, int, str], Launch | CheckFailed] = {}  # host, which agent of it, program
         self._confined: dict[str, bool] = {}
         self.starts: dict[str, Sequence[str]] = {}  # server -> the start line that worked
-        #: client -> how it reached its peer: on its own host?, at which port (0: any), arguments, what was typed
-        self.ways: dict[str, tuple[bool, int, Sequence[str], Sequence[str]]] = {}
+        self.ways: dict[str, Way] = {}  # client -> the way that worked
         self.ports: dict[str, int] = {}  # server -> the port that it has whatever it is told
 
     def without_folders(self, text: str) -> str:

@@ -94,7 +94,7 @@ def _run(at: Mapping[str, Endpoint], command: str, output: Console, errors: Cons
                     if said[name] > _MOST:
                         data, ended = b"", True
                         failed[name] = f"printed more than {_MOST >> 20} MiB, and was ended"
-                    if name not in reached and _LOGGED_IN in data:
+                    if name not in reached and key.fileobj is running[name].stderr and _LOGGED_IN in data:
                         reached.add(name)
                         data = data.replace(_LOGGED_IN, b"", 1)
                     stream.take(data, ended=ended)

@@ -237,8 +237,8 @@ def _plan(room_name: str, wanted: NspawnGuest, users: int, layers: Sequence[str]
         "count": UID_COUNT,
         "command": command,
         "bounds": bounds.script(),
-        "ports": [links.bridge_port(room_name, wanted.name), *far_ends],
-        "far_ends": " ".join(f"{far_end}:{own.removesuffix('0')}" for far_end, own in far_ends.items()),
+        "port": links.bridge_port(room_name, wanted.name),
+        "far_ends": {far_end: own.removesuffix("0") for far_end, own in far_ends.items()},
         "environment": {
             "PATH": environment()["PATH"],
             # One hierarchy in the guest, whatever the machine has: newer systemd knows no other.

@@ -199,16 +199,22 @@ def create(layer: str, release: str, progress: Progress) -> None:
     image_tools.finish(layer)
 
 
-def _make_bootable(tree: Path) -> None:
+def mask(tree: Path, who: str) -> None:
+    """Mask what a machine whose files are in `tree` never needs: the units of `who` (`masked_units`), and generators."""
     generators = {path.name for path in (tree / _GENERATORS).iterdir()} - set(_NEEDED_GENERATORS)
     masked = [
-        *(f"etc/systemd/system/{unit}" for unit in masked_units("nspawn")),
+        *(f"etc/systemd/system/{unit}" for unit in masked_units(who)),
         *(f"etc/systemd/system-generators/{name}" for name in sorted(generators)),
         *_MASKED_FILES,
     ]
     for path in masked:
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).unlink(missing_ok=True)
         (tree / path).symlink_to("/dev/null")
+
+
+def _make_bootable(tree: Path) -> None:
+    mask(tree, "nspawn")
     for path, text in _FILES.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text, encoding="utf-8")

@@ -344,14 +344,14 @@ def _keep_console() -> None:
     os.close(reading)
 
 
-def _remove_left(port: str) -> None:
+def _remove_left(end: str) -> None:
     """Remove the far end of a guest's interface that a killed systemd-nspawn has left in the room's network.
 
     The kernel removes it with the guest's own network, as soon as it comes to that and nobody looks into it any more.
     """
     # The kernel does not find a long, alternative name by this.
-    if len(port) > _LONGEST_NAME or _LIBC.if_nametoindex(port.encode()):
-        os.spawnlp(os.P_WAIT, "sh", "sh", "-c", 'ip link del "$1" 2>/dev/null', "sh", port)  # noqa: S606 (a shell is meant)
+    if len(end) > _LONGEST_NAME or _LIBC.if_nametoindex(end.encode()):
+        os.spawnlp(os.P_WAIT, "sh", "sh", "-c", 'ip link del "$1" 2>/dev/null', "sh", end)  # noqa: S606 (a shell is meant)
 
 
 def _become(guest: dict[str, Any]) -> NoReturn:
@@ -359,12 +359,13 @@ def _become(guest: dict[str, Any]) -> NoReturn:
 
     Args:
         guest: `name`; `folder`, its own, where all that follows is; `control`, the cgroup.procs of its control groups;
-            `network`, the file of the room's network namespace; `ports`, its far ends there; `disk`, a file with an
-            empty file system that is as large as what it may write (None: as much as there is); `home`, the file with
-            the file system of its /home (None: a folder of its disk); `layers`, topmost first; `stored`, the user who
-            is a guest's root on disk, `wanted`, who is to be this guest's, `count`, how many users a guest has;
-            `command`, systemd-nspawn's, without the users; `far_ends` of its further interfaces, as FAR_END:BRIDGE with
-            blanks between; `bounds`, a script for a shell in its user namespace; `environment`, the command's.
+            `network`, the file of the room's network namespace; `port`, the name there of the far end of its first
+            interface, `far_ends`, those of the further ones, each with its bridge; `disk`, a file with an empty file
+            system that is as large as what it may write (None: as much as there is); `home`, the file with the file
+            system of its /home (None: a folder of its disk); `layers`, topmost first; `stored`, the user who is a
+            guest's root on disk, `wanted`, who is to be this guest's, `count`, how many users a guest has; `command`,
+            systemd-nspawn's, without the users; `bounds`, a script for a shell in its user namespace; `environment`,
+            the command's.
     """
     os.setsid()
     os.umask(0o022)
@@ -377,8 +378,8 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     _keep_console()
     network = os.open(guest["network"], os.O_RDONLY | os.O_CLOEXEC)
     _checked(_LIBC.setns(network, _CLONE_NEWNET), guest["network"])
-    for port in guest["ports"]:
-        _remove_left(port)
+    for end in (guest["port"], *guest["far_ends"]):
+        _remove_left(end)
     _checked(_LIBC.unshare(_CLONE_NEWNS), "unshare")
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     for name in ("disk", "root"):
@@ -405,7 +406,8 @@ def _become(guest: dict[str, Any]) -> NoReturn:
     command = [*guest["command"], f"--private-users={first}:{count}"]
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python has ignored
         signal.signal(number, signal.SIG_DFL)
-    supervise = ["sh", "-c", _SUPERVISE, "sh", guest["far_ends"], guest["bounds"], *command]
+    far_ends = " ".join(f"{end}:{bridge}" for end, bridge in guest["far_ends"].items())
+    supervise = ["sh", "-c", _SUPERVISE, "sh", far_ends, guest["bounds"], *command]
     os.execve("/bin/sh", supervise, guest["environment"])  # noqa: S606 (a shell is meant)
 
 
