@@ -55,11 +55,6 @@ def test_those_that_fail_are_named(sshd: Sshd) -> None:
     assert run(sshd, "exit 255", ["alfa"])[2] == {"alfa": "exit status 255"}
 
 
-def test_zero_bytes_of_a_command_are_its_own(sshd: Sshd) -> None:
-    said = run(sshd, r"printf 'a\0b\n'; printf '\0\n' >&2", ["alfa"])
-    assert said == (["alfa: a^@b"], ["alfa: ^@"], {})
-
-
 def test_who_can_not_log_in_is_told_from_a_command_that_failed(sshd: Sshd) -> None:
     nobody = replace(sshd.endpoint, ssh_port=1, remedy="labroom up")
     failed = together._run({"alfa": nobody}, "true", Console(io.StringIO()), Console(io.StringIO()))

@@ -200,7 +200,7 @@ def create(layer: str, release: str, progress: Progress) -> None:
 
 
 def mask(tree: Path, who: str) -> None:
-    """Mask what a machine whose files are in `tree` never needs: the units of `who` (`masked_units`), and generators."""
+    """Mask what a machine whose files are in `tree` never needs: `masked_units`, and generators."""
     generators = {path.name for path in (tree / _GENERATORS).iterdir()} - set(_NEEDED_GENERATORS)
     masked = [
         *(f"etc/systemd/system/{unit}" for unit in masked_units(who)),
