@@ -37,6 +37,8 @@ class Sshd:
             f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
             "StrictModes no\nPasswordAuthentication no\nMaxStartups 100\nPidFile none\n"
             + "".join(f"{option}\n" for option in options)
+            # What whoever runs the tests has in a .bashrc says things of its own. The first line of this name holds.
+            + f"SetEnv HOME={folder}\n"
         )
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} " + (folder / "host_key.pub").read_text())
         with (folder / "log").open("w") as log:
