@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with own_environment(PYDANTIC_DISABLE_PLUGINS="__all__"):
         try:
             return _run(arguments)
+        except KeyboardInterrupt:  # it came when all was done, or while it was said why not
+            return 130
         finally:
             _give_up_output()
             with suppress(OSError):
@@ -84,6 +86,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if signal.getsignal(signal.SIGINT) is _go_on and not isinstance(error, Exception):
             return _tell("interrupted", "", 130)  # an import was cut short, which is a panic to pyo3
         return _unexpected(error)
+    finally:
+        _go_on_from_now()
     return status
 
 
@@ -109,9 +113,13 @@ def _settle() -> None:
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
     """End what is being done, once: a closed terminal may send SIGHUP twice, and clearing away goes on to its end."""
+    _go_on_from_now()
+    raise KeyboardInterrupt
+
+
+def _go_on_from_now() -> None:
     for each in _ENDING:
         signal.signal(each, _go_on)
-    raise KeyboardInterrupt
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:
