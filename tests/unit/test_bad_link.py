@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,17 +121,20 @@ def test_mistakes_about_a_link(tmp_path: Path, link: str, words: str) -> None:
 
 
 # Two hosts with a cable between them, for sh: $1 makes the first one's end bad; of $2 datagrams, prints how many come.
+# Its name, $0, is Python's.
 CABLE = """
 set -e
+: >came
 ip link set lo up
 unshare --net sleep 30 & far=$!
+trap 'kill $far $server 2>/dev/null || :' EXIT
 until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do :; done
 ip link add near type veth peer name far netns $far
 ip address add 10.9.9.1/24 dev near
 ip link set near up
 nsenter --net=/proc/$far/ns/net sh -c 'ip link set lo up; ip address add 10.9.9.2/24 dev far; ip link set far up'
 sh -c "$1"
-nsenter --net=/proc/$far/ns/net python3 -c '
+nsenter --net=/proc/$far/ns/net "$0" -c '
 import socket
 server = socket.create_server(("10.9.9.2", 100))
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -147,11 +151,9 @@ try:
 except BlockingIOError:
     print(came)
 ' >came & server=$!
-until grep -q ready came; do :; done
-python3 -c '
-import os, socket, sys
-# The last word must not overtake: each processor has a queue of its own, and so has an address that is not known yet.
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+until grep -q ready came; do kill -0 $server; done
+"$0" -c '
+import socket, sys
 server = socket.create_connection(("10.9.9.2", 100))
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for _ in range(int(sys.argv[1])):
@@ -159,14 +161,13 @@ for _ in range(int(sys.argv[1])):
 server.send(b"x")
 ' "$2"
 wait $server
-kill $far
 cat came
 """
 
 
 def came(folder: Path, script: str, count: int) -> int:
     """How many of so many datagrams come to the other end of a cable."""
-    command = ["unshare", "--net", "sh", "-c", CABLE, "sh", script, str(count)]
+    command = ["unshare", "--net", "sh", "-c", CABLE, sys.executable, script, str(count)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
