@@ -39,6 +39,7 @@ _MASKED_FILES = (
     "etc/systemd/system/multi-user.target.wants/dbus.service",
     "etc/systemd/system/multi-user.target.wants/systemd-logind.service",
 )
+_UNIT_FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system")
 _GENERATORS = "usr/lib/systemd/system-generators"  # they look for hardware, partitions and init scripts at each start
 _NEEDED_GENERATORS = ("sshd-socket-generator",)  # Ubuntu's, which tells ssh.socket what sshd_config says
 _FILES = {
@@ -200,7 +201,10 @@ def create(layer: str, release: str, progress: Progress) -> None:
 
 
 def mask(tree: Path, who: str) -> None:
-    """Mask what a machine whose files are in `tree` never needs: `masked_units`, and generators."""
+    """Mask what a machine whose files are in `tree` never needs: `masked_units`, and generators.
+
+    No target wants the units any more, either: each would still be looked for at each start.
+    """
     generators = {path.name for path in (tree / _GENERATORS).iterdir()} - set(_NEEDED_GENERATORS)
     masked = [
         *(f"etc/systemd/system/{unit}" for unit in masked_units(who)),
@@ -211,6 +215,10 @@ def mask(tree: Path, who: str) -> None:
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).unlink(missing_ok=True)
         (tree / path).symlink_to("/dev/null")
+    for folder in _UNIT_FOLDERS:
+        for unit in masked_units(who):
+            for wanted in (tree / folder).glob(f"*.wants/{unit}"):
+                wanted.unlink()
 
 
 def _make_bootable(tree: Path) -> None:
@@ -221,6 +229,7 @@ def _make_bootable(tree: Path) -> None:
     wants = tree / "etc/systemd/system/sysinit.target.wants"
     wants.mkdir(exist_ok=True)
     (wants / "labroom-network.service").symlink_to("../labroom-network.service")
+    (tree / "etc/systemd/system/default.target").symlink_to("/usr/lib/systemd/system/multi-user.target")
     (tree / "etc/labroom").mkdir()
 
 
