@@ -77,7 +77,7 @@ def write_into_its_pipe(program: Subject, text: str) -> None:
 def passages(program: Subject) -> set[tuple[int, int, int]]:
     """Where bytes go from one of its processes to another: the pipe, the process that writes, the one that reads."""
     used: dict[str, set[tuple[int, int]]] = {"read": set(), "write": set()}
-    for pid, lines in program.traced("read", "write").items():
+    for pid, lines in program.traced("read", "write", ends=False).items():
         for line in lines:
             if found := re.match(r"(read|write)\(\d+<pipe:\[(\d+)\]>.* = [1-9]", line):
                 used[found[1]].add((int(found[2]), pid))

@@ -231,7 +231,13 @@ def test_any_length(running: Server, alfa: Host) -> None:
     servers.returns_any_length(running, alfa)
 
 
-@claim("lesson", *SERVERS, needs=["answers"])
+@claim(
+    "lesson",
+    *SERVERS,
+    needs=["answers"],
+    hint="give each thread its own copy of its client's descriptor: a variable of the loop in main soon holds the next "
+    "client's",
+)
 def test_at_once(running: Server, alfa: Host, bravo: Host, charlie: Host) -> None:
     """Several clients are served at once: each gets its own bytes and no others, whoever says nothing."""
     # All connect at the same moment, and on one processor the server accepts them all before a thread of theirs runs:

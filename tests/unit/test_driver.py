@@ -212,6 +212,18 @@ def test_end_of_input_on_a_terminal(alfa: Host) -> None:
     echo.expect_exit(0)
 
 
+def test_end_of_input_of_a_program_that_takes_its_terminal_over(alfa: Host) -> None:
+    source = (
+        "import os, tty; print('ready', flush=True); sum(range(3_000_000)); "
+        "tty.setcbreak(0); print(f'key {os.read(0, 1)[0]}', flush=True)"
+    )
+    program = alfa.start_command(["python3", "-c", source], tty=True)
+    program.expect("ready")
+    program.close_stdin()
+    program.expect("key 4\n")
+    program.expect_exit(0)
+
+
 def test_killed_by_a_signal_is_told_from_an_exit(alfa: Host) -> None:
     program = alfa.start("quiet")
     program.signal(signal.SIGTERM)

@@ -10,6 +10,9 @@ from functools import partial
 from labroom.checks.subjects import ASKED, LOOPBACK, Subject
 from labroom.checks.submission import Submission, Way
 from labroom.driver import CheckFailed, Host, Peer
+from labroom.driver.words import HINT
+
+_ADDRESS = r"""["'](\d+\.\d+\.\d+\.\d+|localhost)["']|INADDR_LOOPBACK"""
 
 
 class Client(Subject):
@@ -93,6 +96,10 @@ class Client(Subject):
                 if at is self.host:
                     self.remarks.append("it connects to its own host, whatever it is told")
             return peer
+        if last and self.told and (line := self.source_line(_ADDRESS)):
+            raise CheckFailed(
+                f"{last}\n{HINT}an address stands in its source{line}: connect to the one that it is given"
+            ) from last
         raise last or CheckFailed(f"{self.called} can't be started")
 
     def _ways(self, asked: bool) -> list[Way]:

@@ -92,20 +92,17 @@ class Server(Subject):
                 f"and not to {port}"
             )
         if self.port != port:
-            self.remarks.append(f"it listens on port {self.port}{self._line(str(self.port))}, whatever it is told")
+            self.remarks.append(
+                f"it listens on port {self.port}{self.source_line(str(self.port))}, whatever it is told"
+            )
             if self._submission:
                 self._submission.ports[self.name] = self.port
         if listening.local[0].startswith("127."):
             self.address = LOOPBACK
             self.remarks.append(
-                f"it listens on {listening.local[0]} alone{self._line('127.0.0.1|localhost|INADDRLOOPBACK')}: "
+                f"it listens on {listening.local[0]} alone{self.source_line('127.0.0.1|localhost|INADDR_LOOPBACK')}: "
                 "no other guest can reach it"
             )
-
-    def _line(self, pattern: str) -> str:
-        """Where its source says so."""
-        found = next(self.source.lines_with(pattern), None) if self.source else None
-        return f" ({self.source.main}, line {found[0]}: {found[1]})" if found and self.source else ""
 
     def peer(self, host: Host, **options: Any) -> Peer:
         """A client on a host that begins to connect; on the server's own where it listens on loopback alone."""

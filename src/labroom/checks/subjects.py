@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 from labroom.checks.own import Source
@@ -233,10 +233,19 @@ class Subject:
         if self.program.wait() <= 0:
             raise CheckFailed(f"fork failed, and {self.program.last_words}")
 
-    def traced(self, *calls: str) -> dict[int, list[str]]:
+    def source_line(self, pattern: str) -> str:
+        """In brackets, the first line of its source that matches a pattern (regular expression); else nothing."""
+        found = next(self.source.lines_with(pattern), None) if self.source else None
+        return f" ({self.source.main}, line {found[0]}: {found[1]})" if found and self.source else ""
+
+    def traced(self, *calls: str, ends: bool = True) -> dict[int, list[str]]:
         """Run it to its end under strace(1); returns, by process, a line for each of these calls and for each signal.
 
         Descriptors have the names of their files: `read(3<pipe:[4711]>, "Who are you?", 30) = 12`.
+
+        Args:
+            calls: names of system calls.
+            ends: whether it must end. Else what it has called by the deadline is returned.
 
         Raises:
             CheckFailed: it does not end.
@@ -244,7 +253,9 @@ class Subject:
         """
         folder = self.own_folder()
         trace = ["strace", "-ff", "-y", "-o", f"{folder}/trace", "-e", f"trace={','.join(calls)}"]
-        self.start(under=trace, settles=False).wait()
+        self.start(under=trace, settles=False)
+        with nullcontext() if ends else suppress(CheckFailed):
+            self.program.wait()
         lines: dict[int, list[str]] = {}
         found = self.host.run("sh", "-c", f"grep -H ^ {folder}/trace.*").stdout
         for line in found.splitlines():

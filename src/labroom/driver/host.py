@@ -186,7 +186,13 @@ class Program:
         self.host.ask("write", program=self._number, text=text.encode().decode("latin-1"))
 
     def close_stdin(self) -> None:
-        """End its standard input: close it; on a terminal, ^D."""
+        """End its standard input: close it; on a terminal, ^D.
+
+        On a terminal it is typed once the programs wait: to one that then takes its terminal over, as readline(3) does,
+        a ^D from before is a zero byte.
+        """
+        if self._tty:
+            self._driver.settle()
         self._act("stdin", "(end of file)")
         self.host.ask("close", program=self._number)
 
