@@ -16,6 +16,13 @@ RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/
     apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates dbus \
     iproute2 openssh-server python3 python3-apt systemd systemd-sysv && \
     apt-get clean && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* /var/lib/dbus/machine-id && : >/etc/machine-id
+# Whom the machine trusts besides its distribution's authorities, in PEM: a mirror, or a proxy that looks into TLS. pip has to
+# be told.
+ARG CERTIFICATES=
+RUN [ -z "$CERTIFICATES" ] || { printf '%s\n' "$CERTIFICATES" | awk '/-BEGIN CERTIFICATE-/ { n++ } \
+    /-BEGIN CERTIFICATE-/, /-END CERTIFICATE-/ { print >("/usr/local/share/ca-certificates/machine-" n ".crt") }' && \
+    update-ca-certificates && { [ -e /etc/pip.conf ] || \
+    printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' >/etc/pip.conf; }; }
 # An Ubuntu of a registry has a user `ubuntu`: `student` is to have the same number everywhere, in archives of homes.
 RUN ! id ubuntu 2>/dev/null || userdel --remove ubuntu
 # What a container of a lab never needs, or only when it is asked for (logind), and what keeps students out until all of it has

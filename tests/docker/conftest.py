@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from labroom.providers import docker
 from labroom.resources import ROOT
 from tests.docker.engine import compose_v2, engine
 from tests.sandbox import Sandbox
@@ -62,6 +63,7 @@ def machine() -> Iterator[Machine]:
             "DOCKER_HOST": "unix:///run/docker.sock",
             "HOME": str(folder),
             "LABROOM_BASE_IMAGE": running.base,
+            "LABROOM_CERTIFICATES": docker.certificates(),  # by hand, too: one cache for both
             "LABROOM_STATE_DIR": str(folder / "state"),
             "ANSIBLE_HOME": str(folder / "ansible"),
         }

@@ -155,6 +155,28 @@ def test_bare_room_is_provisioned_by_the_playbook(fresh: Machine, tmp_path: Path
     fresh.labroom("--room", str(file), "down")
 
 
+def test_containers_trust_whom_this_machine_trusts(fresh: Machine, tmp_path: Path) -> None:
+    file, trusted = tmp_path / "bare.yml", tmp_path / "trusted"
+    file.write_text(EXAM.replace("internet: false", "image: { provisioned: false }"))
+    trusted.mkdir()
+    for name in ("one", "two"):
+        made = ("-days", "9", "-keyout", "/dev/null", "-out", str(tmp_path / name))
+        fresh.run("openssl", "req", "-x509", "-newkey", "ed25519", "-noenc", "-subj", f"/CN={name} of labroom", *made)
+    (trusted / "both.crt").write_text("a $word\n" + "".join((tmp_path / name).read_text() for name in ("one", "two")))
+    mount = f'mount --bind {trusted} /usr/local/share/ca-certificates; exec "$@"'
+    on_it = ("unshare", "--mount", "sh", "-ec", mount, "sh", sys.executable, "-m", "labroom", "--room", str(file))
+    fresh.run(*on_it, *UP)
+    look = "import ssl; print(ssl.create_default_context().get_ca_certs())"
+    found = fresh.run("docker", "exec", "exam_pc_1", "python3", "-c", look)
+    assert "one of labroom" in found
+    assert "two of labroom" in found
+    verify = "for cert in /usr/local/share/ca-certificates/machine-*; do openssl verify $cert; done; cat /etc/pip.conf"
+    said = fresh.run("docker", "exec", "exam_pc_1", "sh", "-c", verify)
+    assert said.count(": OK\n") == 2
+    assert "[global]" in said
+    fresh.run(*on_it, "down")
+
+
 def test_port_that_is_taken_is_named_and_nothing_stays(fresh: Machine, exam: Path) -> None:
     listen = "import socket, time; s = socket.create_server(('127.0.0.1', 2222)); time.sleep(600)"
     holder = fresh.sandbox.start("python3", "-c", listen, log="holder.log")

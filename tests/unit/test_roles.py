@@ -317,3 +317,30 @@ def test_rooms_of_scenarios_can_be_up_side_by_side() -> None:
     assert len({one.name for one in rooms.values()}) == len(rooms)
     subnets = [subnet for one in rooms.values() for subnet in one.networks.subnets.values()]
     assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("python", "its name here is python3"),
+        ("javac", "sudo apt-get update; sudo apt-get install default-jdk-headless"),
+        ("node", "sudo apt-get update; sudo apt-get install nodejs"),
+        ("unzip", "sudo apt-get update; sudo apt-get install unzip"),
+        ("fd", "sudo apt-get update; sudo apt-get install fd-find: its name is then fdfind"),
+        ("gibtsnicht", ""),
+    ],
+)
+def test_a_command_that_is_missing_names_its_package(tmp_path: Path, typed: str, said: str) -> None:
+    script = 'PATH=$1; . "$2"; "$3" --version'
+    argv = [
+        "/bin/bash",
+        "--norc",
+        "-c",
+        script,
+        "sh",
+        str(tmp_path),
+        str(ROOT / "roles/toolchain/files/labroom.sh"),
+        typed,
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"LC_ALL": "C.UTF-8"})
+    assert (done.returncode, done.stderr) == (127, f"{typed}: command not found{': ' * bool(said)}{said}\n")

@@ -138,7 +138,10 @@ def _image(room: Room, name: str) -> str:
 
 
 def _build_arguments(room: Room, name: str) -> dict[str, str]:
-    arguments = {"BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}"}
+    arguments = {
+        "BASE_IMAGE": f"${{LABROOM_BASE_IMAGE:-{_BASE_IMAGES[room.image.release]}}}",
+        "CERTIFICATES": "${LABROOM_CERTIFICATES-}",
+    }
     own = {key: value for key, value in guest_variables(room).items() if value != keys.STUDENT}
     if _target(room, name) != "base" and own:
         arguments["VARIABLES"] = _json(own)

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from labroom import bad_link_inside, commands, keys, labs, state
+from labroom import bad_link_inside, commands, keys, labs, machine, state
 from labroom.bad_link import GOOD, BadLink
 from labroom.console import Progress
 from labroom.endpoint import Endpoint
@@ -91,7 +91,7 @@ def _run_compose(room_name: str, *arguments: str) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment(),
+            env=environment(LABROOM_CERTIFICATES=certificates()),
             start_new_session=True,  # Ctrl-C is for us, who will end it
             check=False,
         )
@@ -99,6 +99,11 @@ def _run_compose(room_name: str, *arguments: str) -> None:
         text = _log(room_name).read_text(errors="replace", encoding="utf-8")
         error = engine.explained(text)
         raise MachineError(str(error), error.remedy or f"the whole log: {_log(room_name)}")
+
+
+def certificates() -> str:
+    """Whom images are to trust besides: the certificates of `machine.certificates`, one after the other."""
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in machine.certificates())
 
 
 def _project_file(room_name: str) -> Path:
