@@ -40,7 +40,6 @@ _ARP_RETRIES = 20
 _SIOCDARP, _ARPREQ = 0x8953, "=H2x4s8x36x16s"  # struct arpreq of arp(7): address and interface
 _SSH_PORT = 22  # by which guests are reached; in the room's own namespace nobody listens there
 _REFUSAL_SECONDS = 3.0
-_IP_MINTTL = 21  # linux/in.h: what comes with a lower one is dropped (RFC 5082)
 _IP_RECVERR = 11  # linux/in.h: what ICMP says of a socket is kept (ip(7))
 
 
@@ -333,20 +332,13 @@ def _require_way_to(room: Room, link: Link) -> None:
 
 
 def require_answers(room: Room) -> None:
-    """See that the machine's firewall lets it call the room: each guest, and the router, which no guest is.
+    """See that the machine's firewall lets it call the room: the router, which no guest is, refuses it at once.
 
-    Calls have to leave the machine: an answer to one that does not is the firewall's. The router refuses at once, so
-    answers have to come in. Where the machine has lost its address in the room, that is no firewall's doing; `up` gives
-    it back.
+    Where the machine has lost its address in the room, that is no firewall's doing; `up` gives it back.
 
     Raises:
         MachineError: it doesn't.
     """
-    called = [(guest.link, guest.address) for guest in room.guests.values()]
-    for link, address in [*called, ("outside", room.networks.router)]:
-        if not _leaves(room, link, address):
-            _require_way_to(room, link)
-            raise _walled(room, f"what is for {address} does not leave it")
     router = str(room.networks.router)
     with socket.socket() as calling:
         calling.settimeout(_REFUSAL_SECONDS)
@@ -362,41 +354,9 @@ def require_answers(room: Room) -> None:
                 return
         except OSError:
             pass
-    raise _walled(room, f"{router} does not answer it")
-
-
-def _walled(room: Room, seen: str) -> MachineError:
-    return MachineError(f"a firewall of this machine keeps it from its own room: {seen}", _opening(room))
-
-
-def _leaves(room: Room, link: Link, address: IPv4Address) -> bool:
-    """Whether a call of an sshd gets as far as the machine's interface, or waits for who has the address to be known.
-
-    Others' packets may be taken for it: then a firewall is missed, but none is named that is not there.
-    """
-    own = interface(room.name, link)
-    if any(_sends(own, room.networks.machine(link), address) for _ in range(3)):
-        return True
-    known = json.loads(run("ip", "-json", "neighbour", "show", "to", str(address), "dev", own))
-    return any("INCOMPLETE" in neighbour["state"] for neighbour in known)  # what is for it waits (arp(7))
-
-
-def _sends(own: str, machine: IPv4Address, address: IPv4Address) -> bool:
-    """Whether the machine's interface has sent something at once when an sshd was called, which does not see it.
-
-    True as well where the machine has not the address that it calls from.
-    """
-    sent = Path("/sys/class/net", own, "statistics/tx_packets")
-    with socket.socket() as calling:
-        calling.setblocking(False)
-        calling.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, 255)  # the answer is not taken
-        try:
-            calling.bind((str(machine), 0))
-            before = sent.read_text(encoding="utf-8")
-        except OSError:
-            return True
-        calling.connect_ex((str(address), _SSH_PORT))
-        return sent.read_text(encoding="utf-8") != before
+    raise MachineError(
+        f"a firewall of this machine keeps it from its own room: {router} does not answer it", _opening(room)
+    )
 
 
 def _is_of_icmp(calling: socket.socket) -> bool:
