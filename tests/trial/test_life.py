@@ -15,7 +15,7 @@ from labroom.providers.nspawn import guest, image
 from labroom.providers.nspawn.cgroups import Cgroup
 from labroom.resources import ROOT
 from labroom.room import load
-from tests.helpers import FORK_BOMB, wait_for
+from tests.helpers import wait_for
 from tests.trial.room import ROOM, Trial, traces
 
 # Forks until it can't, and says how far it came.
@@ -189,9 +189,20 @@ def test_a_layer_that_is_old_and_unused_goes_when_a_new_one_is_made() -> None:
             state.remove_tree(layer)
 
 
+# Forks without end: it takes, too, what becomes free when a log-in is over.
+ENDLESS_BOMB = """
+import os, signal
+while True:
+    try:
+        if os.fork() == 0:
+            signal.pause()
+    except OSError:
+        pass
+"""
+
 # What a student, who may use sudo, can do to a guest so that nobody logs in any more, while it still runs.
 SPOILT = {
-    "a fork bomb": f"sudo systemd-run --quiet --uid=student python3 -c {shlex.quote(FORK_BOMB)}",
+    "a fork bomb": f"sudo systemd-run --quiet --uid=student python3 -c {shlex.quote(ENDLESS_BOMB)}",
     "sshd at another port": "sudo systemctl stop ssh && sudo mkdir -p /run/sshd && sudo /usr/sbin/sshd -p 2222",
     "another host key": "sudo rm /etc/ssh/ssh_host_* && sudo ssh-keygen -q -A && sudo systemctl restart ssh",
     "a shell that ends": "sudo chsh -s /bin/false student",
