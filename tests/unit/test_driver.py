@@ -317,8 +317,10 @@ def test_sending_to_an_ended_program(alfa: Host) -> None:
 
 def test_silence_broken(alfa: Host) -> None:
     echo = alfa.start("echo")
+    echo.expect("Say: ")
     with pytest.raises(CheckFailed, match="it spoke"), echo.silence("it spoke"):
-        echo.expect("Say")
+        echo.send("a word")
+        echo.expect("You said")
 
 
 # -- sockets ----------------------------------------------------------------------------------------------------
